@@ -1,0 +1,142 @@
+"""One run of the benchmark: load, split, train on one domain, test on all, record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from align.benchmark import records
+from align.config import Config
+from align.data import Benchmark, Domain, load
+from align.data.toy import WORLDS
+from align.evaluation import evaluate
+from align.training import Run, train
+
+HELD_OUT = 0.2
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is run: data, source domain and configuration.
+
+    Args:
+        benchmark: a name that `align.load` takes.
+        source: the domain trained on; a fifth of it is held out for the in-distribution test.
+        config: the run's choices; its seed also draws the split and the toy worlds.
+        options: further arguments of `align.load`, `size` among them.
+        explained: images per test domain on which explanations are measured.
+    """
+
+    benchmark: str
+    source: str
+    config: Config
+    options: dict = field(default_factory=dict)
+    explained: int = 128
+
+    def key(self) -> str:
+        """The first 12 hexadecimal digits of a SHA-256 over all of it."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+    def data(self, root: str | Path | None = None) -> Benchmark:
+        """The benchmark, with this experiment's seed if it is rendered."""
+        options = dict(self.options)
+        if self.benchmark in WORLDS:
+            options["seed"] = self.config.seed
+        return _load(self.benchmark, root, json.dumps(options, sort_keys=True))
+
+    def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
+        """The training images, and each domain's test images."""
+        training, held_out = benchmark[self.source].split(1 - HELD_OUT, self.config.seed)
+        others = {name: benchmark[name] for name in benchmark.domains if name != self.source}
+        return training, {self.source: held_out} | others
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, root: str | Path | None, options: str) -> Benchmark:
+    """Neighbouring experiments of a grid share their data."""
+    return load(name, root, **json.loads(options))
+
+
+def run(
+    experiment: Experiment,
+    *,
+    root: str | Path | None = None,
+    folder: str | Path | None = None,
+    device: torch.device | str | None = None,
+    progress: bool = True,
+) -> tuple[dict, Run]:
+    """Train and test one experiment.
+
+    Args:
+        experiment: what is run.
+        root: where real data are; see `align.load`.
+        folder: where checkpoints are kept, so that a broken run goes on; None keeps none.
+        device: where to run; None takes a GPU if there is one.
+        progress: show a progress bar.
+
+    Returns:
+        `(record, run)`: the JSON-ready record and the trained networks.
+    """
+    benchmark = experiment.data(root)
+    training, tests = experiment.split(benchmark)
+    result = train(experiment.config, training, device=device, folder=folder, progress=progress)
+    metrics = {
+        name: evaluate(result, domain, max_explained=experiment.explained)
+        for name, domain in tests.items()
+    }
+    record = {
+        "key": experiment.key(),
+        "benchmark": experiment.benchmark,
+        "source": experiment.source,
+        "options": experiment.options,
+        "explained": experiment.explained,
+        "config": asdict(experiment.config),
+        "data": {name: domain.fingerprint() for name, domain in tests.items()},
+        "metrics": metrics,
+        "history": result.history,
+        "seconds": round(result.seconds, 2),
+        "images_per_second": round(result.images / max(result.seconds, 1e-9), 1),
+        "threads": torch.get_num_threads(),
+        **records.provenance(next(result.classifier.parameters()).device),
+    }
+    return record, result
+
+
+def run_all(
+    experiments: list[Experiment],
+    path: Path,
+    *,
+    root: str | Path | None = None,
+    checkpoints: Path | None = None,
+    progress: bool = True,
+) -> int:
+    """Run what is not recorded yet, and record each run as it ends.
+
+    Args:
+        experiments: what is wanted.
+        path: the `.jsonl` file of records.
+        root: where real data are.
+        checkpoints: folder for unfinished runs; None keeps none.
+        progress: show progress bars.
+
+    Returns:
+        The number of runs made now.
+    """
+    made = 0
+    for number, experiment in enumerate(experiments, 1):
+        done = {record["key"] for record in records.read(path)}
+        if experiment.key() in done:
+            continue
+        if progress:
+            config = experiment.config
+            print(f"[{number}/{len(experiments)}] {config.method} seed {config.seed}", flush=True)
+        folder = None if checkpoints is None else checkpoints / experiment.key()
+        record, _ = run(experiment, root=root, folder=folder, progress=progress)
+        records.append(path, record)
+        made += 1
+    return made

@@ -1,0 +1,122 @@
+"""Recorded runs: one JSON line a run, with everything needed to trust it and to do it again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "results"
+
+
+def provenance(device: torch.device | str) -> dict[str, str]:
+    """Where a run was made: device, versions and the code's revision.
+
+    Args:
+        device: the device that the run used.
+
+    Returns:
+        A dict with the keys device, python, torch, torchvision and revision. The revision ends in
+        "+" if files of the library differed from it.
+    """
+    device = torch.device(device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    return {
+        "device": name,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": version("torchvision"),
+        "revision": _revision(),
+    }
+
+
+def _revision() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "align")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def append(path: Path, record: dict) -> None:
+    """Add a record to a file, whole or not at all, also beside other processes.
+
+    Args:
+        path: the `.jsonl` file; made if it is not there.
+        record: JSON-ready values.
+
+    Raises:
+        ValueError: if a value is not finite or not JSON.
+    """
+    line = json.dumps(record, sort_keys=True, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            if file.read(1) != b"\n":  # a writer was killed in mid-line: close its line
+                file.write(b"\n")
+        file.write(line.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> list[dict]:
+    """All whole records of a file, in the order they were written; a torn line is left out.
+
+    Args:
+        path: the `.jsonl` file; an absent file holds no records.
+    """
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_bytes().splitlines():
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+def frame(records: Iterable[dict]) -> pd.DataFrame:
+    """Records as a table, one row a run and test domain.
+
+    Args:
+        records: what `read` returns.
+
+    Returns:
+        Columns: benchmark, source, domain (the domain tested on), shift ("in" for the source's own
+        held-out part, else "out"), each of the configuration's values, and each metric.
+    """
+    rows = []
+    for record in records:
+        for domain, metrics in record["metrics"].items():
+            rows.append(
+                {
+                    "benchmark": record["benchmark"],
+                    "source": record["source"],
+                    "domain": domain,
+                    "shift": "in" if domain == record["source"] else "out",
+                    **{f"option_{k}": v for k, v in record["options"].items()},
+                    **record["config"],
+                    **{k: v for k, v in metrics.items() if not isinstance(v, dict)},
+                    "seconds": record["seconds"],
+                    "images_per_second": record["images_per_second"],
+                }
+            )
+    return pd.DataFrame(rows)

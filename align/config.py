@@ -1,0 +1,97 @@
+"""One flat record of every choice in a training run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+
+METHODS = ("erm", "guided", "align")
+ALIGNMENTS = ("energy", "bce", "l1")
+FILLS = ("shuffle", "zero")
+DISTINCTIONS = ("margin", "probability")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a run besides its data.
+
+    Args:
+        method: "erm", "guided" (given masks) or "align" (learned masks).
+        backbone: see `align.Classifier`.
+        weights: see `align.Classifier`.
+        output_stride: see `align.Classifier`.
+        epochs: passes over the training images, all phases together.
+        batch_size: images per step.
+        lr: the classifier's learning rate at the start; it falls to zero along a cosine.
+        weight_decay: AdamW's, for classifier and masker.
+        augment: mirror and shift the training images.
+        seed: fixes initial weights, order and augmentation.
+        alignment: "energy" (contrastive evidence outside the mask; ours), "bce" (the paper's, on
+            the min-max Grad-CAM) or "l1" (GRADIA's).
+        warmup: epochs of plain training before any guidance.
+        masker_epochs: epochs after the warm-up in which only the masker learns.
+        masker_lr: the masker's learning rate.
+        distinction: "margin" (ours) or "probability" (the paper's).
+        fill: what stands in for hidden pixels, "shuffle" (another image of the batch) or "zero"
+            (the paper's: zeros of the normalised image).
+        stretch: min-max normalise each learned mask before aligning with it.
+        lambda1: weight of the mask's sparsity.
+        lambda2: weight of the mask's smoothness.
+        lambda3: weight of the alignment.
+        lambda4: weight of the same-class mixup regulariser; 0 leaves it out.
+
+    Raises:
+        ValueError: if a value is out of range.
+    """
+
+    method: str = "align"
+    backbone: str = "small-cnn"
+    weights: str | None = None
+    output_stride: int | None = None
+    epochs: int = 16
+    batch_size: int = 64
+    lr: float = 2e-3
+    weight_decay: float = 1e-2
+    augment: bool = True
+    seed: int = 0
+    alignment: str = "energy"
+    warmup: int = 5
+    masker_epochs: int = 2
+    masker_lr: float = 2e-3
+    distinction: str = "margin"
+    fill: str = "shuffle"
+    stretch: bool = True
+    lambda1: float = 1.0
+    lambda2: float = 0.2
+    lambda3: float = 1.0
+    lambda4: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("method", METHODS),
+            ("alignment", ALIGNMENTS),
+            ("fill", FILLS),
+            ("distinction", DISTINCTIONS),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}"
+                )
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not value >= 0:
+                raise ValueError(f"{field.name} is {value}, expected a number that is not negative")
+
+    @property
+    def joint_from(self) -> int:
+        """The first epoch in which the classifier is guided."""
+        return self.warmup + (self.masker_epochs if self.method == "align" else 0)
+
+    def hash(self) -> str:
+        """The first 12 hexadecimal digits of a SHA-256 over all values."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

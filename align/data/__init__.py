@@ -1,0 +1,47 @@
+"""Benchmarks: the toy worlds, and real images from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from align.data.benchmark import Benchmark, Domain
+from align.data.toy import WORLDS, load_toy
+
+__all__ = ["BENCHMARKS", "Benchmark", "Domain", "load"]
+
+BENCHMARKS = ("toy-vlcs", "toy-terra", "vlcs", "terra", "pacs", "folder")
+
+
+def load(
+    name: str, root: str | Path | None = None, size: int | None = None, **options: object
+) -> Benchmark:
+    """Load a benchmark by name.
+
+    Args:
+        name: one of `BENCHMARKS`. The toy worlds are rendered; "vlcs", "terra" and "pacs" are
+            read in DomainBed's layout; "folder" reads any `domain/class/*.jpg|png` tree.
+        root: folder that holds the data; None takes the environment variable `ALIGN_DATA`. Not
+            for the toy worlds.
+        size: side of the square images, in pixels; None means 64 for the toy worlds, 224 for
+            photographs.
+        **options: passed on to `align.data.toy.load_toy` (`n`, `rho`, `seed`, `scene_seed`,
+            `pairing`) or to the readers of `align.data.folders` (`masks`, `domains`, `on_error`,
+            `cache`, `progress`).
+
+    Returns:
+        The benchmark; `benchmark[domain]` gives a `Domain`.
+
+    Raises:
+        ValueError: if the name is unknown, or an option is not one of that benchmark's.
+        FileNotFoundError: if the data are not there, with the way to get them.
+    """
+    if name not in BENCHMARKS:
+        raise ValueError(f"benchmark '{name}' is unknown, expected one of {', '.join(BENCHMARKS)}")
+    if name in WORLDS:
+        if root is not None:
+            raise ValueError(f"'{name}' is rendered, not read: leave out root (given: '{root}')")
+        return load_toy(name, size=64 if size is None else size, **options)
+    from align.data import folders
+
+    reader = getattr(folders, f"load_{name}")
+    return reader(root, size=224 if size is None else size, **options)

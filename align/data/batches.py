@@ -1,0 +1,121 @@
+"""A data set as one resident uint8 tensor, and batches of it with augmentation on its device.
+
+No worker processes: an epoch is a random permutation, a batch one index and one conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from align.data.benchmark import Domain
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a method sees of the data in one step.
+
+    Args:
+        images: float32 `(n, 3, H, W)` in [0, 1].
+        labels: int64 `(n,)`.
+        masks: float32 `(n, H, W)` in [0, 1], or None.
+    """
+
+    images: Tensor
+    labels: Tensor
+    masks: Tensor | None
+
+
+class Batches:
+    """Shuffled, augmented batches of a domain, the same for the same seed.
+
+    Args:
+        domain: the training images.
+        batch_size: images per batch, at most the domain's number; the last incomplete batch of an
+            epoch is left out.
+        seed: fixes the order and the augmentation; each epoch has its own stream, so that a
+            resumed run sees what an uninterrupted one would have seen.
+        augment: mirror half of the images and shift all by up to an eighth of their side.
+        device: where the data live.
+
+    Raises:
+        ValueError: if the domain has fewer images than a batch.
+    """
+
+    def __init__(
+        self,
+        domain: Domain,
+        batch_size: int,
+        seed: int = 0,
+        augment: bool = True,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if not 1 <= batch_size <= len(domain):
+            raise ValueError(
+                f"batch_size is {batch_size} and domain '{domain.name}' has {len(domain)} images; "
+                "choose a batch_size between 1 and that number"
+            )
+        self.images = domain.images.to(device)
+        self.labels = domain.labels.to(device)
+        self.masks = None if domain.masks is None else domain.masks.to(device)
+        self.batch_size, self.seed, self.augment = batch_size, seed, augment
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return len(self.images) // self.batch_size
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch.
+
+        Args:
+            number: the epoch, from 0.
+        """
+        device = self.images.device
+        # Random numbers come from the CPU, so that a seed means the same on every device.
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
+        order = torch.randperm(len(self.images), generator=generator).to(device)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            index = order[start : start + self.batch_size]
+            images = self.images[index].float().div_(255)
+            masks = None if self.masks is None else self.masks[index]
+            if self.augment:
+                images, masks = mirror_and_shift(images, masks, generator)
+            yield Batch(images, self.labels[index], masks)
+
+
+def mirror_and_shift(
+    images: Tensor, masks: Tensor | None, generator: torch.Generator, reach: float = 0.125
+) -> tuple[Tensor, Tensor | None]:
+    """Mirror half of the images and shift each by its own random offset.
+
+    Pixels that would come from beyond an edge repeat the edge, in images and masks alike.
+
+    Args:
+        images: `(n, 3, H, W)`.
+        masks: `(n, H, W)` or None; moved with the images.
+        generator: a CPU generator.
+        reach: largest shift, as a share of the side.
+
+    Returns:
+        `(images, masks)`, new tensors of the same shapes.
+    """
+    n, _, height, width = images.shape
+    device = images.device
+    rows = _moved(n, height, reach, generator).to(device)
+    columns = _moved(n, width, reach, generator).to(device)
+    flip = torch.rand(n, generator=generator).to(device) < 0.5
+    columns = torch.where(flip[:, None], columns.flip(1), columns)
+    index = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
+    moved = images.flatten(2).gather(2, index[:, None].expand(-1, 3, -1)).view_as(images)
+    if masks is None:
+        return moved, None
+    return moved, masks.flatten(1).gather(1, index).view_as(masks)
+
+
+def _moved(n: int, side: int, reach: float, generator: torch.Generator) -> Tensor:
+    bound = int(side * reach)
+    offset = torch.randint(-bound, bound + 1, (n, 1), generator=generator)
+    return (torch.arange(side) + offset).clamp_(0, side - 1)

@@ -1,0 +1,179 @@
+"""What every data set becomes: a `Benchmark` of named `Domain`s held as plain tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """One domain: images, labels and, where truth exists, object masks.
+
+    Args:
+        name: the domain's name within its benchmark.
+        images: uint8 `(N, 3, H, W)`, values 0-255.
+        labels: int64 `(N,)`, values 0 to `len(classes) - 1`.
+        classes: the class names, in label order.
+        masks: float32 `(N, H, W)` in [0, 1], 1 on the object; None where no mask is known.
+        groups: int64 `(N,)` or None: what an image shares with others apart from its label
+            (the scene it shows in the toy worlds, the capture sequence in Terra Incognita).
+        files: one name an image, relative to the data set's root, or None for rendered images.
+
+    Raises:
+        ValueError: if shapes, dtypes or ranges do not fit together.
+    """
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    masks: Tensor | None = None
+    groups: Tensor | None = None
+    files: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_images(self.name, self.images)
+        count = len(self.images)
+        _check_vector(self.name, "labels", self.labels, count)
+        if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise ValueError(
+                f"domain '{self.name}': labels run from {int(self.labels.min())} to "
+                f"{int(self.labels.max())}, expected 0 to {len(self.classes) - 1} "
+                f"for the {len(self.classes)} classes {', '.join(self.classes)}"
+            )
+        if self.masks is not None:
+            _check_masks(self.name, self.masks, self.images)
+        if self.groups is not None:
+            _check_vector(self.name, "groups", self.groups, count)
+        if self.files is not None and len(self.files) != count:
+            raise ValueError(
+                f"domain '{self.name}': {len(self.files)} file names for {count} images, "
+                "expected one name an image"
+            )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, indices: Tensor) -> Domain:
+        """The domain restricted to some images.
+
+        Args:
+            indices: int64 `(n,)`, positions in this domain, in the order wanted.
+
+        Returns:
+            A new domain of n images that shares nothing mutable with this one.
+        """
+        files = None if self.files is None else tuple(self.files[i] for i in indices.tolist())
+        return replace(
+            self,
+            images=self.images[indices],
+            labels=self.labels[indices],
+            masks=None if self.masks is None else self.masks[indices],
+            groups=None if self.groups is None else self.groups[indices],
+            files=files,
+        )
+
+    def split(self, fraction: float, seed: int = 0) -> tuple[Domain, Domain]:
+        """Split at random into two disjoint parts that together hold every image.
+
+        Args:
+            fraction: share of the images in the first part, strictly between 0 and 1.
+            seed: the same seed gives the same split.
+
+        Returns:
+            `(first, second)`; the first has `round(fraction * N)` images.
+
+        Raises:
+            ValueError: if the fraction is out of range or leaves a part without images.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f"split fraction is {fraction}, expected a number between 0 and 1")
+        first = round(fraction * len(self))
+        if not 0 < first < len(self):
+            raise ValueError(
+                f"domain '{self.name}' has {len(self)} images: a split at {fraction} leaves one "
+                "part empty; use more images or another fraction"
+            )
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        return self.subset(order[:first].sort().values), self.subset(order[first:].sort().values)
+
+    def fingerprint(self) -> str:
+        """The first 16 hexadecimal digits of a SHA-256 over images, labels and masks."""
+        digest = hashlib.sha256(repr((tuple(self.images.shape), self.classes)).encode())
+        for tensor in (self.images, self.labels, self.masks):
+            if tensor is not None:
+                digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """Named domains over one set of classes, each loaded when it is first asked for.
+
+    Args:
+        name: the name it was loaded by.
+        classes: the class names, in label order, the same for every domain.
+        loaders: for each domain name, a function that returns the `Domain`.
+        missing: sentences that say which parts of the data set are not there.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    loaders: Mapping[str, Callable[[], Domain]]
+    missing: tuple[str, ...] = ()
+    _loaded: dict[str, Domain] = field(default_factory=dict, repr=False)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains' names, in their customary order."""
+        return tuple(self.loaders)
+
+    def __getitem__(self, name: str) -> Domain:
+        if name not in self.loaders:
+            raise KeyError(
+                f"benchmark '{self.name}' has no domain '{name}'; it has {', '.join(self.domains)}"
+            )
+        if name not in self._loaded:
+            self._loaded[name] = self.loaders[name]()
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[Domain]:
+        return (self[name] for name in self.domains)
+
+    def __len__(self) -> int:
+        return len(self.loaders)
+
+
+def _check_images(name: str, images: Tensor) -> None:
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(
+            f"domain '{name}': images are {images.dtype} of shape {tuple(images.shape)}, "
+            "expected torch.uint8 of shape (N, 3, H, W)"
+        )
+
+
+def _check_vector(name: str, what: str, values: Tensor, count: int) -> None:
+    if values.dtype != torch.int64 or values.shape != (count,):
+        raise ValueError(
+            f"domain '{name}': {what} are {values.dtype} of shape {tuple(values.shape)}, "
+            f"expected torch.int64 of shape ({count},)"
+        )
+
+
+def _check_masks(name: str, masks: Tensor, images: Tensor) -> None:
+    expected = (len(images), *images.shape[2:])
+    if masks.dtype != torch.float32 or tuple(masks.shape) != expected:
+        raise ValueError(
+            f"domain '{name}': masks are {masks.dtype} of shape {tuple(masks.shape)}, "
+            f"expected torch.float32 of shape {expected}"
+        )
+    if masks.numel() and not (masks.min() >= 0 and masks.max() <= 1):
+        raise ValueError(
+            f"domain '{name}': mask values run from {masks.min():.3g} to {masks.max():.3g}, "
+            "expected [0, 1]"
+        )

@@ -1,0 +1,228 @@
+"""Every term of ALIGN's two objectives as a pure function.
+
+    L_mask = L_dist + λ1 · sparsity + λ2 · smoothness                       (masker, f fixed)
+    L_clf  = CE(f(x), y) + λ3 · alignment + λ4 · regulariser                (classifier, M fixed)
+
+All return a scalar unless they say otherwise. Source of the objectives: Hong et al., "From
+Attribution to Action: Jointly ALIGNing Predictions and Explanations", AAAI 2026. Each docstring
+says where a form is ours.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy, softplus
+
+EPSILON = 1e-6
+
+
+def distinction(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
+    """Distance of the evidence gap from 1, `mean (f_y(kept) − f_y(removed) − 1)²`.
+
+    Args:
+        kept: logits `(N, C)` of `x⊙M`, the part the mask keeps.
+        removed: logits `(N, C)` of `x⊙(1−M)`, the part it removes.
+        labels: int64 `(N,)`, the true classes y.
+
+    Returns:
+        A scalar in [0, 4]; 0 when the kept part is certain of y and the rest rules y out.
+
+    Source: Hong et al. 2026, L_dist with dist(x) = f_y(x⊙M) − f_y(x⊙(1−M)); that f_y is the
+    softmax probability is our reading, since only then is 1 its maximum.
+    """
+    chosen = labels[:, None]
+    gap = (kept.softmax(1) - removed.softmax(1)).gather(1, chosen)
+    return (gap - 1).square().mean()
+
+
+def distinction_margin(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
+    """Distinction on margins, `mean softplus(−m(kept)) + softplus(m(removed))`.
+
+    The margin is `m = z_y − log Σ_{c≠y} exp z_c`. Unlike a probability it never saturates, so the
+    masker keeps a gradient once the classifier is sure.
+
+    Args:
+        kept: logits `(N, C)` of the part the mask keeps.
+        removed: logits `(N, C)` of the part it removes.
+        labels: int64 `(N,)`, the true classes y.
+
+    Returns:
+        A scalar, at least 0.
+
+    Source: ours; the first summand is the cross-entropy of the kept part.
+    """
+    return (softplus(-margin(kept, labels)) + softplus(margin(removed, labels))).mean()
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """How far the true class leads, `z_y − log Σ_{c≠y} exp z_c`, per image.
+
+    Args:
+        logits: `(N, C)`.
+        labels: int64 `(N,)`.
+
+    Returns:
+        `(N,)`; positive where the true class has more than half of the probability.
+    """
+    chosen = labels[:, None]
+    others = logits.scatter(1, chosen, float("-inf"))
+    return logits.gather(1, chosen)[:, 0] - others.logsumexp(1)
+
+
+def sparsity(masks: Tensor) -> Tensor:
+    """Mean mask value, `‖M‖₁` divided by the number of pixels.
+
+    Args:
+        masks: `(N, 1, H, W)` or `(N, H, W)` in [0, 1].
+
+    Returns:
+        A scalar in [0, 1].
+
+    Source: Hong et al. 2026, the λ1 term; the mean instead of the sum makes λ1 independent of the
+    image's size (ours).
+    """
+    return masks.abs().mean()
+
+
+def smoothness(masks: Tensor) -> Tensor:
+    """Mean absolute difference between neighbouring pixels (total variation).
+
+    Args:
+        masks: `(..., H, W)` in [0, 1].
+
+    Returns:
+        A scalar, at least 0; 0 for a constant mask.
+
+    Source: Hong et al. 2026, the λ2 term L_smooth; absolute differences are our choice.
+    """
+    down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
+    right = (masks[..., :, 1:] - masks[..., :, :-1]).abs().mean()
+    return down + right
+
+
+def area_band(masks: Tensor, low: float, high: float) -> Tensor:
+    """How far each mask's area lies outside a band, `mean relu(low − a) + relu(a − high)`.
+
+    Args:
+        masks: `(N, 1, H, W)` or `(N, H, W)` in [0, 1].
+        low: smallest area that costs nothing, as a share of the image.
+        high: largest area that costs nothing.
+
+    Returns:
+        A scalar, at least 0.
+
+    Source: the area bound of Stalder et al., "What You See is What You Classify", NeurIPS 2022.
+    """
+    area = masks.flatten(1).mean(1)
+    return ((low - area).clamp_min(0) + (area - high).clamp_min(0)).mean()
+
+
+def alignment_bce(saliency: Tensor, masks: Tensor) -> Tensor:
+    """Binary cross-entropy between the classifier's map Φ and the mask M, the paper's alignment.
+
+    Args:
+        saliency: `(N, h, w)` in [0, 1], min-max normalised Grad-CAM of the true class.
+        masks: `(N, h, w)` in [0, 1], constants.
+
+    Returns:
+        A scalar, at least 0.
+
+    Source: Hong et al. 2026, the λ3 term BCE(Φ_y(x), M(x)); also HAICS (Shen et al. 2021).
+    """
+    return binary_cross_entropy(saliency.clamp(EPSILON, 1 - EPSILON), masks)
+
+
+def alignment_l1(saliency: Tensor, masks: Tensor) -> Tensor:
+    """Mean absolute difference between map and mask, `mean |Φ − M|`.
+
+    Args:
+        saliency: `(N, h, w)` in [0, 1].
+        masks: `(N, h, w)` in [0, 1].
+
+    Returns:
+        A scalar in [0, 1].
+
+    Source: Gao et al., "GRADIA", CSCW 2022.
+    """
+    return (saliency - masks).abs().mean()
+
+
+def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
+    """Share of the contrastive evidence that lies outside the mask, `Σ|e|(1−M) / Σ|e|`.
+
+    It asks only that what separates the classes comes from inside the mask. It says nothing about
+    the shape inside, and no normalisation of the map enters.
+
+    Args:
+        evidence: `(N, h, w)`, contrastive evidence e (`align.saliency.contrastive_evidence`).
+        masks: `(N, h, w)` in [0, 1], constants.
+
+    Returns:
+        A scalar in [0, 1], the mean over images; an image without any evidence counts as 0.
+
+    Source: ours; the energy of Wang et al. (Score-CAM, 2020) turned into a loss on margins.
+    """
+    size = evidence.abs()
+    outside = (size * (1 - masks)).sum((1, 2))
+    return (outside / (size.sum((1, 2)) + EPSILON)).mean()
+
+
+def attribution_consistency(mixed: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """Same-class mixup consistency, `mean |Φ(m x + (1−m) x′) − (m Φ(x) + (1−m) Φ(x′))|`.
+
+    Args:
+        mixed: `(N, h, w)`, maps of the mixed images.
+        first: `(N, h, w)`, maps of x.
+        second: `(N, h, w)`, maps of x′, of the same class as x.
+        share: `(N,)` in [0, 1], the share m of x.
+
+    Returns:
+        A scalar, at least 0.
+
+    Source: Li et al., "Are Data-driven Explanations Robust against Out-of-distribution Data?"
+    (DRE), CVPR 2023, its consistency term.
+    """
+    m = share[:, None, None]
+    return (mixed - (m * first + (1 - m) * second)).abs().mean()
+
+
+def attribution_sparsity(saliency: Tensor) -> Tensor:
+    """Mean size of a map, `mean |Φ|`.
+
+    Args:
+        saliency: `(N, h, w)`.
+
+    Returns:
+        A scalar, at least 0.
+
+    Source: Li et al. (DRE), CVPR 2023, its sparsity term.
+    """
+    return saliency.abs().mean()
+
+
+def mask_to_cells(masks: Tensor, cells: tuple[int, int] | torch.Size) -> Tensor:
+    """Average a mask over the cells of a feature map.
+
+    Args:
+        masks: `(N, 1, H, W)` or `(N, H, W)` in [0, 1].
+        cells: (h, w) of the feature map.
+
+    Returns:
+        `(N, h, w)` in [0, 1], each value the mask's mean over that cell's pixels.
+    """
+    flat = masks if masks.ndim == 4 else masks[:, None]
+    return torch.nn.functional.adaptive_avg_pool2d(flat, tuple(cells))[:, 0]
+
+
+def stretch(masks: Tensor) -> Tensor:
+    """Min-max normalise each mask onto [0, 1]; a constant mask becomes zeros.
+
+    Args:
+        masks: `(N, h, w)`.
+
+    Returns:
+        `(N, h, w)` in [0, 1].
+    """
+    low, high = masks.amin((1, 2), keepdim=True), masks.amax((1, 2), keepdim=True)
+    return (masks - low) / (high - low + EPSILON)

@@ -1,0 +1,77 @@
+"""The masker `M`: a light encoder-decoder that paints a soft mask of what matters."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+
+class Masker(nn.Module):
+    """Soft task-relevant masks, `M(x) ∈ (0, 1)` per pixel.
+
+    Three strided convolutions look at the image, three resized ones paint the mask, each joined
+    by the encoder's map of the same size, so that edges stay where the image has them.
+
+    Args:
+        width: channels of the first layer; the deeper ones have 2 and 4 times as many.
+        start: the mask's mean value before training, in (0, 1).
+
+    Source: Hong et al. (AAAI 2026) call it a light convolutional network and say no more; the
+    architecture is ours.
+    """
+
+    def __init__(self, width: int = 16, start: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < start < 1:
+            raise ValueError(f"start is {start}, expected a mean mask value between 0 and 1")
+        self.encoder = nn.ModuleList(
+            [_block(3, width, 2), _block(width, 2 * width, 2), _block(2 * width, 4 * width, 2)]
+        )
+        self.bottom = _block(4 * width, 4 * width, 1)
+        self.decoder = nn.ModuleList([_block(6 * width, 2 * width, 1), _block(3 * width, width, 1)])
+        self.paint = nn.Conv2d(width, 1, 1)
+        nn.init.constant_(self.paint.bias, torch.logit(torch.tensor(start)).item())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Masks of images.
+
+        Args:
+            images: float32 `(N, 3, H, W)` in [0, 1], H and W at least 8.
+
+        Returns:
+            float32 `(N, 1, H, W)` in (0, 1), 1 where the image matters for the task.
+
+        Raises:
+            ValueError: if the images have another shape or dtype.
+        """
+        return torch.sigmoid(self.logits(images))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The mask before the sigmoid, `(N, 1, H, W)`."""
+        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+            raise ValueError(
+                f"images are {images.dtype} of shape {tuple(images.shape)}, expected floating "
+                "point of shape (N, 3, H, W) in [0, 1]; divide bytes by 255 first"
+            )
+        x, skips = images * 2 - 1, []
+        for block in self.encoder:
+            x = block(x)
+            skips.append(x)
+        x = self.bottom(x)
+        for block, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
+            x = block(torch.cat([_resize(x, skip.shape[2:]), skip], 1))
+        return _resize(self.paint(x), images.shape[2:])
+
+
+def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    # GroupNorm: the masker sees the same statistics in training and in use.
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+        nn.GroupNorm(4, outputs),
+        nn.ReLU(),
+    )
+
+
+def _resize(x: Tensor, size: torch.Size) -> Tensor:
+    return interpolate(x, tuple(size), mode="bilinear", align_corners=False)

@@ -1,0 +1,137 @@
+"""ALIGN: classifier and masker trained in turn, each the other's teacher.
+
+    warm-up     f:  CE(f(x), y)                                            evidence must exist
+    masker      M:  L_dist + λ1 · sparsity + λ2 · smoothness               f fixed
+    joint       M as above, then  f:  CE(f(x), y) + λ3 · alignment         M fixed
+
+Source: Hong et al., "From Attribution to Action", AAAI 2026. The paper's terms are options
+(`alignment="bce"`, `distinction="probability"`, `fill="zero"`); the defaults are what worked.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
+
+from align import losses
+from align.classifier import Classifier
+from align.config import Config
+from align.data.batches import Batch
+from align.masker import Masker
+from align.methods.base import Losses, Method, adamw, descend
+from align.methods.guided import alignment
+
+
+class Align(Method):
+    """Joint training of a classifier and a masker.
+
+    Args:
+        classifier: the network f, on its device.
+        config: the run's choices.
+        masker: the network M, on the same device.
+    """
+
+    def __init__(self, classifier: Classifier, config: Config, masker: Masker) -> None:
+        super().__init__(classifier, config)
+        self.masker = masker
+        self.masker_optimizer = adamw(masker, config.masker_lr, config.weight_decay)
+
+    def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
+        """A masker step once the warm-up is over, then a classifier step unless M learns alone."""
+        terms: Losses = {}
+        if epoch >= self.config.warmup:
+            terms |= self.update_masker(batch, generator)
+        if not self.config.warmup <= epoch < self.config.joint_from:
+            terms |= super().update(batch, epoch, generator)
+        return terms
+
+    def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
+        """The classifier's terms."""
+        features = self.classifier.features(batch.images)
+        terms = {"ce": cross_entropy(self.classifier.head(features), batch.labels)}
+        terms["loss"] = terms["ce"]
+        if epoch >= self.config.joint_from:
+            terms["alignment"] = alignment(
+                self.config.alignment,
+                features,
+                self.classifier.linear.weight,
+                batch.labels,
+                self.target(batch.images),
+            )
+            terms["loss"] = terms["ce"] + self.config.lambda3 * terms["alignment"]
+        return terms
+
+    @torch.no_grad()
+    def target(self, images: Tensor) -> Tensor:
+        """The masks that the classifier is aligned with, `(N, H, W)`, constants."""
+        masks = self.masker(images)[:, 0]
+        return losses.stretch(masks) if self.config.stretch else masks
+
+    def update_masker(self, batch: Batch, generator: Generator) -> Losses:
+        """One step of the masker against the fixed classifier."""
+        # Evaluation mode: half-hidden images must not enter BatchNorm's statistics.
+        training = self.classifier.training
+        self.classifier.eval().requires_grad_(False)
+        terms = self.masker_loss(batch, generator)
+        descend(self.masker_optimizer, terms["mask"])
+        self.classifier.requires_grad_(True).train(training)
+        return {name: value.detach() for name, value in terms.items()}
+
+    def masker_loss(self, batch: Batch, generator: Generator) -> Losses:
+        """The masker's terms; `"mask"` is what is minimised."""
+        config = self.config
+        masks = self.masker(batch.images)
+        kept, removed = self.classifier(
+            torch.cat(keep_and_remove(batch.images, masks, self.filling(batch.images, generator)))
+        ).chunk(2)
+        distinction = (
+            losses.distinction_margin if config.distinction == "margin" else losses.distinction
+        )
+        terms = {
+            "distinction": distinction(kept, removed, batch.labels),
+            "sparsity": losses.sparsity(masks),
+            "smoothness": losses.smoothness(masks),
+        }
+        terms["mask"] = (
+            terms["distinction"]
+            + config.lambda1 * terms["sparsity"]
+            + config.lambda2 * terms["smoothness"]
+        )
+        return terms
+
+    def filling(self, images: Tensor, generator: Generator) -> Tensor:
+        """What stands where pixels are hidden, broadcastable to the images."""
+        if self.config.fill == "zero":
+            return self.classifier.mean
+        order = torch.randperm(len(images), generator=generator).to(images.device)
+        return images[order]
+
+    def state(self) -> dict[str, object]:
+        """Everything needed to go on from here."""
+        return super().state() | {
+            "masker": self.masker.state_dict(),
+            "masker_optimizer": self.masker_optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on from a `state`."""
+        super().restore(state)
+        self.masker.load_state_dict(state["masker"])
+        self.masker_optimizer.load_state_dict(state["masker_optimizer"])
+
+
+def keep_and_remove(images: Tensor, masks: Tensor, filling: Tensor) -> tuple[Tensor, Tensor]:
+    """What a mask keeps of an image and what it removes, the rest filled in.
+
+    Args:
+        images: `(N, 3, H, W)` in [0, 1].
+        masks: `(N, 1, H, W)` in [0, 1].
+        filling: stands in for hidden pixels; broadcastable to the images.
+
+    Returns:
+        `(M⊙x + (1−M)⊙filling, (1−M)⊙x + M⊙filling)`, both `(N, 3, H, W)`.
+    """
+    return torch.lerp(filling.expand_as(images), images, masks), torch.lerp(
+        images, filling.expand_as(images), masks
+    )

@@ -1,0 +1,73 @@
+"""The one interface of all methods: how a batch becomes a step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+
+from align.classifier import Classifier
+from align.config import Config
+from align.data.batches import Batch
+
+Losses = dict[str, Tensor]
+
+
+class Method:
+    """A way of training a classifier; a subclass says what its loss is.
+
+    Args:
+        classifier: the network f, already on its device.
+        config: the run's choices.
+    """
+
+    def __init__(self, classifier: Classifier, config: Config) -> None:
+        self.classifier = classifier
+        self.config = config
+        self.optimizer = adamw(classifier, config.lr, config.weight_decay)
+
+    def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
+        """The terms of the classifier's loss; `"loss"` is what is minimised.
+
+        Args:
+            batch: images, labels and masks.
+            epoch: the current epoch, from 0.
+            generator: CPU random numbers for this epoch.
+        """
+        raise TypeError(f"{type(self).__name__} does not define its loss")
+
+    def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
+        """One training step; returns the detached terms of the loss."""
+        terms = self.loss(batch, epoch, generator)
+        descend(self.optimizer, terms["loss"])
+        return {name: value.detach() for name, value in terms.items()}
+
+    def set_progress(self, progress: float) -> None:
+        """Set the learning rate for a share `progress` in [0, 1] of the run (half a cosine)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+    def state(self) -> dict[str, object]:
+        """Everything needed to go on from here."""
+        return {
+            "classifier": self.classifier.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Go on from a `state`."""
+        self.classifier.load_state_dict(state["classifier"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def adamw(module: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW over a module's parameters, in one fused kernel a step."""
+    return torch.optim.AdamW(module.parameters(), lr=lr, weight_decay=weight_decay, fused=True)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step down the gradient of a loss."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()

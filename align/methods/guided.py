@@ -1,0 +1,62 @@
+"""Guidance by given masks: be right, and for reasons inside the mask.
+
+    L = CE(f(x), y) + λ3 · alignment(f's evidence, M)          after a warm-up with CE alone
+
+With `alignment="bce"` this is HAICS (Shen et al. 2021), with "l1" GRADIA (Gao et al. 2022), with
+"energy" our contrastive form. The map comes from the forward pass that the cross-entropy makes
+anyway.
+"""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
+
+from align import losses
+from align.data.batches import Batch
+from align.methods.base import Losses, Method
+from align.saliency import class_evidence, contrastive_evidence, finish
+
+
+class Guided(Method):
+    """Training with masks that come with the data."""
+
+    def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
+        """Cross-entropy, and alignment with the batch's masks once the warm-up is over."""
+        if batch.masks is None:
+            raise ValueError(
+                "method 'guided' needs masks and the training domain has none; load the data with "
+                "masks=..., or use method 'align', which learns them"
+            )
+        features = self.classifier.features(batch.images)
+        terms = {"ce": cross_entropy(self.classifier.head(features), batch.labels)}
+        terms["loss"] = terms["ce"]
+        if epoch >= self.config.joint_from:
+            terms["alignment"] = alignment(
+                self.config.alignment,
+                features,
+                self.classifier.linear.weight,
+                batch.labels,
+                batch.masks,
+            )
+            terms["loss"] = terms["ce"] + self.config.lambda3 * terms["alignment"]
+        return terms
+
+
+def alignment(form: str, features: Tensor, weight: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
+    """Disagreement between a classifier's evidence and masks, a scalar.
+
+    Args:
+        form: "energy", "bce" or "l1"; see `align.losses`.
+        features: `(N, K, h, w)`.
+        weight: `(C, K)`, the pooled linear head's.
+        labels: int64 `(N,)`.
+        masks: `(N, H, W)` or `(N, 1, H, W)` in [0, 1]; averaged over the map's cells.
+    """
+    target = losses.mask_to_cells(masks, features.shape[2:])
+    if form == "energy":
+        return losses.alignment_energy(contrastive_evidence(features, weight, labels), target)
+    saliency = finish(class_evidence(features, weight, labels), normalize="minmax")
+    if form == "bce":
+        return losses.alignment_bce(saliency, target)
+    return losses.alignment_l1(saliency, target)

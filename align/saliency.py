@@ -1,0 +1,176 @@
+"""Where a classifier looks: Grad-CAM from the same forward pass, and contrastive evidence.
+
+For a pooled linear head, logit `z_c = Σ_cells Σ_k W_ck A_k(cell) / (hw) + b_c`. Grad-CAM weights
+channel k by the mean gradient `∂z_c/∂A_k = W_ck / (hw)`, so its map is one product of the head's
+weights with the feature map that the forward pass made anyway: no second pass, no hook, and
+gradients to every parameter.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+EPSILON = 1e-8
+"""Added to a map's range before dividing: a constant map becomes zeros, never NaN."""
+
+
+def grad_cam(
+    classifier: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    normalize: str | None = "minmax",
+    relu: bool = False,
+    upsample: bool = False,
+    create_graph: bool = False,
+) -> Tensor:
+    """Grad-CAM maps of some images for some classes.
+
+    Args:
+        classifier: a module with `features` and `head`, such as `align.Classifier`. A head that is
+            average pooling and one linear layer (`classifier.linear`) takes the closed form, any
+            other head the general path through `torch.autograd.grad`.
+        images: float32 `(N, 3, H, W)` in [0, 1].
+        labels: int64 `(N,)`, the class each map explains.
+        normalize: "minmax" maps each map onto [0, 1], "max" divides by its maximum, None leaves
+            the evidence as it is.
+        relu: keep positive evidence only, before normalising (the original Grad-CAM).
+        upsample: resize bilinearly to `(N, H, W)`.
+        create_graph: keep the graph, so that a loss on the map trains the classifier.
+
+    Returns:
+        float32 `(N, h, w)`, or `(N, H, W)` when upsampled; detached unless `create_graph`.
+
+    Raises:
+        ValueError: if labels or options are out of range.
+
+    Source: Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2.
+    """
+    _check_labels(images, labels)
+    with torch.set_grad_enabled(create_graph):
+        features = classifier.features(images)
+        if isinstance(getattr(classifier, "linear", None), nn.Linear):
+            evidence = class_evidence(features, classifier.linear.weight, labels)
+        else:
+            evidence = evidence_by_gradient(classifier.head, features, labels, create_graph)
+        size = images.shape[2:] if upsample else None
+        return finish(evidence, normalize=normalize, relu=relu, size=size)
+
+
+def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+    """Grad-CAM before normalisation for a pooled linear head, `Σ_k W_yk A_k / (hw)`.
+
+    Args:
+        features: `(N, K, h, w)`, the feature map A.
+        weight: `(C, K)`, the head's weights W.
+        labels: int64 `(N,)`, the class y of each map.
+
+    Returns:
+        `(N, h, w)`; its sum over cells plus the bias is the logit `z_y`.
+    """
+    cells = features.shape[2] * features.shape[3]
+    _check_range(labels, len(weight))
+    return torch.einsum("nk,nkhw->nhw", weight[labels] / cells, features)
+
+
+def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+    """What each cell adds to the margin over the other classes' mean, `e`.
+
+    Args:
+        features: `(N, K, h, w)`, the feature map A.
+        weight: `(C, K)`, the head's weights W.
+        labels: int64 `(N,)`, the true class y of each image.
+
+    Returns:
+        `(N, h, w)`: `e = (W_y − mean_{c≠y} W_c) · A / (hw)`; its sum over cells is
+        `z_y − mean_{c≠y} z_c` up to the biases.
+    """
+    classes = len(weight)
+    # W_y - (sum - W_y)/(C-1) = (C W_y - sum)/(C-1)
+    contrast = (classes * weight - weight.sum(0)) / (classes - 1)
+    return class_evidence(features, contrast, labels)
+
+
+def evidence_by_gradient(
+    head: nn.Module, features: Tensor, labels: Tensor, create_graph: bool = False
+) -> Tensor:
+    """Grad-CAM before normalisation for any head, through the gradient at the feature map.
+
+    Args:
+        head: callable from `(N, K, h, w)` to logits `(N, C)`.
+        features: `(N, K, h, w)`; need not require gradients.
+        labels: int64 `(N,)`.
+        create_graph: keep the graph of the gradient itself (second order).
+
+    Returns:
+        `(N, h, w)`: `Σ_k (mean over cells of ∂z_y/∂A_k) A_k`.
+    """
+    with torch.enable_grad():
+        leaf = features if features.requires_grad else features.detach().requires_grad_()
+        logits = head(leaf)
+        _check_range(labels, logits.shape[1])
+        chosen = logits.gather(1, labels[:, None]).sum()
+        (gradient,) = torch.autograd.grad(
+            chosen, leaf, create_graph=create_graph, retain_graph=True
+        )
+        evidence = torch.einsum("nk,nkhw->nhw", gradient.mean((2, 3)), leaf)
+    return evidence if create_graph else evidence.detach()
+
+
+def finish(
+    evidence: Tensor,
+    *,
+    normalize: str | None = "minmax",
+    relu: bool = False,
+    size: tuple[int, int] | torch.Size | None = None,
+) -> Tensor:
+    """Rectify, resize and normalise evidence maps.
+
+    Args:
+        evidence: `(N, h, w)`.
+        normalize: "minmax", "max" or None, as in `grad_cam`.
+        relu: keep positive evidence only.
+        size: `(H, W)` to resize to before normalising, or None.
+
+    Returns:
+        `(N, h, w)` or `(N, H, W)`.
+
+    Raises:
+        ValueError: if `normalize` is none of the three.
+    """
+    if normalize not in ("minmax", "max", None):
+        raise ValueError(f"normalize is {normalize!r}, expected 'minmax', 'max' or None")
+    if relu:
+        evidence = evidence.clamp_min(0)
+    if size is not None:
+        evidence = interpolate(
+            evidence[:, None], tuple(size), mode="bilinear", align_corners=False
+        )[:, 0]
+    if normalize == "minmax":
+        low, high = evidence.amin((1, 2), keepdim=True), evidence.amax((1, 2), keepdim=True)
+        return (evidence - low) / (high - low + EPSILON)
+    if normalize == "max":
+        return evidence / (evidence.amax((1, 2), keepdim=True).clamp_min(0) + EPSILON)
+    return evidence
+
+
+def _check_labels(images: Tensor, labels: Tensor) -> None:
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"labels are {labels.dtype} of shape {tuple(labels.shape)}, expected torch.int64 of "
+            f"shape ({len(images)},): one class for each image"
+        )
+
+
+def _check_range(labels: Tensor, classes: int) -> None:
+    # A look at the values would make a GPU wait in every training step; there the gather itself
+    # stops on a label that is out of range.
+    if labels.is_cpu and labels.numel():
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"labels run from {low} to {high}, expected 0 to {classes - 1}: the classifier "
+                f"has {classes} classes"
+            )

@@ -1,0 +1,130 @@
+"""The classifier and the masker: shapes, strides, weights, frozen BatchNorm, bad input."""
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from align import Classifier, Masker
+
+
+@pytest.mark.parametrize(
+    ("backbone", "stride", "channels"),
+    [
+        ("small-cnn", 8, 128),
+        ("resnet18", 32, 512),
+        ("resnet18", 16, 512),
+        ("resnet18", 8, 512),
+        ("resnet50", 16, 2048),
+        ("mobilenet_v2", 32, 1280),
+        ("mobilenet_v2", 16, 1280),
+        ("mobilenet_v2", 8, 1280),
+    ],
+)
+def test_feature_maps_have_the_stride_asked_for(backbone, stride, channels):
+    classifier = Classifier(backbone, 3, output_stride=stride).eval()
+    with torch.no_grad():
+        features = classifier.features(torch.rand(1, 3, 64, 64))
+        assert features.shape == (1, channels, 64 // stride, 64 // stride)
+        assert classifier.head(features).shape == (1, 3)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2"])
+def test_untouched_strides_give_torchvisions_own_logits(backbone):
+    torch.manual_seed(0)
+    model = getattr(torchvision.models, backbone)(num_classes=4).eval()
+    ours = Classifier(backbone, 4).eval()
+    parts = (
+        model.features
+        if backbone == "mobilenet_v2"
+        else torch.nn.Sequential(*list(model.children())[:-2])
+    )
+    head = model.classifier[1] if backbone == "mobilenet_v2" else model.fc
+    ours.trunk.load_state_dict(parts.state_dict())
+    ours.linear.load_state_dict(head.state_dict())
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = model((images - ours.mean) / ours.std)
+        torch.testing.assert_close(ours(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_local_weights_are_loaded_and_batchnorm_then_stays_frozen(tmp_path, suffix):
+    torch.manual_seed(0)
+    state = torchvision.models.resnet18(num_classes=10).state_dict()
+    path = tmp_path / f"weights{suffix}"
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    classifier = Classifier("resnet18", 7, path)
+    torch.testing.assert_close(classifier.trunk[0].weight.detach(), state["conv1.weight"])
+    before = classifier.trunk[1].running_mean.clone()
+    classifier.train()(torch.rand(4, 3, 64, 64))
+    assert torch.equal(classifier.trunk[1].running_mean, before)
+    moving = Classifier("resnet18", 7, path, freeze_batchnorm=False).train()
+    moving(torch.rand(4, 3, 64, 64))
+    assert not torch.equal(moving.trunk[1].running_mean, before)
+
+
+def test_a_pickle_that_would_run_code_is_not_read(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save({"conv1.weight": _Trap()}, path)
+    with pytest.raises(Exception, match="[Ww]eights"):
+        Classifier("resnet18", 2, path)
+
+
+class _Trap:
+    def __reduce__(self):
+        return (print, ("this must never run",))
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "half.safetensors"
+    state = torchvision.models.resnet18().state_dict()
+    save_file({k: v for k, v in state.items() if "layer4" not in k}, path)
+    with pytest.raises(ValueError, match="does not fit the backbone: .* tensors differ"):
+        Classifier("resnet18", 2, path)
+    with pytest.raises(FileNotFoundError, match="no weights file at"):
+        Classifier("resnet18", 2, tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("vgg", 2), {}, "backbone is 'vgg', expected one of small-cnn"),
+        (("small-cnn", 1), {}, "num_classes is 1, expected a whole number, at least 2"),
+        (("small-cnn", 2), {"output_stride": 16}, "output_stride is 16, expected one of 8"),
+        (("resnet18", 2), {"output_stride": 4}, "output_stride is 4, expected one of 8, 16, 32"),
+        (("small-cnn", 2, "x.pt"), {}, "no published weights"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        Classifier(*arguments, **options)
+
+
+@pytest.mark.parametrize("network", [Classifier("small-cnn", 2), Masker()])
+@pytest.mark.parametrize(
+    "images",
+    [torch.rand(3, 32, 32), torch.rand(1, 1, 32, 32), torch.zeros(1, 3, 32, 32, dtype=torch.uint8)],
+)
+def test_bad_images_are_refused(network, images):
+    with pytest.raises(ValueError, match=r"expected floating point of shape \(N, 3, H, W\)"):
+        network(images)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (8, 8)])
+def test_masks_are_soft_and_of_the_images_size(size):
+    torch.manual_seed(0)
+    masks = Masker()(torch.rand(2, 3, *size))
+    assert masks.shape == (2, 1, *size)
+    assert 0 < masks.min()
+    assert masks.max() < 1
+
+
+def test_a_masker_starts_near_the_mean_asked_for():
+    torch.manual_seed(0)
+    images = torch.rand(4, 3, 32, 32)
+    low, high = (Masker(start=s)(images).mean().item() for s in (0.1, 0.9))
+    assert low < 0.35
+    assert high > 0.65
+    with pytest.raises(ValueError, match="start is 1.5"):
+        Masker(start=1.5)

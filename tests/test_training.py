@@ -1,0 +1,209 @@
+"""Training: losses fall, phases keep to their networks, seeds and checkpoints reproduce."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import align
+from align import Config
+from align.data.batches import Batch, Batches, mirror_and_shift
+from align.methods import build
+from align.methods.align import keep_and_remove
+from align.training import start
+
+TINY = Config(epochs=4, batch_size=32, warmup=1, masker_epochs=1)
+
+
+@pytest.fixture(scope="module")
+def domain():
+    return align.load("toy-vlcs", n=160, size=32)["noon"]
+
+
+def weights(module):
+    return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+
+def method_for(config, domain):
+    run = start(config, domain, torch.device("cpu"))
+    run.classifier.train()
+    return build(run.classifier, run.masker, config)
+
+
+@pytest.mark.parametrize("method", ["erm", "guided", "align"])
+def test_the_loss_falls_and_the_same_seed_gives_the_same_weights(method, domain):
+    config = replace(TINY, method=method)
+    first, again = (align.train(config, domain, progress=False) for _ in range(2))
+    assert torch.equal(weights(first.classifier), weights(again.classifier))
+    other = align.train(replace(config, seed=1), domain, progress=False)
+    assert not torch.equal(weights(first.classifier), weights(other.classifier))
+    assert (
+        first.history[-1]["ce"] < first.history[0]["ce"]
+        if method != "erm"
+        else (first.history[-1]["loss"] < first.history[0]["loss"])
+    )
+    assert (first.masker is not None) == (method == "align")
+    assert not first.classifier.training
+    assert first.images == 4 * 160
+
+
+@pytest.mark.parametrize("method", ["erm", "align"])
+def test_a_resumed_run_equals_an_uninterrupted_one(method, domain, tmp_path, monkeypatch):
+    config = replace(TINY, method=method)
+    straight = align.train(config, domain, progress=False)
+    epochs = iter([None, None])
+    original = align.training._train_epoch
+
+    def breaks_after_two(*arguments):
+        if next(epochs, "stop") == "stop":
+            raise KeyboardInterrupt
+        original(*arguments)
+
+    monkeypatch.setattr(align.training, "_train_epoch", breaks_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        align.train(config, domain, folder=tmp_path, progress=False)
+    monkeypatch.setattr(align.training, "_train_epoch", original)
+    resumed = align.train(config, domain, folder=tmp_path, progress=False)
+    assert torch.equal(weights(straight.classifier), weights(resumed.classifier))
+    if method == "align":
+        assert torch.equal(weights(straight.masker), weights(resumed.masker))
+    assert [row["epoch"] for row in resumed.history] == [0, 1, 2, 3]
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_checkpoint_of_another_run_is_refused(domain, tmp_path):
+    config = replace(TINY, method="erm", epochs=1)
+    align.train(config, domain, folder=tmp_path, progress=False)
+    with pytest.raises(ValueError, match=r"checkpoint of another run \(differs in lr, seed\)"):
+        align.train(replace(config, lr=1.0, seed=3), domain, folder=tmp_path, progress=False)
+
+
+def test_training_leaves_the_callers_random_numbers_alone(domain):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    align.train(replace(TINY, epochs=1), domain, progress=False)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_each_phase_of_align_moves_only_its_own_network(domain):
+    config = replace(TINY, method="align")
+    method = method_for(config, domain)
+    batch = next(Batches(domain, 32).epoch(0))
+    generator = torch.Generator().manual_seed(0)
+    moved = {}
+    for epoch, phase in ((0, "warm-up"), (1, "masker"), (2, "joint")):
+        f, m = weights(method.classifier), weights(method.masker)
+        statistics = method.classifier.trunk[1].running_mean.clone()
+        terms = method.update(batch, epoch, generator)
+        moved[phase] = (
+            not torch.equal(f, weights(method.classifier)),
+            not torch.equal(m, weights(method.masker)),
+            not torch.equal(statistics, method.classifier.trunk[1].running_mean),
+            "alignment" in terms,
+        )
+    assert moved == {
+        "warm-up": (True, False, True, False),
+        "masker": (False, True, False, False),
+        "joint": (True, True, True, True),
+    }
+    assert all(p.requires_grad for p in method.classifier.parameters())
+
+
+@pytest.mark.parametrize("form", ["energy", "bce", "l1"])
+def test_guidance_moves_evidence_into_the_mask(form, domain):
+    """With alignment alone, a few steps on one batch must lower the alignment loss."""
+    config = replace(TINY, method="guided", alignment=form, warmup=0, lambda3=5.0)
+    method = method_for(config, domain)
+    batch = next(Batches(domain, 32, augment=False).epoch(0))
+    generator = torch.Generator()
+    values = [method.update(batch, 0, generator)["alignment"].item() for _ in range(15)]
+    assert values[-1] < 0.9 * values[0]
+
+
+def test_guidance_without_masks_says_what_to_do(domain):
+    bare = replace(domain, masks=None)
+    with pytest.raises(ValueError, match="'guided' needs masks .* use method 'align'"):
+        align.train(replace(TINY, method="guided"), bare, progress=False)
+
+
+def test_kept_and_removed_parts_add_up():
+    torch.manual_seed(0)
+    images, masks, filling = torch.rand(2, 3, 4, 4), torch.rand(2, 1, 4, 4), torch.rand(2, 3, 4, 4)
+    kept, removed = keep_and_remove(images, masks, filling)
+    torch.testing.assert_close(kept, masks * images + (1 - masks) * filling)
+    torch.testing.assert_close(kept + removed, images + filling)
+    whole, nothing = keep_and_remove(images, torch.ones(2, 1, 4, 4), torch.zeros(3, 1, 1))
+    assert torch.equal(whole, images)
+    assert (nothing == 0).all()
+
+
+def test_an_epoch_shows_every_image_once_and_no_epoch_repeats_another(domain):
+    batches = Batches(domain, 32, seed=3, augment=False)
+    epochs = []
+    for number in (0, 1, 0):
+        images = torch.cat([b.images for b in batches.epoch(number)])
+        epochs.append(images)
+    assert torch.equal(epochs[0], epochs[2])
+    assert not torch.equal(epochs[0], epochs[1])
+    key = epochs[0].flatten(1).double() @ torch.arange(3 * 32 * 32, dtype=torch.float64)
+    whole = (
+        domain.images.float().div(255).flatten(1).double() @ torch.arange(3 * 32 * 32.0).double()
+    )
+    torch.testing.assert_close(key.sort().values, whole.sort().values)
+
+
+def test_augmentation_moves_masks_with_images_and_mirrors_half():
+    n, side = 400, 16
+    images = torch.zeros(n, 3, side, side)
+    images[:, :, 5:9, 2:5] = 1
+    moved, masks = mirror_and_shift(images, images[:, 0], torch.Generator().manual_seed(0))
+    assert torch.equal(moved[:, 0], masks)
+    column = (masks.sum(1) * torch.arange(side)).sum(1) / masks.sum((1, 2))
+    mirrored = (column > 7.5).float().mean().item()
+    assert mirrored == pytest.approx(0.5, abs=4 * 0.5 / n**0.5)  # binomial, 4 standard deviations
+    row = (masks.sum(2) * torch.arange(side)).sum(1) / masks.sum((1, 2)) - 6.5
+    assert sorted(set(row.tolist())) == [-2, -1, 0, 1, 2]
+
+
+def test_a_shift_repeats_the_edge():
+    images = torch.arange(4.0).view(1, 1, 1, 4).expand(50, 3, 4, 4).contiguous()
+    moved, none = mirror_and_shift(images, None, torch.Generator().manual_seed(1), reach=0.5)
+    assert none is None
+    rows = {tuple(r.tolist()) for r in moved[:, 0, 0]}
+    assert (0.0, 0.0, 1.0, 2.0) in rows
+    assert (0.0, 0.0, 0.0, 1.0) in rows
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "sgd"}, "method is 'sgd', expected one of erm"),
+        ({"alignment": "dice"}, "alignment is 'dice', expected one of energy, bce, l1"),
+        ({"fill": "grey"}, "fill is 'grey'"),
+        ({"epochs": 0}, "epochs is 0, expected at least 1"),
+        ({"lr": -1.0}, "lr is -1.0, expected a number that is not negative"),
+        ({"lambda3": float("nan")}, "lambda3 is nan"),
+    ],
+)
+def test_bad_configurations_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**changes)
+
+
+def test_too_few_images_or_classes_are_refused(domain):
+    few = domain.subset(torch.arange(10))
+    with pytest.raises(ValueError, match="batch_size is 32 and domain 'noon' has 10 images"):
+        align.train(TINY, few, progress=False)
+    only = torch.nonzero(domain.labels == 0)[:, 0]
+    single = replace(domain.subset(only), classes=("bird",))
+    with pytest.raises(ValueError, match="has 1 class, expected at least 2"):
+        align.train(TINY, single, progress=False)
+
+
+def test_a_batch_is_floats_between_0_and_1(domain):
+    batch = next(Batches(domain, 8).epoch(0))
+    assert isinstance(batch, Batch)
+    assert batch.images.dtype == torch.float32
+    assert 0 <= batch.images.min() <= batch.images.max() <= 1
+    assert batch.images.max() > 0.5
