@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -19,6 +21,7 @@ from align.masker import Masker
 from align.methods import Method, build
 
 CHECKPOINT = "checkpoint.pt"
+RUN = "run.json"
 
 
 @dataclass
@@ -40,6 +43,58 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     images: int = 0
+
+    def save(self, folder: str | Path) -> None:
+        """Write the run as `run.json` and one safetensors file a network.
+
+        Args:
+            folder: made if it is not there; files of an earlier run in it are replaced.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        networks = {"classifier": self.classifier, "masker": self.masker}
+        for name, network in networks.items():
+            if network is not None:
+                tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
+                save_file(tensors, folder / f"{name}.safetensors")
+        description = {
+            "config": asdict(self.config),
+            "classes": self.classifier.linear.out_features,
+            "history": self.history,
+            "seconds": self.seconds,
+            "images": self.images,
+        }
+        (folder / RUN).write_text(json.dumps(description, indent=1))
+
+    @classmethod
+    def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Run:
+        """Read a run that `save` wrote; nothing is unpickled and no pretrained weights are needed.
+
+        Args:
+            folder: where it was written.
+            device: where its networks go.
+
+        Raises:
+            FileNotFoundError: if no run is there.
+        """
+        folder = Path(folder)
+        if not (folder / RUN).is_file():
+            raise FileNotFoundError(
+                f"no run in '{folder}' (it has no {RUN}); make one with `align train --out {folder}`"
+            )
+        description = json.loads((folder / RUN).read_text())
+        config = Config(**description["config"])
+        run = _networks(replace(config, weights=None), description["classes"], torch.device(device))
+        run.config = config
+        run.classifier.load_state_dict(load_file(folder / "classifier.safetensors"))
+        run.classifier.freeze_batchnorm = config.weights is not None
+        run.classifier.eval()
+        if run.masker is not None:
+            run.masker.load_state_dict(load_file(folder / "masker.safetensors"))
+            run.masker.eval()
+        run.history = description["history"]
+        run.seconds, run.images = description["seconds"], description["images"]
+        return run
 
 
 def train(
@@ -99,11 +154,15 @@ def train(
 
 def start(config: Config, domain: Domain, device: torch.device) -> Run:
     """A run before its first step: networks with the seed's initial weights."""
+    return _networks(config, len(domain.classes), device)
+
+
+def _networks(config: Config, num_classes: int, device: torch.device) -> Run:
     state = torch.random.get_rng_state()
     torch.manual_seed(config.seed)
     classifier = Classifier(
         config.backbone,
-        len(domain.classes),
+        num_classes,
         config.weights,
         output_stride=config.output_stride,
     ).to(device, memory_format=torch.channels_last)

@@ -1,0 +1,1 @@
+"""The benchmark: what is run, what was run, and what it says."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from align.benchmark.experiment import Experiment
+from align.benchmark.records import RESULTS
 from align.config import Config
 
 TOY = Config()
@@ -47,3 +49,22 @@ def toy_vlcs(weights: str | None = None) -> list[Experiment]:
 
 
 GRIDS: dict[str, Callable[..., list[Experiment]]] = {"toy-vlcs": toy_vlcs}
+
+
+def experiments(grid: str) -> list[Experiment]:
+    """The experiments of a grid.
+
+    Args:
+        grid: one of `GRIDS`.
+
+    Raises:
+        ValueError: if there is no grid of that name.
+    """
+    if grid not in GRIDS:
+        raise ValueError(f"grid '{grid}' is unknown, expected one of {', '.join(GRIDS)}")
+    return GRIDS[grid]()
+
+
+def records_file(grid: str) -> Path:
+    """The file that a grid's records are in."""
+    return RESULTS / f"{grid}.jsonl"

@@ -1,0 +1,5 @@
+"""`python -m align`: the command line."""
+
+from align.cli import main
+
+main()

@@ -1,0 +1,230 @@
+"""`align` on the command line: the library's functions, with the same names and defaults."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="ALIGN: train classifiers that look where they should.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+benchmark_app = typer.Typer(help="Recorded runs: make them, see what is done, print the tables.")
+app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A value of the configuration, such as lambda3=2; may be repeated."),
+]
+Root = Annotated[Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")]
+Size = Annotated[int | None, typer.Option(help="Side of the images, in pixels.")]
+Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images.")]
+
+
+@app.command()
+def train(
+    method: Annotated[str, typer.Argument(help="erm, guided or align.")] = "align",
+    benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
+    source: Annotated[str | None, typer.Option(help="Domain to train on; default the first.")] = None,
+    root: Root = None,
+    size: Size = None,
+    masks: Masks = None,
+    seed: int = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the run and its checkpoint.")] = Path(
+        "runs/latest"
+    ),
+    settings: Settings = None,
+) -> None:
+    """Train on one domain, test on its held-out part and on every other domain."""
+    from align.benchmark.experiment import Experiment, run
+    from align.config import Config
+    from align.data import load
+
+    options = _options(size, masks)
+    if source is None:
+        source = load(benchmark, root, **options).domains[0]
+    config = Config(**{"method": method, "seed": seed} | _settings(settings))
+    experiment = Experiment(benchmark, source, config, options)
+    record, result = run(experiment, root=root, folder=out)
+    result.save(out)
+    (out / "record.json").write_text(json.dumps(record, indent=1))
+    _print_metrics(record["metrics"], source)
+    print(f"saved in {out}")
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")],
+    benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
+    domain: Annotated[str | None, typer.Option(help="Domain to test on; default all.")] = None,
+    root: Root = None,
+    size: Size = None,
+    masks: Masks = None,
+    controls: Annotated[bool, typer.Option(help="Also measure control explanations.")] = False,
+) -> None:
+    """Measure a trained run: accuracy, faithfulness, and localisation where masks exist."""
+    from align.data import load
+    from align.evaluation import evaluate as measure
+    from align.training import Run
+
+    run = Run.load(folder)
+    data = load(benchmark, root, **_options(size, masks))
+    names = data.domains if domain is None else (domain,)
+    result = {name: measure(run, data[name], controls=controls) for name in names}
+    print(json.dumps(result, indent=1))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the figure goes.")] = Path("runs/demo.png"),
+    seed: int = 0,
+) -> None:
+    """Train ERM and ALIGN on the embedded benchmark, print the comparison, save the figure."""
+    from align.benchmark.demo import compare
+
+    table, figure = compare(seed)
+    print(table.to_string(float_format="{:.3f}".format))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=150)
+    print(f"figure saved in {out}")
+
+
+@app.command()
+def speed(backbone: str = "small-cnn", size: int = 64, batch_size: int = 64) -> None:
+    """Measure images rendered a second and each method's step against plain training's."""
+    import torch
+
+    from align.benchmark.speed import generator_rate, step_times
+
+    torch.set_flush_denormal(True)
+    print(f"toy-vlcs at 64 px, one core: {generator_rate():,.0f} images/s")
+    table = step_times(backbone, size, batch_size)
+    print(f"\none step of {backbone} at {size} px, {batch_size} images, medians of one run:")
+    print(table.to_string(float_format="{:.2f}".format))
+
+
+@app.command()
+def doctor() -> None:
+    """Print device, versions, data found and the next step."""
+    import torch
+    import torchvision
+
+    from align.data import load
+
+    print(f"python {sys.version.split()[0]} · torch {torch.__version__} · "
+          f"torchvision {torchvision.__version__}")
+    if torch.cuda.is_available():
+        print(f"device: {torch.cuda.get_device_name(0)}")
+    else:
+        print(f"device: CPU, {os.cpu_count()} cores (the toy worlds are sized for it)")
+    root = os.environ.get("ALIGN_DATA")
+    print(f"ALIGN_DATA: {root or 'not set'}")
+    found = 0
+    for name in ("vlcs", "terra", "pacs"):
+        try:
+            data = load(name, root)
+        except FileNotFoundError as error:
+            print(f"  {name}: {error}")
+            continue
+        found += 1
+        print(f"  {name}: {', '.join(data.domains)}")
+        for sentence in data.missing:
+            print(f"    {sentence}")
+    print("next: align train --benchmark " + ("pacs" if found else "toy-vlcs") +
+          "   (or `align demo` for a two-minute comparison)")
+
+
+@benchmark_app.command("run")
+def benchmark_run(
+    grid: Annotated[str, typer.Argument(help="A grid's name; `align benchmark status` lists them.")],
+    root: Root = None,
+    only: Annotated[str | None, typer.Option(help="One method's name: run only that.")] = None,
+) -> None:
+    """Make the runs of a grid that are not recorded yet; stop and start it as you like."""
+    from align.benchmark.experiment import run_all
+    from align.benchmark.grid import experiments, records_file
+
+    wanted = [e for e in experiments(grid) if only in (None, e.config.method)]
+    made = run_all(wanted, records_file(grid), root=root, checkpoints=Path("runs") / grid)
+    print(f"{made} runs made, {len(wanted)} recorded in {records_file(grid).name}")
+
+
+@benchmark_app.command("status")
+def benchmark_status() -> None:
+    """Say for each grid how many of its runs are recorded."""
+    from align.benchmark import records
+    from align.benchmark.grid import GRIDS, experiments, records_file
+
+    for name in GRIDS:
+        wanted = {e.key() for e in experiments(name)}
+        done = wanted & {record["key"] for record in records.read(records_file(name))}
+        print(f"{name}: {len(done)} of {len(wanted)} runs recorded")
+
+
+@benchmark_app.command("table")
+def benchmark_table(grid: Annotated[str, typer.Argument(help="A grid's name.")]) -> None:
+    """Print a grid's table: means over seeds, and paired differences to ERM with 95 % intervals."""
+    from align.benchmark.tables import summary
+
+    print(summary(grid).to_string())
+
+
+def main() -> None:
+    """Run the command line; an error that a reader can mend is one sentence, not a traceback."""
+    try:
+        app()
+    except (ValueError, FileNotFoundError, KeyError) as error:
+        message = error.args[0] if error.args else str(error)
+        print(f"align: {message}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _options(size: int | None, masks: Path | None) -> dict:
+    options = {} if size is None else {"size": size}
+    return options if masks is None else options | {"masks": str(masks)}
+
+
+def _settings(pairs: list[str] | None) -> dict:
+    """`name=value` texts as values of the configuration, each of its field's type."""
+    from align.config import Config
+
+    kinds = {field.name: field.type for field in fields(Config)}
+    values: dict = {}
+    for pair in pairs or []:
+        name, mark, text = pair.partition("=")
+        if not mark or name not in kinds:
+            raise ValueError(
+                f"--set {pair}: expected name=value with one of the names {', '.join(kinds)}"
+            )
+        kind = str(kinds[name])
+        try:
+            values[name] = _value(kind, text)
+        except ValueError:
+            raise ValueError(f"--set {pair}: expected a value of type {kind}") from None
+    return values
+
+
+def _value(kind: str, text: str) -> object:
+    if kind == "bool":
+        if text.lower() not in ("true", "false"):
+            raise ValueError
+        return text.lower() == "true"
+    if "None" in kind and text.lower() == "none":
+        return None
+    return {"int": int, "float": float}.get(kind.split(" ")[0], str)(text)
+
+
+def _print_metrics(metrics: dict, source: str) -> None:
+    for name, values in metrics.items():
+        shift = "held out" if name == source else "elsewhere"
+        print(
+            f"{name:>14} ({shift}): accuracy {values['accuracy']:.3f}, "
+            f"insertion AUC {values['insertion_auc']:.3f}"
+        )

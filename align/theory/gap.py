@@ -1,0 +1,338 @@
+"""From background sensitivity to the generalisation gap: statements T1, T2 and T3.
+
+A distribution and a set of samples are treated alike: samples are paired by a coupling of the
+source and the target that shares the object and the label, and carry one weight a pair.
+`best_coupling` makes such pairs from two discrete distributions; swapping the backgrounds of
+images makes them from a benchmark.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import linprog
+from scipy.special import logsumexp
+
+from align.theory._common import (
+    TOLERANCE,
+    Array,
+    Bound,
+    as_array,
+    as_joint,
+    as_weights,
+    check_same_shape,
+)
+
+
+class Coupling(NamedTuple):
+    """A coupling of source and target that shares (O, Y), as `n` weighted pairs.
+
+    Fields: `object`, `background_source`, `background_target`, `label`, int64 `(n,)` indices
+    into the axes of the joints; `probability` float64 `(n,)`, summing to one; `cost`, the
+    expected distance of the two backgrounds.
+    """
+
+    object: np.ndarray
+    background_source: np.ndarray
+    background_target: np.ndarray
+    label: np.ndarray
+    probability: Array
+    cost: float
+
+
+class MeanDifference(NamedTuple):
+    """The counter-example to the mean-difference form of T2; see its maker."""
+
+    prediction_source: Array
+    prediction_target: Array
+    label: Array
+    weights: Array
+    false_bound: Bound
+    repaired_bound: Bound
+
+
+def best_coupling(joint_source: Any, joint_target: Any, distance: Any) -> Coupling:
+    r"""The coupling that shares (O, Y) and moves the background least.
+
+    For every (o, y) of positive probability it is an optimal transport plan from
+    $P_S(B\mid o,y)$ to $P_T(B\mid o,y)$, so that
+    $$E\,d(B_S, B_T) = E_{O,Y}\,W_1\big(P_S(B\mid O,Y), P_T(B\mid O,Y)\big),$$
+    the least value that any coupling with a common (O, Y) can have.
+
+    Args:
+        joint_source: `(objects, backgrounds, labels)`, $P_S(o,b,y)$.
+        joint_target: the same shape, $P_T(o,b,y)$, with the same $P(o,y)$.
+        distance: `(backgrounds, backgrounds)`, symmetric, zero on the diagonal and positive
+            off it.
+
+    Returns:
+        The coupling's weighted pairs, only those of positive probability.
+
+    Raises:
+        ValueError: if a joint is no distribution, the two do not share P(o, y), or the distance
+            is not a symmetric matrix with zeros on its diagonal only.
+    """
+    source, target = _shared_joints(joint_source, joint_target)
+    metric = _distance(distance, source.shape[1])
+    pairs: list[tuple[int, int, int, int]] = []
+    masses: list[float] = []
+    for o, y in zip(*np.nonzero(source.sum(axis=1)), strict=True):
+        mass = source[o, :, y].sum()
+        start = source[o, :, y] / mass
+        end = target[o, :, y] / target[o, :, y].sum()
+        plan = _optimal_plan(start, end, metric)
+        for b_source, b_target in zip(*np.nonzero(plan), strict=True):
+            pairs.append((o, b_source, b_target, y))
+            masses.append(mass * plan[b_source, b_target])
+    objects, starts, ends, labels = np.array(pairs, dtype=np.int64).T
+    probability = np.array(masses) / np.sum(masses)
+    cost = float(probability @ metric[starts, ends])
+    return Coupling(objects, starts, ends, labels, probability, cost)
+
+
+def sensitivity_bound(
+    joint_source: Any, joint_target: Any, prediction: Any, distance: Any
+) -> Bound:
+    r"""T1: how far a prediction moves when only the background changes.
+
+    If $b \mapsto f_y(o,b)$ is $L_B$-Lipschitz for every o and y, then under `best_coupling`
+    $$E\,|f_Y(O,B_T) - f_Y(O,B_S)| \;\le\; L_B\,E_{O,Y}\,W_1\big(P_S(B\mid O,Y),
+      P_T(B\mid O,Y)\big) = \varepsilon .$$
+    $L_B$ is taken as small as the table allows: the largest
+    $|f_y(o,b)-f_y(o,b')|/d(b,b')$ over the (o, y) of positive probability and all b ≠ b'.
+
+    Args:
+        joint_source: `(objects, backgrounds, labels)`, $P_S(o,b,y)$.
+        joint_target: the same shape, with the same $P(o,y)$.
+        prediction: `(objects, backgrounds, labels)`, $f_y(o,b)$, any real numbers.
+        distance: `(backgrounds, backgrounds)`, the distance of two backgrounds.
+
+    Returns:
+        `Bound(left, right)` of two floats: the movement, and ε.
+
+    Raises:
+        ValueError: as `best_coupling`, or if the prediction has another shape.
+    """
+    source, target = _shared_joints(joint_source, joint_target)
+    values = as_array(prediction, "prediction", 3)
+    check_same_shape("prediction", values, "joint_source", source)
+    metric = _distance(distance, source.shape[1])
+    coupling = best_coupling(source, target, metric)
+    before = values[coupling.object, coupling.background_source, coupling.label]
+    after = values[coupling.object, coupling.background_target, coupling.label]
+    left = float(coupling.probability @ np.abs(after - before))
+    return Bound(left, _lipschitz_constant(values, source, metric) * coupling.cost)
+
+
+def mse_gap(
+    prediction_source: Any,
+    prediction_target: Any,
+    label: Any,
+    *,
+    weights: ArrayLike | None = None,
+    interval: tuple[float, float] = (0.0, 1.0),
+) -> Bound:
+    r"""T2: the gap in squared error, for predictions and labels in one interval [l, u].
+
+    For every pair, $(a-y)^2-(b-y)^2=(a-b)(a+b-2y)$ and $|a+b-2y|\le 2(u-l)$, so
+    $$|\mathrm{MSE}_T-\mathrm{MSE}_S|\;\le\;2(u-l)\;E\,|f(O,B_T)-f(O,B_S)| ,$$
+    under any coupling that shares (O, Y): $2\varepsilon$ on [0, 1] and $4\varepsilon$ on [−1, 1].
+    The form with $|E_T f - E_S f|$ on the right is false: see `mean_difference_counterexample`.
+
+    Args:
+        prediction_source: `(n,)`, $f(o,b_S)$ of each pair.
+        prediction_target: `(n,)`, $f(o,b_T)$ of the same object and label.
+        label: `(n,)`, y as a number in the interval.
+        weights: `(n,)` probabilities of the pairs; None weighs all alike.
+        interval: (l, u), where predictions and labels lie.
+
+    Returns:
+        `Bound(left, right)` of two floats.
+
+    Raises:
+        ValueError: if the lengths differ or a number lies outside the interval.
+    """
+    low, high = interval
+    if not low < high:
+        raise ValueError(f"interval is ({low}, {high}), expected its first end below its second")
+    before = as_array(prediction_source, "prediction_source", 1)
+    after = as_array(prediction_target, "prediction_target", 1)
+    truth = as_array(label, "label", 1)
+    mass = as_weights(weights, len(before))
+    for name, values in (("prediction_target", after), ("label", truth)):
+        check_same_shape("prediction_source", before, name, values)
+    for name, values in (("predictions", before), ("predictions", after), ("labels", truth)):
+        if values.min() < low or values.max() > high:
+            raise ValueError(
+                f"{name} run from {values.min():.3g} to {values.max():.3g}, "
+                f"expected all in the interval [{low:g}, {high:g}]"
+            )
+    gap = mass @ (after - truth) ** 2 - mass @ (before - truth) ** 2
+    return Bound(float(abs(gap)), float(2 * (high - low) * (mass @ np.abs(after - before))))
+
+
+def ce_gap(
+    probability_source: Any, probability_target: Any, *, weights: ArrayLike | None = None
+) -> Bound:
+    r"""T3, with probabilities: the gap in cross-entropy when $f_y$ is bounded below.
+
+    With $\delta$ the least value of $f_Y$ on either side,
+    $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;\tfrac1\delta\,E\,|f_Y(O,B_T)-f_Y(O,B_S)| ,$$
+    because $|\log a-\log b|\le|a-b|/\min(a,b)$.
+
+    Args:
+        probability_source: `(n,)`, the probability $f_y(o,b_S)$ of the true class, in (0, 1].
+        probability_target: `(n,)`, that of the same object and label on the target.
+        weights: `(n,)` probabilities of the pairs; None weighs all alike.
+
+    Returns:
+        `Bound(left, right)` of two floats, in nats.
+
+    Raises:
+        ValueError: if the lengths differ or a probability is not in (0, 1].
+    """
+    before = as_array(probability_source, "probability_source", 1)
+    after = as_array(probability_target, "probability_target", 1)
+    check_same_shape("probability_source", before, "probability_target", after)
+    mass = as_weights(weights, len(before))
+    least = min(before.min(), after.min())
+    if least <= 0 or max(before.max(), after.max()) > 1:
+        raise ValueError(
+            f"probabilities of the true class run from {least:.3g} to "
+            f"{max(before.max(), after.max()):.3g}, expected all in (0, 1]; clip them from below "
+            "or use ce_gap_logits"
+        )
+    gap = abs(mass @ np.log(before) - mass @ np.log(after))
+    return Bound(float(gap), float(mass @ np.abs(after - before) / least))
+
+
+def ce_gap_logits(
+    logits_source: Any, logits_target: Any, label: Any, *, weights: ArrayLike | None = None
+) -> Bound:
+    r"""T3, with logits: the gap in cross-entropy without any clipping.
+
+    $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;E\max_c|\Delta(z_Y-z_c)|
+      \;\le\;2\,E\,\lVert z_T-z_S\rVert_\infty ;$$
+    the right side returned is the last, which needs no label.
+
+    Args:
+        logits_source: `(n, C)`, $z(o,b_S)$ of each pair.
+        logits_target: `(n, C)`, $z(o,b_T)$ of the same object and label.
+        label: `(n,)` integers from 0 to C − 1.
+        weights: `(n,)` probabilities of the pairs; None weighs all alike.
+
+    Returns:
+        `Bound(left, right)` of two floats, in nats.
+
+    Raises:
+        ValueError: if the shapes do not fit or a label is no class.
+    """
+    before = as_array(logits_source, "logits_source", 2)
+    after = as_array(logits_target, "logits_target", 2)
+    check_same_shape("logits_source", before, "logits_target", after)
+    mass = as_weights(weights, len(before))
+    classes = check_labels(label, before.shape)
+    gap = mass @ (cross_entropy(after, classes) - cross_entropy(before, classes))
+    return Bound(float(abs(gap)), float(2 * (mass @ np.abs(after - before).max(axis=1))))
+
+
+def mean_difference_counterexample() -> MeanDifference:
+    r"""Why T2 needs a coupling: equal means, different squared errors.
+
+    There is one object and one label, y ≡ 0. On the source f ≡ ½; on the target f is 0 or 1 with
+    probability ½ each. Then $E_T f = E_S f$, so $2|E_T f-E_S f| = 0$, but
+    $\mathrm{MSE}_S=\tfrac14$ and $\mathrm{MSE}_T=\tfrac12$. The pairs
+    (½, 0) and (½, 1) repair it: $2E|f_T-f_S| = 1 \ge \tfrac14$.
+
+    Returns:
+        The pairs and their weights, `false_bound` (gap, 2|E_T f − E_S f|), which is violated,
+        and `repaired_bound` (gap, 2 E|f_T − f_S|), which holds.
+    """
+    before, after = np.array([0.5, 0.5]), np.array([0.0, 1.0])
+    label, weights = np.zeros(2), np.array([0.5, 0.5])
+    repaired = mse_gap(before, after, label, weights=weights)
+    false = Bound(repaired.left, float(2 * abs(weights @ after - weights @ before)))
+    return MeanDifference(before, after, label, weights, false, repaired)
+
+
+def cross_entropy(logits: Array, label: np.ndarray) -> Array:
+    r"""The cross-entropy of each sample, $\log\sum_c e^{z_c}-z_y$.
+
+    Args:
+        logits: `(n, C)`.
+        label: `(n,)` int64, 0 to C − 1.
+
+    Returns:
+        `(n,)`, in nats.
+    """
+    return logsumexp(logits, axis=1) - logits[np.arange(len(logits)), label]
+
+
+def check_labels(label: Any, shape: tuple[int, int]) -> np.ndarray:
+    """Labels as int64 `(n,)`, checked against the shape `(n, C)` of the logits."""
+    values = as_array(label, "label", 1)
+    count, classes = shape
+    if len(values) != count:
+        raise ValueError(f"got {len(values)} labels for {count} samples, expected one a sample")
+    if np.any(values != np.round(values)) or values.min() < 0 or values.max() >= classes:
+        raise ValueError(
+            f"labels run from {values.min():g} to {values.max():g}, "
+            f"expected integers from 0 to {classes - 1}"
+        )
+    return values.astype(np.int64)
+
+
+def _shared_joints(joint_source: Any, joint_target: Any) -> tuple[Array, Array]:
+    source = as_joint(joint_source, "joint_source", 3)
+    target = as_joint(joint_target, "joint_target", 3)
+    check_same_shape("joint_source", source, "joint_target", target)
+    difference = np.abs(source.sum(axis=1) - target.sum(axis=1)).max()
+    if difference > TOLERANCE:
+        raise ValueError(
+            f"source and target differ by {difference:.3g} in P(object, label), "
+            "expected a shift of P(background | object, label) only"
+        )
+    return source, target
+
+
+def _distance(distance: Any, count: int) -> Array:
+    metric = as_array(distance, "distance", 2)
+    if metric.shape != (count, count):
+        raise ValueError(
+            f"distance has shape {metric.shape}, expected ({count}, {count}), "
+            "one row and column a background"
+        )
+    off_diagonal = metric[~np.eye(count, dtype=bool)]
+    if np.any(metric != metric.T) or np.any(np.diag(metric) != 0) or np.any(off_diagonal <= 0):
+        raise ValueError(
+            "distance is not symmetric with zeros on the diagonal and positive numbers off it, "
+            "expected the distances of distinct backgrounds"
+        )
+    return metric
+
+
+def _lipschitz_constant(values: Array, joint: Array, metric: Array) -> float:
+    o, y = np.nonzero(joint.sum(axis=1))
+    rows = values[o, :, y]
+    slopes = np.abs(rows[:, :, None] - rows[:, None, :])
+    return float(np.max(slopes / np.where(metric > 0, metric, np.inf)))
+
+
+def _optimal_plan(start: Array, end: Array, cost: Array) -> Array:
+    """An optimal transport plan `(m, m)` between two distributions on the same m points."""
+    rows, columns = np.nonzero(start)[0], np.nonzero(end)[0]
+    ones_row = np.kron(np.eye(len(rows)), np.ones(len(columns)))
+    ones_column = np.kron(np.ones(len(rows)), np.eye(len(columns)))
+    solution = linprog(
+        cost[np.ix_(rows, columns)].ravel(),
+        A_eq=np.vstack([ones_row, ones_column]),
+        b_eq=np.concatenate([start[rows], end[columns]]),
+        method="highs-ds",
+    )
+    if not solution.success:
+        raise RuntimeError(f"the transport problem was not solved: {solution.message}")
+    plan = np.zeros_like(cost)
+    plan[np.ix_(rows, columns)] = np.maximum(solution.x, 0).reshape(len(rows), len(columns))
+    return plan

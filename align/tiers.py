@@ -1,0 +1,92 @@
+"""How large a chapter's experiments are: seconds in tests, minutes on a laptop, more on a GPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Literal, TypeVar
+
+Tier = Literal["smoke", "book", "gpu"]
+T = TypeVar("T")
+
+TIERS: tuple[Tier, ...] = ("smoke", "book", "gpu")
+
+
+def tier() -> Tier:
+    """Return the tier that this process runs at.
+
+    Returns:
+        The value of the environment variable `ALIGN_TIER`; without it `"gpu"` where CUDA is
+        available and `"book"` elsewhere.
+
+    Raises:
+        ValueError: if `ALIGN_TIER` names no tier.
+    """
+    chosen = os.environ.get("ALIGN_TIER", "").strip()
+    if chosen in TIERS:
+        return chosen
+    if chosen:
+        raise ValueError(
+            f"ALIGN_TIER is '{chosen}', expected smoke, book or gpu; "
+            "unset it to let the device decide"
+        )
+    return "gpu" if _cuda() else "book"
+
+
+def pick(*, smoke: T, book: T, gpu: T) -> T:
+    """Return the value for the tier that this process runs at.
+
+    Args:
+        smoke: the value for tests (seconds a notebook).
+        book: the value for a reader without a GPU (two minutes a notebook at most).
+        gpu: the value for a reader with a GPU.
+
+    Returns:
+        One of the three, unchanged.
+    """
+    return {"smoke": smoke, "book": book, "gpu": gpu}[tier()]
+
+
+def announce(*, smoke: float, book: float, gpu: float, gpu_pays: bool = False) -> None:
+    """Print the tier, the device and the minutes to expect; every notebook's first cell does.
+
+    Args:
+        smoke: minutes that the whole notebook takes at this tier.
+        book: the same on two CPU cores.
+        gpu: the same on a GPU.
+        gpu_pays: True if the notebook gains from a GPU; on Colab without one, a sentence then
+            says how to get it.
+    """
+    device = _device()
+    print(f"tier {tier()} · {device} · {_expected(pick(smoke=smoke, book=book, gpu=gpu))}")
+    if gpu_pays and not _cuda() and _in_colab():
+        print(
+            "This chapter gains from a GPU: "
+            "choose Runtime > Change runtime type > T4 GPU, then run on."
+        )
+
+
+def _expected(minutes: float) -> str:
+    if minutes < 0.75:
+        return "less than a minute"
+    whole = round(minutes)
+    return f"about {whole} minute{'' if whole == 1 else 's'}"
+
+
+def _device() -> str:
+    if _cuda():
+        import torch
+
+        return torch.cuda.get_device_name(0)
+    cores = os.cpu_count() or 1
+    return f"CPU, {cores} core{'' if cores == 1 else 's'}"
+
+
+def _cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _in_colab() -> bool:
+    return "google.colab" in sys.modules

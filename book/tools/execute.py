@@ -1,0 +1,124 @@
+"""Run the notebooks, several at a time, into the cache that the page builder reads.
+
+The cache's own key is a notebook's cells. They also depend on the library, the recorded runs, the
+installed versions and the tier; when one of those changes, the whole cache is dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from book.tools import project
+
+TIMEOUT = 900  # seconds a cell
+
+
+def cached(notebooks: Sequence[Path], cache_folder: Path, key: str, workers: int) -> bool:
+    """Run each notebook that the cache does not hold.
+
+    Args:
+        notebooks: paths of the notebooks.
+        cache_folder: where the cache lies.
+        key: what outputs depend on besides the cells; another key empties the cache.
+        workers: how many notebooks run at a time.
+
+    Returns:
+        True if every notebook is now in the cache; False if one failed (its error is printed).
+    """
+    cache = _open_cache(cache_folder, key)
+    # Read as version 4, as the page builder does: the cache compares cells as they were read.
+    waiting = [path for path in notebooks if not _holds(cache, path)]
+    print(f"notebooks: {len(notebooks)}, of which {len(waiting)} must run", flush=True)
+    complete = True
+    with ProcessPoolExecutor(max_workers=max(1, min(workers, len(waiting)))) as pool:
+        jobs = {pool.submit(run, path): path for path in waiting}
+        for job in as_completed(jobs):
+            result = job.result()
+            if result.err is not None:
+                print(f"\n{jobs[job].name} failed:\n{result.exc_string}", file=sys.stderr)
+                complete = False
+                continue
+            _store(cache, jobs[job], result)
+            print(f"  {jobs[job].stem:24s} {result.time / 60:6.2f} min", flush=True)
+    return complete
+
+
+def run(path: Path) -> Any:
+    """Run one notebook in its own folder with a fresh kernel of this very environment."""
+    from jupyter_cache.executors.utils import single_nb_execution
+    from traitlets.config import Config
+
+    # A kernel that can encrypt its channels warns on every start if it was not asked to.
+    encrypted = Config({"KernelManager": {"transport_encryption": "auto"}})
+    return single_nb_execution(
+        _read(path),
+        cwd=str(path.parent),
+        timeout=TIMEOUT,
+        allow_errors=False,
+        config=encrypted,
+    )
+
+
+def environment(tier: str, workers: int) -> dict[str, str]:
+    """Return the variables under which chapters run: this environment's kernel alone."""
+    prefix = Path(sys.prefix)
+    cores = os.cpu_count() or 1
+    return {
+        "ALIGN_TIER": tier,
+        "JUPYTER_CONFIG_DIR": str(prefix / "etc" / "jupyter"),
+        "JUPYTER_DATA_DIR": str(prefix / "share" / "jupyter"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "IPYTHONDIR": str(prefix / "share" / "ipython"),
+        "PYTHONNOUSERSITE": "1",
+        # Two notebooks on two cores: one thread each is faster than two that wait for each other.
+        "OMP_NUM_THREADS": str(max(1, cores // max(1, workers))),
+        # A progress bar is for a reader who waits; on a finished page it is noise.
+        "TQDM_DISABLE": "1",
+        # Sliders are drawn beforehand.
+        "ALIGN_STATIC": "1",
+    }
+
+
+def _read(path: Path) -> Any:
+    import nbformat
+
+    return nbformat.read(path, as_version=4)
+
+
+def _open_cache(folder: Path, key: str) -> Any:
+    from jupyter_cache import get_cache
+
+    stamp = folder / "key.txt"
+    if folder.exists() and (not stamp.exists() or stamp.read_text() != key):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(key)
+    return get_cache(folder)
+
+
+def _holds(cache: Any, path: Path) -> bool:
+    try:
+        cache.match_cache_notebook(_read(path))
+    except KeyError:
+        return False
+    return True
+
+
+def _store(cache: Any, path: Path, result: Any) -> None:
+    from jupyter_cache.base import CacheBundleIn
+
+    bundle = CacheBundleIn(result.nb, str(path), data={"execution_seconds": result.time})
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
+def cache_key(tier: str) -> str:
+    """Return what outputs depend on besides the notebooks' own cells."""
+    return f"{tier} {sys.version_info[0]}.{sys.version_info[1]} " + project.fingerprint(
+        pages_too=False
+    )
