@@ -113,7 +113,7 @@ def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:
     if backbone == "small-cnn":
         if weights is not None:
             raise ValueError("the small CNN has no published weights; pass weights=None")
-        return small_cnn(), 128
+        return small_cnn(), 64
     named = isinstance(weights, str) and weights.isidentifier()
     model = getattr(torchvision.models, backbone)(weights=weights if named else None)
     if weights is not None and not named:
@@ -126,10 +126,10 @@ def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:
 
 
 def small_cnn() -> nn.Sequential:
-    """Four convolutions, 32-64-128-128 channels, stride 8: quick to train on a CPU at 64 px."""
+    """Four convolutions, 16-32-64-64 channels, stride 8: quick to train on a CPU at 64 px."""
     layers: list[nn.Module] = []
     channels = 3
-    for width, stride in ((32, 2), (64, 2), (128, 2), (128, 1)):
+    for width, stride in ((16, 2), (32, 2), (64, 2), (64, 1)):
         layers += [
             nn.Conv2d(channels, width, 3, stride, 1, bias=False),
             nn.BatchNorm2d(width),

@@ -21,7 +21,7 @@ class Masker(nn.Module):
     architecture is ours.
     """
 
-    def __init__(self, width: int = 16, start: float = 0.5) -> None:
+    def __init__(self, width: int = 8, start: float = 0.5) -> None:
         super().__init__()
         if not 0 < start < 1:
             raise ValueError(f"start is {start}, expected a mean mask value between 0 and 1")

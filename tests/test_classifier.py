@@ -11,7 +11,7 @@ from align import Classifier, Masker
 @pytest.mark.parametrize(
     ("backbone", "stride", "channels"),
     [
-        ("small-cnn", 8, 128),
+        ("small-cnn", 8, 64),
         ("resnet18", 32, 512),
         ("resnet18", 16, 512),
         ("resnet18", 8, 512),

@@ -1,0 +1,296 @@
+"""Real images from disk: any `domain/class/image` tree, and the layouts that DomainBed fixed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .benchmark import Benchmark
+from .trees import Counts, Options, PathLike, check_names, list_files, list_folders, load_tree
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A published benchmark as it lies on disk.
+
+    Args:
+        name: the name it is loaded by.
+        title: the name people use.
+        folder: its folder's customary name.
+        domains: the domains' folder names, in their customary order.
+        classes: the class folder names, in label order.
+        remedy: the sentence that says how to get it; `{root}` stands for the data folder.
+        counts: images by domain and class in the complete benchmark; empty where versions differ.
+    """
+
+    name: str
+    title: str
+    folder: str
+    domains: tuple[str, ...]
+    classes: tuple[str, ...]
+    remedy: str
+    counts: Counts
+
+
+def _table(classes: Sequence[str], rows: Mapping[str, Sequence[int]]) -> Counts:
+    return {domain: dict(zip(classes, row, strict=True)) for domain, row in rows.items()}
+
+
+VLCS_CLASSES = ("bird", "car", "chair", "dog", "person")
+VLCS = Layout(
+    name="vlcs",
+    title="VLCS",
+    folder="VLCS",
+    domains=("Caltech101", "LabelMe", "SUN09", "VOC2007"),
+    classes=VLCS_CLASSES,
+    remedy="run `align data get vlcs --root {root}`",
+    counts=_table(
+        VLCS_CLASSES,
+        {
+            "Caltech101": (237, 123, 118, 67, 870),
+            "LabelMe": (80, 1209, 88, 42, 1237),
+            "SUN09": (20, 932, 1036, 30, 1264),
+            "VOC2007": (330, 699, 428, 420, 1499),
+        },
+    ),
+)
+
+# Two versions of Terra Incognita are about (24,788 and 24,330 images), so no counts are expected.
+TERRA = Layout(
+    name="terra",
+    title="Terra Incognita",
+    folder="terra_incognita",
+    domains=("location_100", "location_38", "location_43", "location_46"),
+    classes=(
+        *("bird", "bobcat", "cat", "coyote", "dog"),
+        *("empty", "opossum", "rabbit", "raccoon", "squirrel"),
+    ),
+    remedy="run `align data get terra --root {root}`",
+    counts={},
+)
+
+PACS_CLASSES = ("dog", "elephant", "giraffe", "guitar", "horse", "house", "person")
+PACS = Layout(
+    name="pacs",
+    title="PACS",
+    folder="PACS",
+    domains=("art_painting", "cartoon", "photo", "sketch"),
+    classes=PACS_CLASSES,
+    remedy=(
+        "place its images by hand as {root}/PACS/DOMAIN/CLASS/*.jpg, with the domains "
+        "art_painting, cartoon, photo, sketch (Li et al., ICCV 2017)"
+    ),
+    counts=_table(
+        PACS_CLASSES,
+        {
+            "art_painting": (379, 255, 285, 184, 201, 295, 449),
+            "cartoon": (389, 457, 346, 135, 324, 288, 405),
+            "photo": (189, 202, 182, 186, 199, 280, 432),
+            "sketch": (772, 740, 753, 608, 816, 80, 160),
+        },
+    ),
+)
+
+
+def load_folder(
+    root: PathLike | None = None,
+    *,
+    size: int = 224,
+    classes: Sequence[str] | None = None,
+    domains: Sequence[str] | None = None,
+    name: str = "folder",
+    masks: PathLike | None = None,
+    mask_threshold: int | None = None,
+    on_error: str = "raise",
+    cache: PathLike | None = None,
+    progress: bool = True,
+) -> Benchmark:
+    """Load a tree `root/domain/class/*.jpg|jpeg|png`.
+
+    Images come in the order of their labels, then of their file names. Names that begin with a
+    dot are passed over, and so is everything deeper than `domain/class/image`. Each domain is
+    decoded once and then memory-mapped from the cache; nothing is ever written below `root`.
+
+    What is not there is said in the benchmark's `missing`, one sentence each, and changes no
+    label: a class or a domain without images, images left out, a domain without masks.
+
+    Args:
+        root: the folder that holds one folder a domain; None means `$ALIGN_DATA`.
+        size: images are squeezed to squares of this side, in pixels.
+        classes: class folders to read, in label order; None means all that any domain has, sorted.
+        domains: domain folders to read, in order; None means all, sorted.
+        name: the benchmark's name.
+        masks: a folder with the same tree of mask images: `masks/domain/class/name.png` (or .jpg,
+            .jpeg) belongs to `root/domain/class/name.jpg`. A domain without any mask gets None;
+            within a domain every image needs its mask.
+        mask_threshold: see `Options`.
+        on_error: see `Options`.
+        cache: see `Options`.
+        progress: see `Options`.
+
+    Returns:
+        The benchmark, its domains already packed.
+
+    Raises:
+        FileNotFoundError: if there is no image, or no mask where masks are asked for.
+        ValueError: if an argument is out of range, or on_error is "raise" and an image cannot be
+            read or has no mask.
+    """
+    options = Options(size, mask_threshold, on_error, cache, progress)
+    if not (root := root or os.environ.get("ALIGN_DATA")):
+        raise FileNotFoundError("no folder of images is given: pass root=DIR or set ALIGN_DATA=DIR")
+    root = Path(root).expanduser()
+    domains = check_names("domains", domains) or list_folders(root)
+    classes = check_names("classes", classes) or _classes_of(root, domains)
+    chosen = [f"domains {', '.join(domains)}"] if domains else []
+    chosen += [f"classes {', '.join(classes)}"] if classes else []
+    return load_tree(
+        name,
+        root,
+        title="domain",
+        domains=domains,
+        classes=classes,
+        masks=masks,
+        counts={},
+        absent=(
+            f"no images found in {root}{' with ' if chosen else ''}{' and '.join(chosen)}: "
+            "expected files DOMAIN/CLASS/NAME.jpg, .jpeg or .png below it"
+        ),
+        options=options,
+    )
+
+
+def load_vlcs(root: PathLike | None = None, **options) -> Benchmark:
+    """Load VLCS from DomainBed's layout, `VLCS/{Caltech101,LabelMe,SUN09,VOC2007}/CLASS/*.jpg`.
+
+    Labels are the same whatever part of the benchmark is there: bird, car, chair, dog, person.
+    `missing` says where a class has fewer images than in DomainBed.
+
+    Args:
+        root: the folder that holds `VLCS/`, or that folder itself; None means `$ALIGN_DATA`.
+        **options: as for `load_folder`, without `name`; `domains` and `classes` choose among the
+            benchmark's own.
+
+    Returns:
+        The benchmark "vlcs".
+
+    Raises:
+        FileNotFoundError: if nothing of it is there; the message says how to get it.
+        ValueError: as for `load_folder`, or for an unknown domain or class.
+    """
+    return _load_layout(VLCS, root, **options)
+
+
+def load_terra(root: PathLike | None = None, **options) -> Benchmark:
+    """Load Terra Incognita from DomainBed's layout, `terra_incognita/location_*/CLASS/*.jpg`.
+
+    Args:
+        root: the folder that holds `terra_incognita/`, or that folder itself; None means
+            `$ALIGN_DATA`.
+        **options: as for `load_vlcs`.
+
+    Returns:
+        The benchmark "terra": domains location_100, location_38, location_43, location_46, and
+        ten classes, labels in alphabetical order.
+
+    Raises:
+        FileNotFoundError: if nothing of it is there; the message says how to get it.
+        ValueError: as for `load_vlcs`.
+    """
+    return _load_layout(TERRA, root, **options)
+
+
+def load_pacs(root: PathLike | None = None, **options) -> Benchmark:
+    """Load PACS from DomainBed's layout, `PACS/{art_painting,cartoon,photo,sketch}/CLASS/*.jpg`.
+
+    Args:
+        root: the folder that holds `PACS/`, or that folder itself; None means `$ALIGN_DATA`.
+        **options: as for `load_vlcs`.
+
+    Returns:
+        The benchmark "pacs": labels dog, elephant, giraffe, guitar, horse, house, person.
+
+    Raises:
+        FileNotFoundError: if nothing of it is there; the message says where to place it.
+        ValueError: as for `load_vlcs`.
+    """
+    return _load_layout(PACS, root, **options)
+
+
+def locate(folder: str, root: PathLike | None, remedy: str, inside: Sequence[str]) -> Path:
+    """Find a data set's folder.
+
+    Args:
+        folder: the folder's customary path below the data folder.
+        root: the data folder, or the data set's folder itself; None means `$ALIGN_DATA`.
+        remedy: what to do where it is absent; `{root}` stands for the data folder.
+        inside: names of folders by which the data set's own folder is known.
+
+    Returns:
+        The data set's folder.
+
+    Raises:
+        FileNotFoundError: if it is not there; the message says where was looked and the remedy.
+    """
+    given = root or os.environ.get("ALIGN_DATA")
+    if not given:
+        raise FileNotFoundError(
+            f"no data folder is given for {folder}: pass root=DIR or set ALIGN_DATA=DIR; if you "
+            f"have no {folder} yet, {remedy.format(root='DIR')}"
+        )
+    base = Path(given).expanduser()
+    if (base / folder).is_dir():
+        return base / folder
+    if any((base / known).is_dir() for known in inside):
+        return base
+    raise FileNotFoundError(
+        f"{folder} was not found: looked for {base / folder} and for "
+        f"{', '.join(inside)} in {base}; {remedy.format(root=base)}"
+    )
+
+
+def _classes_of(root: Path, domains: Sequence[str]) -> tuple[str, ...]:
+    folders = [(domain, kind) for domain in domains for kind in list_folders(root / domain)]
+    return tuple(sorted({kind for domain, kind in folders if list_files(root / domain / kind)}))
+
+
+def _load_layout(
+    layout: Layout,
+    root: PathLike | None,
+    *,
+    domains: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    masks: PathLike | None = None,
+    **options,
+) -> Benchmark:
+    chosen = Options(**options)
+    domains = _choose(layout.title, "domain", check_names("domains", domains), layout.domains)
+    classes = _choose(layout.title, "class", check_names("classes", classes), layout.classes)
+    base = locate(layout.folder, root, layout.remedy, layout.domains)
+    if masks is not None and (Path(masks).expanduser() / layout.folder).is_dir():
+        masks = Path(masks) / layout.folder
+    remedy = layout.remedy.format(root=base.parent if base.name == layout.folder else base)
+    return load_tree(
+        layout.name,
+        base,
+        title=layout.title,
+        domains=domains,
+        classes=classes,
+        masks=masks,
+        counts=layout.counts,
+        absent=f"no images of {layout.title} in {base} for {', '.join(domains)}; {remedy}",
+        options=chosen,
+    )
+
+
+def _choose(
+    title: str, what: str, given: tuple[str, ...], known: tuple[str, ...]
+) -> tuple[str, ...]:
+    if unknown := [name for name in given if name not in known]:
+        raise ValueError(
+            f"{title} has no {what} {', '.join(map(repr, unknown))}; choose among "
+            f"{', '.join(known)}"
+        )
+    return given or known

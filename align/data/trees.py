@@ -1,0 +1,321 @@
+"""From a tree of image files, `root/domain/class/image`, to the domains of a `Benchmark`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .benchmark import Benchmark, Domain
+from .cache import cache_dir, digest_files, pack
+from .decoding import SUFFIXES, decode
+
+PathLike = str | Path
+# Images by domain and class.
+Counts = Mapping[str, Mapping[str, int]]
+# Image files, relative to the root, with their labels.
+Pairs = Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How images are read, the same for every tree.
+
+    Args:
+        size: images are squeezed to squares of this side, in pixels.
+        mask_threshold: stored mask values above it are object. None means 0 (0/1, 0/255 and
+            label masks alike), and 127 in JPEG files; give 127 for soft grey masks.
+        on_error: "raise" stops at images that cannot be read or have no mask; "skip" leaves them
+            out and names them in `missing`.
+        cache: folder for the decoded images; None means `$ALIGN_CACHE`, else the user's cache.
+        progress: whether to show progress bars.
+
+    Raises:
+        ValueError: if one of them is out of range.
+    """
+
+    size: int = 224
+    mask_threshold: int | None = None
+    on_error: str = "raise"
+    cache: PathLike | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.size) or self.size < 1:
+            raise ValueError(f"size is {self.size!r}, expected a positive whole number of pixels")
+        if self.on_error not in ("raise", "skip"):
+            raise ValueError(f'on_error is {self.on_error!r}, expected "raise" or "skip"')
+        threshold = self.mask_threshold
+        if threshold is not None and (not _is_whole(threshold) or threshold < 0):
+            raise ValueError(
+                f"mask_threshold is {threshold!r}, expected None or a whole number from 0: the "
+                "largest stored value that is still background"
+            )
+
+
+def load_tree(
+    name: str,
+    root: Path,
+    *,
+    title: str,
+    domains: Sequence[str],
+    classes: tuple[str, ...],
+    masks: PathLike | None,
+    counts: Counts,
+    absent: str,
+    options: Options,
+) -> Benchmark:
+    """Load the named domains and classes of a tree.
+
+    Args:
+        name: the benchmark's name.
+        root: the folder that holds one folder a domain.
+        title: the word before a domain's name in the sentences of `missing`.
+        domains: domain folders, in order.
+        classes: class folders, in label order.
+        masks: a folder with the same tree of mask images, or None.
+        counts: how many images a complete copy has; {} where that is not known.
+        absent: the error message for a tree without any image.
+        options: how images are read.
+
+    Returns:
+        The benchmark, its domains already packed.
+
+    Raises:
+        FileNotFoundError: if there is no image, or no mask where masks are asked for.
+        ValueError: if options.on_error is "raise" and an image cannot be read or has no mask.
+    """
+    images = {domain: _list_images(root, domain, classes) for domain in domains}
+    if not any(images.values()):
+        raise FileNotFoundError(absent)
+    mask_root = None if masks is None else Path(masks).expanduser()
+    found = _list_masks(mask_root, [d for d in domains if images[d]], classes)
+    missing: list[str] = []
+    loaders = {}
+    for domain, pairs in images.items():
+        what = f"{title} {domain}"
+        missing += _shortfall(what, classes, pairs, counts.get(domain, {}))
+        if not pairs:
+            continue
+        mask_files = None
+        if mask_root is not None and not found[domain]:
+            missing.append(f"{what}: no masks in {mask_root / domain}")
+        elif mask_root is not None:
+            pairs, said = _keep_masked(what, pairs, found[domain], mask_root, options)
+            missing += said
+            mask_files = [found[domain][_stem(file)] for file, _ in pairs]
+        loaders[domain], said = read_domain(
+            domain, pairs, root, classes, options, mask_root, mask_files
+        )
+        missing += said
+    return Benchmark(name, classes, loaders, tuple(missing))
+
+
+def read_domain(
+    name: str,
+    pairs: Pairs,
+    root: Path,
+    classes: tuple[str, ...],
+    options: Options,
+    mask_root: Path | None = None,
+    mask_files: Sequence[str] | None = None,
+) -> tuple[Callable[[], Domain], list[str]]:
+    """Pack a list of images, or map the pack that the cache holds.
+
+    Args:
+        name: the domain's name.
+        pairs: `(file, label)` of every image, in order.
+        root: the folder that image files are relative to.
+        classes: the class names, in label order.
+        options: how images are read.
+        mask_root: the folder that mask files are relative to.
+        mask_files: one mask file an image, or None.
+
+    Returns:
+        A function that makes the domain, and one sentence for every image left out.
+
+    Raises:
+        ValueError: if options.on_error is "raise" and an image cannot be read.
+    """
+    files = [file for file, _ in pairs]
+    folder = cache_dir(options.cache)
+    _check_outside(folder, root)
+    # The limit is part of the key because it decides which files are refused as too large.
+    key: list[object] = [digest_files(root, files, folder), Image.MAX_IMAGE_PIXELS]
+    if mask_files is not None:
+        _check_outside(folder, mask_root)
+        key += [mask_files, digest_files(mask_root, mask_files, folder), options.mask_threshold]
+
+    def decode_row(index: int) -> np.ndarray:
+        mask = None if mask_files is None else mask_root / mask_files[index]
+        return decode(root / files[index], mask, options.size, options.mask_threshold)
+
+    packed = pack(
+        key,
+        len(files),
+        (3 if mask_files is None else 4, options.size, options.size),
+        decode_row,
+        folder,
+        description=f"packing {name}",
+        progress=options.progress,
+    )
+    broken = [f"{root / files[index]}: {reason}" for index, reason in packed.failed]
+    if broken and options.on_error == "raise":
+        raise ValueError(
+            f"{len(broken):,} of {len(files):,} images of '{name}' cannot be read: "
+            f"{'; '.join(broken[:3])}{'; ...' if len(broken) > 3 else ''}. Delete or replace them, "
+            'or pass on_error="skip" to leave them out'
+        )
+    failed = {index for index, _ in packed.failed}
+    kept = [pair for index, pair in enumerate(pairs) if index not in failed]
+
+    def make() -> Domain:
+        pixels = torch.from_numpy(packed.pixels)
+        return Domain(
+            name=name,
+            images=pixels[:, :3],
+            labels=torch.tensor([label for _, label in kept], dtype=torch.int64),
+            classes=classes,
+            masks=None if mask_files is None else pixels[:, 3].float().div_(255),
+            files=tuple(file for file, _ in kept),
+        )
+
+    return make, [f"left out of '{name}', cannot be read: {entry}" for entry in broken]
+
+
+def check_names(what: str, given: Sequence[str] | None) -> tuple[str, ...]:
+    """Folder names as a tuple.
+
+    Args:
+        what: the argument's name, for the message.
+        given: different names, at least one; or None.
+
+    Returns:
+        The names; an empty tuple for None.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    if given is None:
+        return ()
+    names = () if isinstance(given, str) else tuple(given)
+    if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
+        raise ValueError(f"{what} is {given!r}, expected a list of different folder names, or None")
+    return names
+
+
+def list_files(folder: Path) -> list[str]:
+    """List the images in a folder.
+
+    Args:
+        folder: the folder; it need not exist.
+
+    Returns:
+        Names that end in .jpg, .jpeg or .png in any case and do not begin with a dot, sorted.
+    """
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(SUFFIXES)
+            and not entry.name.startswith(".")
+            and entry.is_file()
+        )
+
+
+def list_folders(folder: Path) -> tuple[str, ...]:
+    """List the folders in a folder.
+
+    Args:
+        folder: the folder; it need not exist.
+
+    Returns:
+        Names that do not begin with a dot, sorted.
+    """
+    if not folder.is_dir():
+        return ()
+    with os.scandir(folder) as entries:
+        return tuple(sorted(e.name for e in entries if e.is_dir() and not e.name.startswith(".")))
+
+
+def _list_images(root: Path, domain: str, classes: Sequence[str]) -> Pairs:
+    return [
+        (f"{domain}/{kind}/{file}", label)
+        for label, kind in enumerate(classes)
+        for file in list_files(root / domain / kind)
+    ]
+
+
+def _list_masks(
+    root: Path | None, domains: Sequence[str], classes: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """For each domain, its mask files by their names without suffix; of two, the PNG."""
+    if root is None:
+        return {}
+    found = {}
+    for domain in domains:
+        files = [file for file, _ in _list_images(root, domain, classes)]
+        files.sort(key=lambda file: file.lower().endswith(".png"))
+        found[domain] = {_stem(file): file for file in files}
+    if not any(found.values()):
+        raise FileNotFoundError(
+            f"no masks found in {root}: expected files DOMAIN/CLASS/NAME.png, .jpg or .jpeg below "
+            f"it, named as the images of {', '.join(domains)}"
+        )
+    return found
+
+
+def _keep_masked(
+    what: str, pairs: Pairs, found: Mapping[str, str], mask_root: Path, options: Options
+) -> tuple[Pairs, list[str]]:
+    """The images that have a mask, and the sentence on those that have none."""
+    kept = [pair for pair in pairs if _stem(pair[0]) in found]
+    if len(kept) == len(pairs):
+        return pairs, []
+    first = next(file for file, _ in pairs if _stem(file) not in found)
+    said = f"{what}: {len(pairs) - len(kept):,} of {len(pairs):,} images have no mask"
+    if options.on_error == "raise" or not kept:
+        raise ValueError(
+            f"{said} in {mask_root}, the first is {first}; add the masks, restrict classes= or "
+            'domains=, or pass on_error="skip" to leave out the images without a mask'
+        )
+    return kept, [f"{said} and are left out, the first is {first}"]
+
+
+def _shortfall(
+    what: str, classes: Sequence[str], pairs: Pairs, full: Mapping[str, int]
+) -> list[str]:
+    """The sentence on what a domain lacks, if it lacks anything."""
+    labels = [label for _, label in pairs]
+    found = {kind: labels.count(label) for label, kind in enumerate(classes)}
+    expected = sum(full.get(kind, 0) for kind in classes)
+    if not pairs:
+        return [f"{what}: {f'none of {expected:,}' if expected else 'no'} images"]
+    short = [f"{k} {n:,} of {full[k]:,}" for k, n in found.items() if n < full.get(k, 0)]
+    if short:
+        return [f"{what}: {len(pairs):,} of {expected:,} images ({', '.join(short)})"]
+    empty = [kind for kind, number in found.items() if number == 0]
+    return [f"{what}: no images of {', '.join(empty)}"] if empty else []
+
+
+def _stem(file: str) -> str:
+    return file.rpartition(".")[0]
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_outside(folder: Path, root: Path) -> None:
+    if folder.resolve().is_relative_to(root.resolve()):
+        raise ValueError(
+            f"the cache folder {folder} lies inside the data folder {root}, which is never written "
+            "to; choose another with cache= or ALIGN_CACHE"
+        )
