@@ -1,9 +1,10 @@
 """ALIGN: classifiers that look where they should, trained jointly with the masks that say where."""
 
-from align import losses
+from align import losses, metrics
 from align.classifier import Classifier
 from align.config import Config
 from align.data import Benchmark, Domain, load
+from align.evaluation import evaluate
 from align.masker import Masker
 from align.saliency import grad_cam
 from align.training import Run, train
@@ -15,8 +16,10 @@ __all__ = [
     "Domain",
     "Masker",
     "Run",
+    "evaluate",
     "grad_cam",
     "load",
     "losses",
+    "metrics",
     "train",
 ]

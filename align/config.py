@@ -49,14 +49,14 @@ class Config:
     backbone: str = "small-cnn"
     weights: str | None = None
     output_stride: int | None = None
-    epochs: int = 16
+    epochs: int = 24
     batch_size: int = 64
-    lr: float = 2e-3
+    lr: float = 5e-3
     weight_decay: float = 1e-2
     augment: bool = True
     seed: int = 0
     alignment: str = "energy"
-    warmup: int = 5
+    warmup: int = 10
     masker_epochs: int = 2
     masker_lr: float = 2e-3
     distinction: str = "margin"

@@ -1,0 +1,333 @@
+"""Everything that is measured of a trained model on one domain, as one flat dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from align.data.benchmark import Domain
+from align.metrics.accuracy import accuracy_per_class, predict
+from align.metrics.faithfulness import faithfulness
+from align.metrics.inputs import (
+    Model,
+    as_float,
+    device_of,
+    evaluation_mode,
+    inference,
+    upsample,
+)
+from align.metrics.localisation import (
+    binarize,
+    control_maps,
+    energy_inside,
+    expected_random_iou,
+    expected_shifted_iou,
+    iou,
+    minmax,
+    pointing_game,
+    top_pixels,
+)
+from align.saliency import contrastive_evidence, grad_cam
+
+Explainer = Callable[[Any, Tensor, Tensor], Tensor]
+
+MASK_THRESHOLD = 0.5
+"""Where a soft mask, or a map scaled to [0, 1], is cut to mark pixels."""
+
+
+def evaluate(
+    run_or_classifier: Any,
+    domain: Domain,
+    *,
+    masker: Model | None = None,
+    saliency: Explainer | None = None,
+    max_explained: int = 512,
+    batch_size: int = 256,
+    seed: int = 0,
+    controls: bool = False,
+) -> dict[str, Any]:
+    """Measure accuracy on all images of a domain, and explanations on a random part of them.
+
+    Images are never augmented, and a uint8 domain is converted one batch at a time. The model is
+    used on the device it is on and given back as it was.
+
+    Args:
+        run_or_classifier: a `Run`, of which the classifier and the masker are taken, or a bare
+            classifier: `(N, 3, H, W)` float in [0, 1] to logits `(N, C)`.
+        domain: the images, labels and, where known, true masks.
+        masker: `(N, 3, H, W)` to `(N, 1, H, W)` in [0, 1]; overrides the run's.
+        saliency: `(classifier, images, labels)` to maps `(N, h, w)`, larger where more salient;
+            by default Grad-CAM with its sign. The labels given are the predicted classes.
+        max_explained: at most so many images, drawn at random without replacement, are used for
+            the metrics of explanations, which take 77 forward passes an image; 0 leaves these
+            metrics out.
+        batch_size: images in one forward pass.
+        seed: the same seed explains the same images and gives the same control maps.
+        controls: whether to measure control explanations as well (each as costly as the first).
+
+    Returns:
+        Numbers ready for JSON; a key is absent where its metric is not defined.
+
+        - `count`, `accuracy`, `balanced_accuracy` (the mean over the classes present) and
+          `accuracy_per_class` (a dictionary by class name), over all images;
+        - `explained`, the number of images of all that follows, and means over them:
+          `confidence`, `insertion_auc`, `deletion_auc`, `sufficiency_zero`, `sufficiency_blur`,
+          `comprehensiveness_zero`, `comprehensiveness_blur`, each of the last six also with
+          `_normalized` appended (the mean over the `normalized_zero_count` or
+          `normalized_blur_count` images where it is defined; see
+          `align.metrics.faithfulness.rescale`);
+        - with true masks, over the `localised` images that show an object: `iou` (scaled to
+          [0, 1], cut at 0.5), `iou_matched` (cut at the true mask's area), `pointing_game`,
+          `energy_inside`, `object_area` (the share a constant map would have inside) and, for a
+          pooled linear head, `evidence_inside`: the share inside of the size of the contrastive
+          evidence, what separates the predicted class from the others;
+        - with a masker `masker_area` (marked pixels) and `masker_mean` (of the soft mask); with
+          true masks too, `masker_iou` (cut at 0.5), `masker_iou_matched`,
+          `masker_pointing_game`, `masker_energy_inside`, and the IoU of what has the same area
+          as the masker's marked pixels: `random_iou` (random pixels), `shifted_iou` (the marked
+          pixels themselves, anywhere), `centre_iou` (a disc in the middle);
+        - with `controls`, all faithfulness and localisation keys again after
+          `control_random_`, `control_random_coarse_`, `control_centre_`, `control_constant_`
+          and, with true masks and over the localised images, `control_true_mask_`.
+
+    Raises:
+        ValueError: if classifier, masker, saliency and domain do not fit together, or an output
+            is not finite.
+    """
+    classifier, masker = _parts(run_or_classifier, masker)
+    if len(domain) == 0:
+        raise ValueError(f"domain '{domain.name}' has no images, expected at least one")
+    if max_explained < 0:
+        raise ValueError(f"max_explained is {max_explained}, expected 0 or more")
+    predicted = _predicted_classes(classifier, domain, batch_size)
+    result = _accuracies(predicted == domain.labels, domain)
+    if max_explained == 0:
+        return result
+
+    chosen = _draw(len(domain), max_explained, seed)
+    part, predicted = domain.subset(chosen), predicted[chosen]
+    result["explained"] = len(part)
+    maps = _explain(classifier, part, predicted, saliency, batch_size)
+    result |= _faithfulness(classifier, part, maps, predicted, batch_size)
+
+    shown = _objects(part)
+    if len(shown):
+        result["localised"] = len(shown)
+        result["object_area"] = (part.masks[shown] >= 0.5).double().mean().item()
+        result |= _localisation(part, maps, shown, batch_size, scale=True)
+        if isinstance(getattr(classifier, "linear", None), nn.Linear):
+            evidence = _explain(classifier, part, predicted, _evidence_size, batch_size)
+            inside = energy_inside(evidence[shown], part.masks[shown])
+            result["evidence_inside"] = inside.double().mean().item()
+    if masker is not None:
+        result |= _masker(masker, part, shown, batch_size)
+    if controls:
+        result |= _controls(classifier, part, predicted, shown, batch_size, seed)
+    return result
+
+
+def _parts(run_or_classifier: Any, masker: Model | None) -> tuple[Model, Model | None]:
+    # A module first: torchvision's models have an attribute `classifier` of their own.
+    if isinstance(run_or_classifier, nn.Module) or not hasattr(run_or_classifier, "classifier"):
+        classifier = run_or_classifier
+    else:
+        classifier = run_or_classifier.classifier
+        masker = getattr(run_or_classifier, "masker", None) if masker is None else masker
+    if not callable(classifier):
+        raise ValueError(
+            f"got {type(run_or_classifier).__name__} to evaluate, expected a run or a classifier "
+            "that turns images into logits"
+        )
+    return classifier, masker
+
+
+def _predicted_classes(classifier: Model, domain: Domain, batch_size: int) -> Tensor:
+    logits = predict(classifier, domain.images, batch_size=batch_size)
+    if logits.shape[1] != len(domain.classes):
+        raise ValueError(
+            f"the classifier has {logits.shape[1]} outputs and domain '{domain.name}' has "
+            f"{len(domain.classes)} classes, expected the same number; evaluate on the benchmark "
+            "it was trained on"
+        )
+    return logits.argmax(1)
+
+
+def _accuracies(correct: Tensor, domain: Domain) -> dict[str, Any]:
+    each = accuracy_per_class(correct, domain.labels, domain.classes)
+    return {
+        "count": len(domain),
+        "accuracy": correct.double().mean().item(),
+        "balanced_accuracy": sum(each.values()) / len(each),
+        "accuracy_per_class": each,
+    }
+
+
+def _draw(count: int, most: int, seed: int) -> Tensor:
+    """At most `most` of `count` positions, int64, in increasing order."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return order[:most].sort().values
+
+
+def _objects(domain: Domain) -> Tensor:
+    """Positions of the images whose true mask is known and not empty, int64."""
+    if domain.masks is None:
+        return torch.empty(0, dtype=torch.int64)
+    return (domain.masks.amax((1, 2)) >= 0.5).nonzero()[:, 0]
+
+
+def _signed_grad_cam(classifier: Model, images: Tensor, labels: Tensor) -> Tensor:
+    """Grad-CAM before any scaling: ranks need none, and energy needs the zero where it is."""
+    return grad_cam(classifier, images, labels, normalize=None, relu=False)
+
+
+def _evidence_size(classifier: Any, images: Tensor, labels: Tensor) -> Tensor:
+    with torch.no_grad():
+        features = classifier.features(images)
+        return contrastive_evidence(features, classifier.linear.weight, labels).abs()
+
+
+def _explain(
+    classifier: Model,
+    domain: Domain,
+    labels: Tensor,
+    saliency: Explainer | None,
+    batch_size: int,
+) -> Tensor:
+    """The classifier's maps, `(N, h, w)`, computed in batches; gradients stay allowed."""
+    if saliency is None and not hasattr(classifier, "features"):
+        raise ValueError(
+            f"{type(classifier).__name__} has no `features` for Grad-CAM to look at; give the "
+            "maps with saliency=, a function of (classifier, images, labels)"
+        )
+    explain = _signed_grad_cam if saliency is None else saliency
+    device = device_of(classifier, domain.images.device)
+    maps = []
+    with evaluation_mode(classifier):
+        for images, goal in zip(
+            domain.images.split(batch_size), labels.split(batch_size), strict=True
+        ):
+            batch = explain(classifier, as_float(images.to(device)), goal.to(device)).detach()
+            maps.append(batch.to(domain.images.device))
+    return torch.cat(maps)
+
+
+def _faithfulness(
+    classifier: Model, domain: Domain, maps: Tensor, predicted: Tensor, batch_size: int
+) -> dict[str, Any]:
+    """Means of the faithfulness metrics; normalised ones over the images that have one."""
+    values = faithfulness(classifier, domain.images, maps, target=predicted, batch_size=batch_size)
+    result: dict[str, Any] = {
+        f"normalized_{fill}_count": int((~values[f"sufficiency_{fill}_normalized"].isnan()).sum())
+        for fill in ("zero", "blur")
+    }
+    for name, value in values.items():
+        mean = value.double().nanmean().item()
+        if mean == mean:  # NaN where the metric is defined for no image
+            result[name] = mean
+    return result
+
+
+def _localisation(
+    domain: Domain, maps: Tensor, shown: Tensor, batch_size: int, *, scale: bool
+) -> dict[str, float]:
+    """Means over the images `shown`; `scale` is for maps that have no scale of their own."""
+    values: dict[str, list[Tensor]] = {}
+    for rows in shown.split(batch_size):
+        masks = domain.masks[rows]
+        fine = upsample(maps[rows], *masks.shape[1:])
+        marking = minmax(fine) if scale else fine
+        for name, value in {
+            "iou": iou(marking, masks, threshold=MASK_THRESHOLD),
+            "iou_matched": iou(fine, masks),
+            "pointing_game": pointing_game(fine, masks),
+            "energy_inside": energy_inside(fine, masks),
+        }.items():
+            values.setdefault(name, []).append(value)
+    return _means(values)
+
+
+def _masker(masker: Model, domain: Domain, shown: Tensor, batch_size: int) -> dict[str, float]:
+    masks = _soft_masks(masker, domain.images, batch_size)
+    result = {
+        "masker_area": (masks >= MASK_THRESHOLD).double().mean().item(),
+        "masker_mean": masks.double().mean().item(),
+    }
+    if len(shown):
+        own = _localisation(domain, masks, shown, batch_size, scale=False)
+        result |= {f"masker_{name}": value for name, value in own.items()}
+        result |= _same_area(domain, masks, shown, batch_size)
+    return result
+
+
+def _soft_masks(masker: Model, images: Tensor, batch_size: int) -> Tensor:
+    """The masker's output for all images, `(N, H, W)` in [0, 1]."""
+    with inference(masker, images.device) as device:
+        batches = [
+            masker(as_float(batch.to(device))).to(images.device)
+            for batch in images.split(batch_size)
+        ]
+    masks = torch.cat(batches)
+    expected = (len(images), 1, *images.shape[2:])
+    if masks.shape != expected:
+        raise ValueError(
+            f"the masker returned shape {tuple(masks.shape)}, expected {expected}: one soft mask "
+            "an image, of the image's size"
+        )
+    low, high = (value.item() for value in masks.aminmax())
+    if not (low >= 0 and high <= 1):  # written so that NaN fails too
+        raise ValueError(
+            f"the masker's values run from {low:.3g} to {high:.3g}, expected [0, 1]; it lacks a "
+            "sigmoid, or diverged in training"
+        )
+    return masks[:, 0].float()
+
+
+def _same_area(domain: Domain, masks: Tensor, shown: Tensor, batch_size: int) -> dict[str, float]:
+    """The IoU of sets that have the masker's area and know nothing of the image."""
+    values: dict[str, list[Tensor]] = {}
+    for rows in shown.split(batch_size):
+        truth = domain.masks[rows]
+        marked = binarize(masks[rows], truth, MASK_THRESHOLD)
+        centre = control_maps(*truth.shape)["centre"].to(truth.device)
+        disc = top_pixels(centre, marked.sum((1, 2)))
+        for name, value in {
+            "random_iou": expected_random_iou(marked, truth),
+            "shifted_iou": expected_shifted_iou(marked, truth),
+            "centre_iou": iou(disc, truth, threshold=MASK_THRESHOLD),
+        }.items():
+            values.setdefault(name, []).append(value)
+    return _means(values)
+
+
+def _controls(
+    classifier: Model,
+    domain: Domain,
+    predicted: Tensor,
+    shown: Tensor,
+    batch_size: int,
+    seed: int,
+) -> dict[str, Any]:
+    """The same metrics for explanations that know nothing, and for the one that knows the truth."""
+    result: dict[str, Any] = {}
+    everything = torch.arange(len(domain))
+    cases = {
+        name: (maps, everything)
+        for name, maps in control_maps(len(domain), *domain.images.shape[2:], seed=seed).items()
+    }
+    if len(shown):
+        cases["true_mask"] = (domain.masks, shown)
+    for name, (maps, rows) in cases.items():
+        measured = _faithfulness(
+            classifier, domain.subset(rows), maps[rows], predicted[rows], batch_size
+        )
+        if len(shown):
+            measured |= _localisation(domain, maps, shown, batch_size, scale=True)
+        result |= {f"control_{name}_{key}": value for key, value in measured.items()}
+    return result
+
+
+def _means(values: dict[str, list[Tensor]]) -> dict[str, float]:
+    return {name: torch.cat(batches).double().mean().item() for name, batches in values.items()}

@@ -1,0 +1,48 @@
+"""Metrics of predictions and explanations; they take any classifier and know no training."""
+
+from align.metrics.accuracy import accuracy, accuracy_per_class, correct, predict
+from align.metrics.faithfulness import (
+    blur,
+    comprehensiveness,
+    deletion_auc,
+    deletion_curve,
+    faithfulness,
+    insertion_auc,
+    insertion_curve,
+    sufficiency,
+)
+from align.metrics.localisation import (
+    binarize,
+    control_maps,
+    energy_inside,
+    expected_random_iou,
+    expected_shifted_iou,
+    iou,
+    minmax,
+    pointing_game,
+    top_pixels,
+)
+
+__all__ = [
+    "accuracy",
+    "accuracy_per_class",
+    "binarize",
+    "blur",
+    "comprehensiveness",
+    "control_maps",
+    "correct",
+    "deletion_auc",
+    "deletion_curve",
+    "energy_inside",
+    "expected_random_iou",
+    "expected_shifted_iou",
+    "faithfulness",
+    "insertion_auc",
+    "insertion_curve",
+    "iou",
+    "minmax",
+    "pointing_game",
+    "predict",
+    "sufficiency",
+    "top_pixels",
+]

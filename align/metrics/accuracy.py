@@ -1,0 +1,142 @@
+"""Predictions in batches, and how many of them are right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from align.metrics.inputs import (
+    Model,
+    as_float,
+    check_batch_size,
+    check_images,
+    check_labels,
+    inference,
+)
+
+
+def predict(classifier: Model, images: Tensor, *, batch_size: int = 256) -> Tensor:
+    """The classifier's logits for any number of images, batch by batch.
+
+    Args:
+        classifier: `(N, 3, H, W)` float in [0, 1] to logits `(N, C)`; run in evaluation mode and
+            given back with every training flag as it was.
+        images: `(N, 3, H, W)`, uint8 in 0-255 or floating point in [0, 1], on any device; they
+            are converted and moved to the classifier's device one batch at a time.
+        batch_size: images in one forward pass.
+
+    Returns:
+        `(N, C)` logits on the images' device.
+
+    Raises:
+        ValueError: if the images or the logits are not as described, or a logit is not finite.
+    """
+    check_images(images)
+    check_batch_size(batch_size)
+    with inference(classifier, images.device) as device:
+        batches = [
+            forward(classifier, as_float(batch.to(device))).to(images.device)
+            for batch in images.split(batch_size)
+        ]
+    logits = torch.cat(batches)  # outside inference mode: an ordinary tensor
+    check_finite(logits)
+    return logits
+
+
+def forward(classifier: Model, images: Tensor) -> Tensor:
+    """One forward pass, checked to give one row of logits an image.
+
+    Args:
+        classifier: images to logits.
+        images: `(N, 3, H, W)` float in [0, 1], on the classifier's device.
+
+    Returns:
+        `(N, C)` logits.
+
+    Raises:
+        ValueError: if the classifier returns anything else.
+    """
+    logits = classifier(images)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
+        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(
+            f"the classifier returned {what} for {len(images)} images, "
+            f"expected logits of shape ({len(images)}, C)"
+        )
+    return logits
+
+
+def check_finite(values: Tensor) -> None:
+    """Check a classifier's outputs, `(N, ...)`, for NaN and infinity.
+
+    Raises:
+        ValueError: if any value is not finite.
+    """
+    bad = int((~torch.isfinite(values)).flatten(1).any(1).sum())
+    if bad:
+        raise ValueError(
+            f"the classifier's output is NaN or infinite for {bad} of {len(values)} images, "
+            "expected finite logits; the model has most likely diverged in training"
+        )
+
+
+def correct(classifier: Model, images: Tensor, labels: Tensor, *, batch_size: int = 256) -> Tensor:
+    """Whether the class of the largest logit is the label.
+
+    Args:
+        classifier: as for `predict`.
+        images: as for `predict`.
+        labels: int64 `(N,)`.
+        batch_size: images in one forward pass.
+
+    Returns:
+        bool `(N,)` on the images' device.
+
+    Raises:
+        ValueError: if the inputs do not fit together.
+    """
+    check_images(images)
+    check_labels(labels, images)
+    return predict(classifier, images, batch_size=batch_size).argmax(1) == labels.to(images.device)
+
+
+def accuracy(classifier: Model, images: Tensor, labels: Tensor, *, batch_size: int = 256) -> float:
+    """The share of images whose predicted class is their label: the mean of `correct`.
+
+    Args:
+        classifier: as for `predict`.
+        images: as for `predict`.
+        labels: int64 `(N,)`.
+        batch_size: images in one forward pass.
+
+    Returns:
+        A share in [0, 1].
+
+    Raises:
+        ValueError: if the inputs do not fit together.
+    """
+    return correct(classifier, images, labels, batch_size=batch_size).double().mean().item()
+
+
+def accuracy_per_class(correct: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str, float]:
+    """The accuracy among the images of each class.
+
+    Args:
+        correct: bool `(N,)`, from `correct`.
+        labels: int64 `(N,)`, 0 to `len(classes) - 1`.
+        classes: the class names, in label order.
+
+    Returns:
+        A share in [0, 1] by class name; a class without images has no entry.
+
+    Raises:
+        ValueError: if there is not one label for each entry of `correct`.
+    """
+    check_labels(labels, correct)
+    return {
+        name: correct[labels == label].double().mean().item()
+        for label, name in enumerate(classes)
+        if bool((labels == label).any())
+    }

@@ -1,0 +1,199 @@
+"""What every metric does with its inputs: check, rank the pixels, leave the model as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Model = Callable[[Tensor], Tensor]
+
+
+@contextmanager
+def evaluation_mode(model: Model) -> Iterator[None]:
+    """Put a model in evaluation mode for a while.
+
+    The training flag of every submodule is restored one by one, because a frozen BatchNorm inside
+    a training model is in evaluation mode on purpose.
+
+    Args:
+        model: an `nn.Module`; any other callable is left alone.
+    """
+    modules = list(model.modules()) if isinstance(model, nn.Module) else []
+    flags = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.training = False
+        yield
+    finally:
+        for module, flag in zip(modules, flags, strict=True):
+            module.training = flag
+
+
+@contextmanager
+def inference(model: Model, default: torch.device) -> Iterator[torch.device]:
+    """Run a model in evaluation mode and without gradients, then give it back unchanged.
+
+    Args:
+        model: an `nn.Module`, or any callable.
+        default: the device to use for a model without parameters.
+
+    Yields:
+        The device that the model's inputs belong on.
+    """
+    with evaluation_mode(model), torch.inference_mode():
+        yield device_of(model, default)
+
+
+def device_of(model: Model, default: torch.device) -> torch.device:
+    """The device of a model's first parameter, or `default` where there is none."""
+    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return default if parameter is None else parameter.device
+
+
+def check_images(images: Tensor) -> None:
+    """Check that a batch of images is what a classifier may be given.
+
+    Args:
+        images: `(N, 3, H, W)`, uint8 in 0-255 or floating point in [0, 1], N at least 1.
+
+    Raises:
+        ValueError: if shape, dtype or range differ, or a value is not finite.
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        raise ValueError(
+            f"images have shape {tuple(images.shape)}, expected (N, 3, H, W) with at least one "
+            "image; add a batch dimension to a single image with images[None]"
+        )
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise ValueError(
+            f"images are {images.dtype}, expected torch.uint8 in 0-255 or floating point in [0, 1]"
+        )
+    low, high = (value.item() for value in images.aminmax())
+    if not (low >= -1e-4 and high <= 1 + 1e-4):  # written so that NaN fails too
+        raise ValueError(
+            f"image values run from {low:.3g} to {high:.3g}, expected [0, 1]; "
+            "give the images before normalisation, since the classifier normalises them itself"
+        )
+
+
+def check_labels(labels: Tensor, images: Tensor, what: str = "labels") -> None:
+    """Check that there is one int64 class per image.
+
+    Args:
+        labels: int64 `(N,)`.
+        images: `(N, 3, H, W)`.
+        what: the argument's name, for the message.
+
+    Raises:
+        ValueError: if the dtype or the number of labels differs.
+    """
+    if labels.dtype != torch.int64 or labels.shape != (len(images),):
+        raise ValueError(
+            f"{what} are {labels.dtype} of shape {tuple(labels.shape)}, expected torch.int64 of "
+            f"shape ({len(images)},), one class an image"
+        )
+
+
+def check_saliency(saliency: Tensor, images: Tensor) -> None:
+    """Check that there is one finite map per image, at most as fine as the images.
+
+    Args:
+        saliency: `(N, h, w)`, one map per image.
+        images: the images they explain, or anything of shape `(N, ..., H, W)`.
+
+    Raises:
+        ValueError: if the shape does not fit or a value is NaN or infinite.
+    """
+    count, (height, width) = len(images), images.shape[-2:]
+    if saliency.ndim != 3 or len(saliency) != count:
+        raise ValueError(
+            f"saliency has shape {tuple(saliency.shape)}, expected ({count}, h, w), one map for "
+            f"each of the {count} images; drop a channel dimension with saliency[:, 0]"
+        )
+    h, w = saliency.shape[1:]
+    if not (1 <= h <= height and 1 <= w <= width):
+        raise ValueError(
+            f"saliency maps are {h} x {w} for images of {height} x {width}, expected maps of at "
+            "least one cell and at most the images' size"
+        )
+    bad = int((~torch.isfinite(saliency)).flatten(1).any(1).sum())
+    if bad:
+        raise ValueError(
+            f"saliency has NaN or infinite values in {bad} of {count} maps, expected finite "
+            "numbers; look for a division by a map's own range in what computed them"
+        )
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Check that a batch holds at least one image.
+
+    Raises:
+        ValueError: if `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+
+
+def as_float(images: Tensor) -> Tensor:
+    """Turn uint8 images into float32 in [0, 1]; leave floating-point images as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def upsample(saliency: Tensor, height: int, width: int) -> Tensor:
+    """Bring maps at cell resolution to pixel resolution, bilinearly.
+
+    Each map's minimum is set aside while interpolating: a constant map then stays exactly
+    constant, where rounding would otherwise leave a pattern for a ranking to find.
+
+    Args:
+        saliency: `(N, h, w)`, any real dtype.
+        height: H, in pixels.
+        width: W, in pixels.
+
+    Returns:
+        `(N, H, W)`, floating point; the input's values where (h, w) is (H, W) already.
+    """
+    saliency = saliency if saliency.is_floating_point() else saliency.float()
+    if saliency.shape[1:] == (height, width):
+        return saliency
+    low = saliency.amin((1, 2), keepdim=True)
+    size = (height, width)
+    finer = F.interpolate((saliency - low)[:, None], size, mode="bilinear", align_corners=False)
+    return finer[:, 0] + low
+
+
+@lru_cache(maxsize=8)
+def tie_order(pixels: int) -> Tensor:
+    """The fixed random order, int64 `(pixels,)`, in which pixels of equal saliency are taken.
+
+    In order of their index, ties would be taken from the top-left corner on, and whether that
+    corner shows the object would decide how a flat map scores. A random order has no such
+    preference, and one that depends on nothing but the number of pixels makes every metric a
+    function of its image alone: the same in any batch, in any order, on any device.
+    """
+    return torch.randperm(pixels, generator=torch.Generator().manual_seed(0))
+
+
+def pixel_ranks(saliency: Tensor) -> Tensor:
+    """Rank the pixels of each map from the most to the least salient.
+
+    Args:
+        saliency: `(N, H, W)`, finite.
+
+    Returns:
+        int32 `(N, H, W)`: 0 at the most salient pixel, H·W - 1 at the least; ties are broken by
+        `tie_order`. The k most salient pixels are those of rank below k.
+    """
+    values = saliency.detach().flatten(1)
+    order = tie_order(values.shape[1]).to(values.device)
+    best = order[values[:, order].argsort(dim=1, descending=True, stable=True)]
+    positions = torch.arange(values.shape[1], dtype=torch.int32, device=values.device)
+    ranks = torch.empty_like(values, dtype=torch.int32)
+    return ranks.scatter_(1, best, positions.expand_as(ranks)).view(saliency.shape)

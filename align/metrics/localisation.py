@@ -1,0 +1,243 @@
+"""Does the map point at the object? Maps against true masks, and maps that a good one must beat.
+
+A true mask is soft at the object's edge; where a set of pixels is needed it is those of value 0.5
+or more. An image without such a pixel shows no object and has no right answer, so each function
+here refuses it: leave such images out.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from align.metrics.inputs import check_saliency, pixel_ranks, tie_order, upsample
+
+
+def minmax(saliency: Tensor) -> Tensor:
+    """Shift and scale each map to run from 0 to 1.
+
+    Args:
+        saliency: `(N, h, w)`, finite.
+
+    Returns:
+        `(N, h, w)`; a constant map becomes zeros.
+    """
+    low, high = saliency.amin((1, 2), keepdim=True), saliency.amax((1, 2), keepdim=True)
+    span = high - low
+    return (saliency - low) / torch.where(span > 0, span, torch.ones_like(span))
+
+
+def binarize(saliency: Tensor, masks: Tensor, threshold: float | None) -> Tensor:
+    """The set of pixels that a map marks.
+
+    Args:
+        saliency: `(N, h, w)`, brought to the masks' size bilinearly.
+        masks: `(N, H, W)` in [0, 1].
+        threshold: the least value of a marked pixel; None marks the most salient pixels, as many
+            as the true mask has.
+
+    Returns:
+        bool `(N, H, W)`.
+
+    Raises:
+        ValueError: if maps and masks do not fit together or a mask is empty.
+    """
+    check_masks(saliency, masks)
+    fine = upsample(saliency, *masks.shape[1:])
+    if threshold is not None:
+        return fine >= threshold
+    return top_pixels(fine, (masks >= 0.5).sum((1, 2)))
+
+
+def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
+    """The most salient pixels, a given number of them.
+
+    Args:
+        saliency: `(N, H, W)`, finite; ties are broken by `align.metrics.inputs.tie_order`.
+        counts: int64 `(N,)`, how many pixels of each map.
+
+    Returns:
+        bool `(N, H, W)`, exactly `counts` of them True in each map.
+    """
+    return pixel_ranks(saliency) < counts[:, None, None]
+
+
+def iou(saliency: Tensor, masks: Tensor, *, threshold: float | None = None) -> Tensor:
+    """Intersection over union of the pixels that a map marks and the true mask.
+
+    Args:
+        saliency: `(N, h, w)`, brought to the masks' size bilinearly.
+        masks: `(N, H, W)` in [0, 1], on the maps' device.
+        threshold: the least value of a marked pixel, on the map's own scale: 0.5 suits a soft
+            mask in (0, 1); for a map without a scale of its own give `minmax(saliency)`. None
+            (the default) marks as many of the most salient pixels as the true mask has, which
+            leaves no threshold to choose and ignores the scale of the map.
+
+    Returns:
+        `(N,)` in [0, 1].
+
+    Raises:
+        ValueError: if maps and masks do not fit together or a mask is empty.
+    """
+    marked, truth = binarize(saliency, masks, threshold), masks >= 0.5
+    return (marked & truth).sum((1, 2)) / (marked | truth).sum((1, 2))
+
+
+def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
+    """Whether the most salient pixel lies on the object.
+
+    Args:
+        saliency: `(N, h, w)`, brought to the masks' size bilinearly. Of several most salient
+            pixels the first in `align.metrics.inputs.tie_order` counts, so that a constant map
+            hits by chance and not because the first pixel is a corner.
+        masks: `(N, H, W)` in [0, 1], on the maps' device.
+
+    Returns:
+        bool `(N,)`.
+
+    Raises:
+        ValueError: if maps and masks do not fit together or a mask is empty.
+
+    Source:
+        Zhang et al. 2016, "Top-down neural attention by excitation backprop", section 4.1,
+        without the margin of 15 pixels around the object.
+    """
+    check_masks(saliency, masks)
+    values = upsample(saliency, *masks.shape[1:]).flatten(1)
+    order = tie_order(values.shape[1]).to(values.device)
+    peak = order[values[:, order].argmax(1)]
+    return (masks >= 0.5).flatten(1).gather(1, peak[:, None])[:, 0]
+
+
+def energy_inside(saliency: Tensor, masks: Tensor) -> Tensor:
+    """The share of a map's positive part that lies on the object.
+
+    Args:
+        saliency: `(N, h, w)`, brought to the masks' size bilinearly. Its zero matters: give the
+            signed map, since after `minmax` the least salient pixel is 0 and all else positive.
+        masks: `(N, H, W)` in [0, 1], on the maps' device, taken as soft weights.
+
+    Returns:
+        `(N,)` in [0, 1]. A map without a positive value says nothing of where the evidence is,
+        as a constant one does, and gets the constant one's score: the object's share of the area.
+
+    Raises:
+        ValueError: if maps and masks do not fit together or a mask is empty.
+
+    Source:
+        Wang et al. 2020, "Score-CAM", section 4.3 (the energy-based pointing game).
+    """
+    check_masks(saliency, masks)
+    positive = upsample(saliency, *masks.shape[1:]).clamp(min=0)
+    # Dividing by the peak first keeps the sums in range, however small the gradients were.
+    peak = positive.amax((1, 2), keepdim=True)
+    weights = torch.where(peak > 0, positive / peak, torch.ones_like(positive))
+    return (weights * masks).sum((1, 2)) / weights.sum((1, 2))
+
+
+def expected_random_iou(marked: Tensor, masks: Tensor) -> Tensor:
+    """The IoU to expect of randomly chosen pixels, as many as were marked.
+
+    Of `a` random pixels among n, a·t/n fall on a true mask of t pixels on average; the IoU at
+    that average stands for the mean IoU, from which it differs by less than 2/n.
+
+    Args:
+        marked: bool `(N, H, W)`, from `binarize`.
+        masks: `(N, H, W)` in [0, 1], on the same device.
+
+    Returns:
+        `(N,)` in [0, 1].
+
+    Raises:
+        ValueError: if sets and masks do not fit together or a mask is empty.
+    """
+    check_masks(marked, masks)
+    size, true = marked.double().mean((1, 2)), (masks >= 0.5).double().mean((1, 2))
+    return (size * true / (size + true - size * true)).float()
+
+
+def expected_shifted_iou(marked: Tensor, masks: Tensor) -> Tensor:
+    """The mean IoU of the marked pixels moved to every place of the image.
+
+    This control has the area *and the shape* of what was marked, and differs in its place alone.
+    Pixels that leave the image on one side come in on the other, and every one of the H·W
+    displacements counts: all intersections are one correlation, taken by Fourier transforms.
+
+    Args:
+        marked: bool `(N, H, W)`, from `binarize`.
+        masks: `(N, H, W)` in [0, 1], on the same device.
+
+    Returns:
+        `(N,)` in [0, 1].
+
+    Raises:
+        ValueError: if sets and masks do not fit together or a mask is empty.
+    """
+    check_masks(marked, masks)
+    shape, truth = marked.double(), (masks >= 0.5).double()
+    spectrum = torch.fft.rfft2(shape).conj() * torch.fft.rfft2(truth)
+    intersection = torch.fft.irfft2(spectrum, s=truth.shape[1:]).round()
+    total = (shape.sum((1, 2)) + truth.sum((1, 2)))[:, None, None]
+    return (intersection / (total - intersection)).mean((1, 2)).float()
+
+
+def control_maps(count: int, height: int, width: int, *, seed: int = 0) -> dict[str, Tensor]:
+    """Explanations that know nothing of the image: what a useful one must beat.
+
+    Args:
+        count: N, the number of images.
+        height: H, in pixels.
+        width: W, in pixels.
+        seed: the same seed gives the same maps.
+
+    Returns:
+        float32 `(N, H, W)` in [0, 1] by name: `random`, each pixel on its own; `random_coarse`,
+        7 x 7 random cells brought to pixels bilinearly, as smooth as a Grad-CAM map; `centre`,
+        falling with the distance from the middle; `constant`, 0.5 everywhere.
+
+    Raises:
+        ValueError: if a size is below 1.
+    """
+    if min(count, height, width) < 1:
+        raise ValueError(
+            f"control maps of {count} x {height} x {width} were asked for, expected sizes of at "
+            "least 1"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.rand(count, height, width, generator=generator)
+    cells = torch.rand(count, min(7, height), min(7, width), generator=generator)
+    y, x = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
+    centre = 1 - (x**2 + y**2).sqrt() / 2**0.5
+    return {
+        "random": pixels,
+        "random_coarse": upsample(cells, height, width),
+        "centre": centre.clamp(min=0).expand(count, height, width),
+        "constant": torch.full((count, height, width), 0.5),
+    }
+
+
+def check_masks(saliency: Tensor, masks: Tensor) -> None:
+    """Check that there is one finite map and one mask that shows something per image.
+
+    Args:
+        saliency: `(N, h, w)`.
+        masks: `(N, H, W)` in [0, 1], with h <= H and w <= W.
+
+    Raises:
+        ValueError: if the shapes or the range do not fit, or a mask has no pixel of 0.5 or more.
+    """
+    if masks.ndim != 3 or 0 in masks.shape:
+        raise ValueError(
+            f"masks have shape {tuple(masks.shape)}, expected (N, H, W) with at least one mask; "
+            "drop a channel dimension with masks[:, 0]"
+        )
+    check_saliency(saliency, masks)
+    low, high = (value.item() for value in masks.aminmax())
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"mask values run from {low:.3g} to {high:.3g}, expected [0, 1]")
+    empty = int((masks.amax((1, 2)) < 0.5).sum())
+    if empty:
+        raise ValueError(
+            f"{empty} of {len(masks)} true masks are empty (no pixel of 0.5 or more), expected an "
+            "object in each; leave these images out"
+        )
