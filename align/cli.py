@@ -32,7 +32,9 @@ Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images
 def train(
     method: Annotated[str, typer.Argument(help="erm, guided or align.")] = "align",
     benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
-    source: Annotated[str | None, typer.Option(help="Domain to train on; default the first.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Domain to train on; default the first.")
+    ] = None,
     root: Root = None,
     size: Size = None,
     masks: Masks = None,
@@ -118,8 +120,10 @@ def doctor() -> None:
 
     from align.data import load
 
-    print(f"python {sys.version.split()[0]} · torch {torch.__version__} · "
-          f"torchvision {torchvision.__version__}")
+    print(
+        f"python {sys.version.split()[0]} · torch {torch.__version__} · "
+        f"torchvision {torchvision.__version__}"
+    )
     if torch.cuda.is_available():
         print(f"device: {torch.cuda.get_device_name(0)}")
     else:
@@ -137,13 +141,18 @@ def doctor() -> None:
         print(f"  {name}: {', '.join(data.domains)}")
         for sentence in data.missing:
             print(f"    {sentence}")
-    print("next: align train --benchmark " + ("pacs" if found else "toy-vlcs") +
-          "   (or `align demo` for a two-minute comparison)")
+    print(
+        "next: align train --benchmark "
+        + ("pacs" if found else "toy-vlcs")
+        + "   (or `align demo` for a two-minute comparison)"
+    )
 
 
 @benchmark_app.command("run")
 def benchmark_run(
-    grid: Annotated[str, typer.Argument(help="A grid's name; `align benchmark status` lists them.")],
+    grid: Annotated[
+        str, typer.Argument(help="A grid's name; `align benchmark status` lists them.")
+    ],
     root: Root = None,
     only: Annotated[str | None, typer.Option(help="One method's name: run only that.")] = None,
 ) -> None:

@@ -10,6 +10,7 @@ METHODS = ("erm", "guided", "align")
 ALIGNMENTS = ("energy", "bce", "l1")
 FILLS = ("shuffle", "zero")
 DISTINCTIONS = ("margin", "probability")
+TARGETS = ("hard", "stretch", "soft")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Config:
         distinction: "margin" (ours) or "probability" (the paper's).
         fill: what stands in for hidden pixels, "shuffle" (another image of the batch) or "zero"
             (the paper's: zeros of the normalised image).
-        stretch: min-max normalise each learned mask before aligning with it.
+        target: what the classifier is aligned with, the learned mask cut at ½ ("hard"; ours),
+            min-max normalised per image ("stretch") or as it is ("soft"; the paper's).
         lambda1: weight of the mask's sparsity.
         lambda2: weight of the mask's smoothness.
         lambda3: weight of the alignment.
@@ -49,22 +51,22 @@ class Config:
     backbone: str = "small-cnn"
     weights: str | None = None
     output_stride: int | None = None
-    epochs: int = 24
+    epochs: int = 12
     batch_size: int = 64
     lr: float = 5e-3
     weight_decay: float = 1e-2
     augment: bool = True
     seed: int = 0
     alignment: str = "energy"
-    warmup: int = 10
-    masker_epochs: int = 2
-    masker_lr: float = 2e-3
+    warmup: int = 5
+    masker_epochs: int = 1
+    masker_lr: float = 6e-3
     distinction: str = "margin"
     fill: str = "shuffle"
-    stretch: bool = True
-    lambda1: float = 1.0
+    target: str = "hard"
+    lambda1: float = 6.0
     lambda2: float = 0.2
-    lambda3: float = 1.0
+    lambda3: float = 2.0
     lambda4: float = 0.0
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Config:
             ("alignment", ALIGNMENTS),
             ("fill", FILLS),
             ("distinction", DISTINCTIONS),
+            ("target", TARGETS),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(

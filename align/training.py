@@ -80,7 +80,8 @@ class Run:
         folder = Path(folder)
         if not (folder / RUN).is_file():
             raise FileNotFoundError(
-                f"no run in '{folder}' (it has no {RUN}); make one with `align train --out {folder}`"
+                f"no run in '{folder}' (it has no {RUN}); make one with "
+                f"`align train --out {folder}`"
             )
         description = json.loads((folder / RUN).read_text())
         config = Config(**description["config"])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from align.benchmark import records
 from align.config import Config
 from align.data import Benchmark, Domain, load
+from align.data.masks import load_pennfudan, load_weizmann
 from align.data.toy import WORLDS
 from align.evaluation import evaluate
 from align.training import Run, train
@@ -28,8 +30,11 @@ class Experiment:
         benchmark: a name that `align.load` takes.
         source: the domain trained on; a fifth of it is held out for the in-distribution test.
         config: the run's choices; its seed also draws the split and the toy worlds.
-        options: further arguments of `align.load`, `size` among them.
+        options: further arguments of `align.load`, `size` among them; a relative `masks` folder
+            is taken from the data's root, and so is a relative path in `config.weights`.
         explained: images per test domain on which explanations are measured.
+        human_masks: further tests against masks drawn by people, of "weizmann_horse" and
+            "pennfudan_person"; the classifier must know the class.
     """
 
     benchmark: str
@@ -37,6 +42,7 @@ class Experiment:
     config: Config
     options: dict = field(default_factory=dict)
     explained: int = 128
+    human_masks: tuple[str, ...] = ()
 
     def key(self) -> str:
         """The first 12 hexadecimal digits of a SHA-256 over all of it."""
@@ -47,13 +53,43 @@ class Experiment:
         options = dict(self.options)
         if self.benchmark in WORLDS:
             options["seed"] = self.config.seed
+        if "masks" in options:
+            options["masks"] = str(_root(root) / options["masks"])
         return _load(self.benchmark, root, json.dumps(options, sort_keys=True))
+
+    def human(self, classes: tuple[str, ...], root: str | Path | None = None) -> dict[str, Domain]:
+        """The photographs with masks drawn by people, labelled in the benchmark's classes."""
+        readers = {
+            "weizmann_horse": ("horse", load_weizmann),
+            "pennfudan_person": ("person", load_pennfudan),
+        }
+        domains = {}
+        for name in self.human_masks:
+            kind, reader = readers[name]
+            domain = reader(root, size=self.options.get("size", 224), progress=False)
+            labels = torch.full_like(domain.labels, classes.index(kind))
+            domains[name] = replace(domain, labels=labels, classes=classes)
+        return domains
+
+    def resolved(self, root: str | Path | None = None) -> Config:
+        """The configuration with a relative weights file found under the data's root."""
+        weights = self.config.weights
+        if weights is None or "/" not in weights:
+            return self.config
+        return replace(self.config, weights=str(_root(root) / weights))
 
     def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
         """The training images, and each domain's test images."""
         training, held_out = benchmark[self.source].split(1 - HELD_OUT, self.config.seed)
         others = {name: benchmark[name] for name in benchmark.domains if name != self.source}
         return training, {self.source: held_out} | others
+
+
+def _root(root: str | Path | None) -> Path:
+    found = root or os.environ.get("ALIGN_DATA")
+    if not found:
+        raise FileNotFoundError("no data folder given: pass root, or set ALIGN_DATA to it")
+    return Path(found)
 
 
 @lru_cache(maxsize=2)
@@ -84,11 +120,17 @@ def run(
     """
     benchmark = experiment.data(root)
     training, tests = experiment.split(benchmark)
-    result = train(experiment.config, training, device=device, folder=folder, progress=progress)
-    metrics = {
-        name: evaluate(result, domain, max_explained=experiment.explained)
-        for name, domain in tests.items()
-    }
+    config = experiment.resolved(root)
+    result = train(config, training, device=device, folder=folder, progress=progress)
+    result.config = experiment.config  # as asked for: no path of this machine goes into a record
+
+    def measured(domains: dict[str, Domain]) -> dict[str, dict]:
+        return {
+            name: evaluate(result, domain, max_explained=experiment.explained)
+            for name, domain in domains.items()
+        }
+
+    metrics = measured(tests)
     record = {
         "key": experiment.key(),
         "benchmark": experiment.benchmark,
@@ -98,6 +140,7 @@ def run(
         "config": asdict(experiment.config),
         "data": {name: domain.fingerprint() for name, domain in tests.items()},
         "metrics": metrics,
+        "human_masks": measured(experiment.human(benchmark.classes, root)),
         "history": result.history,
         "seconds": round(result.seconds, 2),
         "images_per_second": round(result.images / max(result.seconds, 1e-9), 1),

@@ -77,7 +77,7 @@ def load_toy(
     name: str,
     *,
     size: int = 64,
-    n: int = 2500,
+    n: int = 5000,
     rho: float | None = None,
     seed: int = 0,
     scene_seed: int | None = None,

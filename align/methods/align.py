@@ -5,7 +5,8 @@
     joint       M as above, then  f:  CE(f(x), y) + λ3 · alignment         M fixed
 
 Source: Hong et al., "From Attribution to Action", AAAI 2026. The paper's terms are options
-(`alignment="bce"`, `distinction="probability"`, `fill="zero"`); the defaults are what worked.
+(`alignment="bce"`, `distinction="probability"`, `fill="zero"`, `target="soft"`); the defaults are
+what worked.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Align(Method):
     def target(self, images: Tensor) -> Tensor:
         """The masks that the classifier is aligned with, `(N, H, W)`, constants."""
         masks = self.masker(images)[:, 0]
-        return losses.stretch(masks) if self.config.stretch else masks
+        if self.config.target == "hard":
+            return (masks > 0.5).to(masks.dtype)
+        return losses.stretch(masks) if self.config.target == "stretch" else masks
 
     def update_masker(self, batch: Batch, generator: Generator) -> Losses:
         """One step of the masker against the fixed classifier."""

@@ -1,0 +1,175 @@
+"""A benchmark run from data to record, the command line, and real photographs end to end."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import align
+from align.benchmark import experiment, grid, records, tables
+from align.benchmark.experiment import Experiment, run, run_all
+from align.cli import app, main
+from align.config import Config
+from align.training import Run
+
+TINY = Config(method="erm", epochs=2, batch_size=32, warmup=1, masker_epochs=0)
+SMALL = {"n": 100, "size": 32}
+
+
+def tiny(method="erm", seed=0):
+    return Experiment("toy-vlcs", "noon", replace(TINY, method=method, seed=seed), SMALL, 8)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "tiny.jsonl"
+    wanted = [tiny(m, s) for s in (0, 1) for m in ("erm", "align")]
+    assert run_all(wanted, path, progress=False) == 4
+    return path, wanted
+
+
+def test_a_record_holds_all_that_is_needed_to_do_it_again(recorded):
+    path, wanted = recorded
+    found = records.read(path)
+    assert [r["key"] for r in found] == [e.key() for e in wanted]
+    first = found[0]
+    again = Experiment(
+        first["benchmark"],
+        first["source"],
+        Config(**first["config"]),
+        first["options"],
+        first["explained"],
+    )
+    assert again == wanted[0]
+    record, _ = run(again, progress=False)
+    assert record["metrics"] == first["metrics"]
+    assert record["data"] == first["data"]
+    assert set(first["metrics"]) == {"noon", "dusk", "film", "fog"}
+    assert first["metrics"]["noon"]["count"] == 20
+    assert first["metrics"]["dusk"]["count"] == 100
+
+
+def test_what_is_recorded_is_not_run_again(recorded, monkeypatch):
+    path, wanted = recorded
+    monkeypatch.setattr(experiment, "run", lambda *a, **k: pytest.fail("ran again"))
+    assert run_all(wanted, path, progress=False) == 0
+
+
+def test_training_and_held_out_images_are_disjoint_and_the_seed_draws_them():
+    one = tiny()
+    training, tests = one.split(one.data())
+    assert len(training) == 80
+    rows = {bytes(i.numpy().tobytes()) for i in training.images}
+    assert not rows & {bytes(i.numpy().tobytes()) for i in tests["noon"].images}
+    other, _ = tiny(seed=1).split(tiny(seed=1).data())
+    assert other.fingerprint() != training.fingerprint()
+
+
+def test_tables_pair_methods_by_seed(recorded, monkeypatch):
+    path, _ = recorded
+    monkeypatch.setattr(tables, "records_file", lambda name: path)
+    table = tables.by_seed("tiny")
+    assert sorted(table["label"]) == ["ALIGN, energy"] * 2 + ["ERM"] * 2
+    raw = {(r["config"]["method"], r["config"]["seed"]): r["metrics"] for r in records.read(path)}
+    for row in table.itertuples():
+        metrics = raw["erm" if row.label == "ERM" else "align", row.seed]
+        outside = [metrics[d]["accuracy"] for d in ("dusk", "film", "fog")]
+        position = list(table.columns).index("accuracy out") + 1
+        assert row[position] == pytest.approx(sum(outside) / 3)
+    gain = tables.difference(table, "ALIGN, energy", "ERM", "accuracy out")
+    wide = table.pivot(index="seed", columns="label", values="accuracy out")
+    assert gain.mean == pytest.approx((wide["ALIGN, energy"] - wide["ERM"]).mean())
+    text = tables.summary("tiny").loc["ALIGN, energy", "accuracy out − ERM"]
+    assert text.endswith("*") == gain.excludes_zero
+
+
+def test_a_saved_run_comes_back_as_it_was(tmp_path):
+    config = replace(TINY, method="align", epochs=3)
+    domain = align.load("toy-vlcs", **SMALL)["noon"]
+    trained = align.train(config, domain, progress=False)
+    trained.save(tmp_path)
+    back = Run.load(tmp_path)
+    images = domain.images[:5].float() / 255
+    assert torch.equal(back.classifier(images), trained.classifier(images))
+    assert torch.equal(back.masker(images), trained.masker(images))
+    assert (back.config, back.history) == (config, trained.history)
+    with pytest.raises(FileNotFoundError, match="no run in"):
+        Run.load(tmp_path / "absent")
+
+
+def test_the_command_line_trains_and_evaluates(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    settings = ["--set", "epochs=1", "--set", "warmup=0", "--set", "masker_epochs=0"]
+    monkeypatch.setattr("align.data.load_toy", _few(align.data.load_toy))
+    result = runner.invoke(app, ["train", "align", "--size", "32", "--out", "here", *settings])
+    assert result.exit_code == 0, result.output
+    assert "noon (held out): accuracy" in result.output
+    assert {p.name for p in (tmp_path / "here").iterdir()} >= {
+        "classifier.safetensors",
+        "masker.safetensors",
+        "record.json",
+        "run.json",
+    }
+    result = runner.invoke(app, ["evaluate", "here", "--size", "32", "--domain", "fog"])
+    assert result.exit_code == 0, result.output
+    assert 0 <= json.loads(result.output)["fog"]["accuracy"] <= 1
+
+
+def _few(loader):
+    return lambda name, **options: loader(name, **({"n": 80} | options))
+
+
+def test_doctor_and_status_say_what_there_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("ALIGN_DATA", str(tmp_path))
+    output = CliRunner().invoke(app, ["doctor"]).output
+    assert torch.__version__ in output
+    assert "next: align train --benchmark toy-vlcs" in output
+    monkeypatch.setattr(grid, "RESULTS", tmp_path)
+    output = CliRunner().invoke(app, ["benchmark", "status"]).output
+    assert "toy-vlcs: 0 of" in output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--set", "speed=9"], "expected name=value with one of the names"),
+        (["train", "--set", "epochs=many"], "expected a value of type int"),
+        (["train", "svm"], "method is 'svm', expected one of"),
+        (["train", "--benchmark", "mnist"], "benchmark 'mnist' is unknown"),
+        (["evaluate", "nowhere"], "no run in 'nowhere'"),
+        (["benchmark", "run", "everything"], "grid 'everything' is unknown"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_one_sentence(words, message, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["align", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("method", ["erm", "guided", "align"])
+def test_photographs_from_disk_to_record(method, real_data, tmp_path):
+    """A pretrained network learns PACS photographs in a few steps, whatever the method."""
+    config = replace(grid.PHOTOS, method=method, epochs=3, warmup=1, masker_epochs=1)
+    options = {
+        "size": 64,
+        "domains": ["photo"],
+        "classes": ["dog", "horse", "person"],
+        "masks": "pseudo_masks/PACS",
+        "on_error": "skip",
+        "progress": False,
+    }
+    wanted = Experiment("pacs", "photo", config, options, 8, ("weizmann_horse",))
+    record, trained = run(wanted, root=real_data, folder=tmp_path, progress=False)
+    assert record["metrics"]["photo"]["accuracy"] > 0.85  # a third would be chance
+    assert record["human_masks"]["weizmann_horse"]["count"] == 327
+    assert 0 < record["human_masks"]["weizmann_horse"]["energy_inside"] < 1
+    assert str(real_data) not in json.dumps(record)
+    assert (tmp_path / "checkpoint.pt").is_file()
+    assert (trained.masker is not None) == (method == "align")

@@ -1,0 +1,84 @@
+"""Records: whole or absent, safe with several writers; statistics against textbook values."""
+
+import json
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from align.benchmark import records
+from align.benchmark.statistics import interval, paired
+
+
+def _write(arguments):
+    path, writer = arguments
+    for number in range(50):
+        records.append(path, {"writer": writer, "number": number, "padding": "x" * 3000})
+
+
+def test_several_writers_lose_and_double_nothing(tmp_path):
+    path = tmp_path / "r.jsonl"
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        pool.map(_write, [(path, writer) for writer in range(3)])
+    found = [(r["writer"], r["number"]) for r in records.read(path)]
+    assert sorted(found) == [(w, n) for w in range(3) for n in range(50)]
+
+
+def test_a_torn_line_costs_only_itself(tmp_path):
+    path = tmp_path / "r.jsonl"
+    records.append(path, {"a": 1})
+    with path.open("ab") as file:
+        file.write(b'{"a": 2, "cut')
+    records.append(path, {"a": 3})
+    assert [r["a"] for r in records.read(path)] == [1, 3]
+    assert records.read(tmp_path / "absent.jsonl") == []
+
+
+def test_what_is_not_a_finite_number_is_refused_and_nothing_is_written(tmp_path):
+    path = tmp_path / "r.jsonl"
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="[Oo]ut of range float"):
+            records.append(path, {"a": value})
+    assert not path.exists()
+
+
+def test_provenance_says_where_a_run_was_made():
+    found = records.provenance("cpu")
+    assert found["device"] == "cpu"
+    assert set(found) == {"device", "python", "torch", "torchvision", "revision"}
+    assert json.dumps(found)
+
+
+def test_interval_equals_the_textbook():
+    # Mean 3, s = 1.5811, t(4, .975) = 2.776: half width 2.776 * 1.5811 / sqrt(5) = 1.963.
+    found = interval([1, 2, 3, 4, 5])
+    assert found.mean == 3
+    assert found.high - 3 == pytest.approx(1.963, abs=5e-4)
+    assert found.low + found.high == pytest.approx(6)
+
+
+def test_an_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = [
+        low <= 0.3 <= high
+        for _, low, high in (interval(rng.normal(0.3, 2, 5)) for _ in range(2000))
+    ]
+    # Binomial(2000, .95): standard deviation .0049; 4 of them.
+    assert np.mean(hits) == pytest.approx(0.95, abs=0.02)
+
+
+def test_pairing_removes_what_the_seeds_share():
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 10, 5)
+    gain = paired(shared + 1 + rng.normal(0, 0.01, 5), shared)
+    assert gain.excludes_zero
+    assert gain.mean == pytest.approx(1, abs=0.05)
+    assert not paired([1, 2, 3], [2, 2, 2]).excludes_zero
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, float("nan")], []])
+def test_too_little_for_an_interval_is_refused(values):
+    with pytest.raises(ValueError, match="at least 2 finite values"):
+        interval(values)
+    with pytest.raises(ValueError, match="pair them by seed"):
+        paired([1.0, 2.0], [1.0])
