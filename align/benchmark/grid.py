@@ -39,7 +39,7 @@ def toy_vlcs() -> list[Experiment]:
         replace(TOY, method="align", **PAPER),
     ]
     return [
-        Experiment("toy-vlcs", "noon", replace(config, seed=seed))
+        Experiment("toy-vlcs", "noon", replace(config, seed=seed), explained=64)
         for seed in range(5)
         for config in variants
     ]
