@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
+from align import losses
 from align.theory import alignment, gap, gaussian, information, masker
 
 TOLERANCE = 1e-6
@@ -237,4 +239,70 @@ def _copies(arguments: Iterable[Any]) -> list[Any]:
 
 
 def _say(value: np.ndarray) -> str:
-    return ", ".join(f"{number:.4f}" for number in np.atleast_1d(value))
+    return ", ".join(f"{number:.4f}" for number in np.ravel(value))
+
+
+def check_original_grad_cam(candidate: Callable[..., Any]) -> str:
+    """Check a function for Grad-CAM as first published: rectified, divided by its maximum.
+
+    Args:
+        candidate: `candidate(features, weight, label) -> (h, w)`, for the feature map `(K, h, w)`
+            of one image, the weights `(C, K)` of a pooled linear head and a class.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    images = [(f"random features {n}", rng.normal(size=(4, 2, 3)), n % 3) for n in range(8)]
+    images.append(("features without any evidence", np.zeros((4, 2, 3)), 0))
+    cases = []
+    for name, features, label in images:
+        weight = rng.normal(size=(3, 4))
+        wanted = np.maximum(np.tensordot(weight[label], features, 1), 0)
+        wanted /= wanted.max() if wanted.max() > 0 else 1
+        cases.append((name, (features, weight, label), wanted))
+    return _verdict(candidate, cases)
+
+
+def check_smoothness(candidate: Callable[..., Any]) -> str:
+    """Check a function for the masker's smoothness term.
+
+    Args:
+        candidate: `candidate(mask) -> float`, for a mask `(H, W)` in [0, 1]: the mean absolute
+            difference of vertical neighbours plus that of horizontal neighbours.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    stripe = np.zeros((4, 7))
+    stripe[:, 3:] = 1
+    masks = [("a constant mask", np.full((3, 4), 0.7)), ("a vertical edge", stripe)]
+    masks.append(("a horizontal edge", stripe.T.copy()))
+    masks += [(f"a random mask {n}", rng.random((3 + n, 8 - n))) for n in range(5)]
+    cases = []
+    for name, mask in masks:
+        wanted = losses.smoothness(torch.from_numpy(mask)).item()
+        cases.append((name, (mask,), wanted))
+    return _verdict(candidate, cases)
+
+
+def check_schedule(candidate: Callable[..., Any]) -> str:
+    """Check a function that says who learns in an epoch of ALIGN.
+
+    Args:
+        candidate: `candidate(epoch, warmup, masker_epochs) -> (masker, classifier, aligned)`,
+            three truth values: whether the masker takes steps, whether the classifier does, and
+            whether the classifier's loss holds the alignment.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    cases = []
+    for warmup, alone in ((3, 2), (0, 0), (0, 2), (4, 0), (1, 1)):
+        for epoch in range(warmup + alone + 3):
+            joint = epoch >= warmup + alone
+            wanted = np.array([epoch >= warmup, epoch < warmup or joint, joint], dtype=float)
+            name = f"epoch {epoch} with {warmup} of warm-up and {alone} for the masker"
+            cases.append((name, (epoch, warmup, alone), wanted))
+    return _verdict(candidate, cases)

@@ -1,0 +1,97 @@
+"""The checkers of the first chapters' exercises: right answers pass, wrong ones do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from align import exercises
+
+
+def original_map(features, weight, label, *, rectify=True, guard=True, weights=None):
+    evidence = np.tensordot(weight[label] if weights is None else weights, features, 1)
+    evidence = np.maximum(evidence, 0) if rectify else evidence
+    with np.errstate(all="ignore"):
+        return evidence / evidence.max() if evidence.max() > 0 or not guard else evidence
+
+
+def minmax_map(features, weight, label):
+    evidence = np.tensordot(weight[label], features, 1)
+    span = np.ptp(evidence)
+    return (evidence - evidence.min()) / span if span else evidence
+
+
+def smoothness(mask):
+    return np.abs(np.diff(mask, axis=0)).mean() + np.abs(np.diff(mask, axis=1)).mean()
+
+
+def pooled(mask):
+    steps = [np.abs(np.diff(mask, axis=axis)).ravel() for axis in (0, 1)]
+    return np.concatenate(steps).mean()
+
+
+def around(mask):
+    return sum(np.abs(mask - np.roll(mask, 1, axis)).mean() for axis in (0, 1))
+
+
+def schedule(epoch, warmup, alone):
+    joint = epoch >= warmup + alone
+    return epoch >= warmup, epoch < warmup or joint, joint
+
+
+grad_cam, tv, turns = (
+    exercises.check_original_grad_cam,
+    exercises.check_smoothness,
+    exercises.check_schedule,
+)
+
+RIGHT = [
+    (grad_cam, original_map),
+    (tv, smoothness),
+    (turns, schedule),
+    (turns, lambda *a: [float(v) for v in schedule(*a)]),
+]
+
+WRONG = [
+    (grad_cam, minmax_map),
+    (grad_cam, lambda *a: original_map(*a, rectify=False)),
+    (grad_cam, lambda *a: original_map(*a, guard=False)),
+    (grad_cam, lambda f, w, y: original_map(f, w, 0)),
+    (grad_cam, lambda f, w, y: original_map(f, w, y, weights=w[y] - w.mean(0))),
+    (grad_cam, lambda f, w, y: original_map(f, w, y).T),
+    (tv, lambda m: 2 * pooled(m)),
+    (tv, pooled),
+    (tv, around),
+    (tv, lambda m: np.abs(np.diff(m, axis=0)).sum() + np.abs(np.diff(m, axis=1)).sum()),
+    (tv, lambda m: (np.diff(m, axis=0) ** 2).mean() + (np.diff(m, axis=1) ** 2).mean()),
+    (tv, lambda m: np.abs(np.diff(m, axis=1)).mean()),
+    (turns, lambda e, w, a: schedule(e + 1, w, a)),
+    (turns, lambda e, w, a: schedule(e, w, 0)),
+    (turns, lambda e, w, a: (e >= w, True, e >= w + a)),
+    (turns, lambda e, w, a: (e >= w and e % 2 == 0, e < w or e % 2 == 1, e >= w)),
+    (turns, lambda e, w, a: (e >= w + a, e < w or e >= w + a, e >= w + a)),
+]
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT)
+def test_right_answers_are_accepted(check, answer):
+    verdict = check(answer)
+    assert exercises.is_right(verdict), verdict
+
+
+@pytest.mark.parametrize(("check", "answer"), WRONG)
+def test_wrong_answers_are_rejected_with_a_reason(check, answer):
+    verdict = check(answer)
+    assert not exercises.is_right(verdict)
+    assert verdict.startswith("Not yet: on ")
+
+
+@pytest.mark.parametrize("check", [grad_cam, tv, turns])
+def test_stubs_and_broken_answers_are_rejected_without_raising(check):
+    def fails(*arguments):
+        raise ZeroDivisionError("by nought")
+
+    assert "returns nothing" in check(lambda *arguments: None)
+    assert "ZeroDivisionError" in check(fails)
+    for constant in (0, 0.5, 1, (0, 1), (1, 1, 1), [], np.inf, np.nan):
+        assert not exercises.is_right(check(lambda *arguments, c=constant: c))
