@@ -16,7 +16,8 @@ import pytest
 
 from book.tools import execute, first_cell, project, strip
 
-NOTEBOOKS = sorted((project.ROOT / "book").glob("*.ipynb"))
+BOOK = project.ROOT / "book"
+NOTEBOOKS = sorted(p for p in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts)
 REPOSITORY = project.config()["repository"]
 
 
@@ -38,8 +39,8 @@ each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def test_the_table_of_contents_names_every_chapter_and_each_exists():
-    in_folder = {f"book/{path.stem}" for path in (project.ROOT / "book").glob("*.ipynb")}
-    in_folder |= {f"book/{path.stem}" for path in (project.ROOT / "book").glob("*.md")}
+    files = [*NOTEBOOKS, *BOOK.rglob("*.md")]
+    in_folder = {path.relative_to(project.ROOT).with_suffix("").as_posix() for path in files}
     assert set(project.pages()) == in_folder
 
 
