@@ -41,7 +41,7 @@ class Config:
         lambda1: weight of the mask's sparsity.
         lambda2: weight of the mask's smoothness.
         lambda3: weight of the alignment.
-        lambda4: weight of the same-class mixup regulariser; 0 leaves it out.
+        lambda4: weight of ALIGN's same-class mixup regulariser L_reg; 0 leaves it out.
 
     Raises:
         ValueError: if a value is out of range.

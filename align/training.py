@@ -139,7 +139,8 @@ def train(
         total=config.epochs * len(batches),
         initial=len(run.history) * len(batches),
         desc=config.method,
-        disable=not progress,
+        # Left alone where wanted, so that the environment variable TQDM_DISABLE still counts.
+        **({} if progress else {"disable": True}),
         unit="step",
     )
     with bar:

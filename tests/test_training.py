@@ -10,6 +10,7 @@ from align import Config
 from align.data.batches import Batch, Batches, mirror_and_shift
 from align.methods import build
 from align.methods.align import keep_and_remove
+from align.methods.mixup import same_class_partners
 from align.training import start
 
 TINY = Config(epochs=4, batch_size=32, warmup=1, masker_epochs=1)
@@ -125,6 +126,32 @@ def test_guidance_without_masks_says_what_to_do(domain):
     bare = replace(domain, masks=None)
     with pytest.raises(ValueError, match="'guided' needs masks .* use method 'align'"):
         align.train(replace(TINY, method="guided"), bare, progress=False)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_partners_for_mixup_are_a_permutation_within_classes(seed):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(4, (23,), generator=generator)
+    labels[0] = 4  # alone in its class
+    partners = same_class_partners(labels, generator)
+    assert sorted(partners.tolist()) == list(range(23))
+    assert torch.equal(labels[partners], labels)
+    counts = torch.bincount(labels)[labels]
+    assert torch.equal(partners == torch.arange(23), counts == 1)
+
+
+def test_the_regulariser_enters_with_its_weight_and_teaches_the_classifier(domain):
+    method = method_for(replace(TINY, method="align", lambda4=3.0), domain)
+    batch = next(Batches(domain, 32, augment=False).epoch(0))
+    method.classifier.eval()
+    generator = torch.Generator().manual_seed(0)
+    terms = method.loss(batch, 0, generator)
+    assert terms["loss"].item() == pytest.approx((terms["ce"] + 3 * terms["mixup"]).item())
+    values = [method.loss(batch, 0, torch.Generator().manual_seed(0))["mixup"].item()]
+    for _ in range(15):
+        method.update(batch, 0, torch.Generator().manual_seed(0))
+    values.append(method.loss(batch, 0, torch.Generator().manual_seed(0))["mixup"].item())
+    assert values[1] < values[0]
 
 
 def test_kept_and_removed_parts_add_up():

@@ -1,8 +1,8 @@
 """ALIGN: classifier and masker trained in turn, each the other's teacher.
 
-    warm-up     f:  CE(f(x), y)                                            evidence must exist
+    warm-up     f:  CE(f(x), y) + λ4 · L_reg                               evidence must exist
     masker      M:  L_dist + λ1 · sparsity + λ2 · smoothness               f fixed
-    joint       M as above, then  f:  CE(f(x), y) + λ3 · alignment         M fixed
+    joint       M as above, then  f:  CE(f(x), y) + λ3 · alignment + λ4 · L_reg     M fixed
 
 Source: Hong et al., "From Attribution to Action", AAAI 2026. The paper's terms are options
 (`alignment="bce"`, `distinction="probability"`, `fill="zero"`, `target="soft"`); the defaults are
@@ -22,6 +22,7 @@ from align.data.batches import Batch
 from align.masker import Masker
 from align.methods.base import Losses, Method, adamw, descend
 from align.methods.guided import alignment
+from align.methods.mixup import regulariser
 
 
 class Align(Method):
@@ -60,7 +61,10 @@ class Align(Method):
                 batch.labels,
                 self.target(batch.images),
             )
-            terms["loss"] = terms["ce"] + self.config.lambda3 * terms["alignment"]
+            terms["loss"] = terms["loss"] + self.config.lambda3 * terms["alignment"]
+        if self.config.lambda4 > 0:
+            terms["mixup"] = regulariser(self.classifier, batch, features, generator)
+            terms["loss"] = terms["loss"] + self.config.lambda4 * terms["mixup"]
         return terms
 
     @torch.no_grad()
