@@ -101,11 +101,8 @@ def demo(
 @app.command()
 def speed(backbone: str = "small-cnn", size: int = 64, batch_size: int = 64) -> None:
     """Measure images rendered a second and each method's step against plain training's."""
-    import torch
-
     from align.benchmark.speed import generator_rate, step_times
 
-    torch.set_flush_denormal(True)
     print(f"toy-vlcs at 64 px, one core: {generator_rate():,.0f} images/s")
     table = step_times(backbone, size, batch_size)
     print(f"\none step of {backbone} at {size} px, {batch_size} images, medians of one run:")

@@ -87,6 +87,18 @@ def test_training_leaves_the_callers_random_numbers_alone(domain):
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_training_leaves_the_processors_handling_of_tiny_numbers_alone(domain):
+    tiny = torch.tensor(2.0**-1060, dtype=torch.float64)
+    assert tiny * 1.0 > 0
+    align.train(replace(TINY, method="erm", epochs=1), domain, progress=False)
+    assert tiny * 1.0 > 0
+    with align.training.flushed_denormals():
+        assert tiny * 1.0 == 0
+        with align.training.flushed_denormals():
+            pass
+        assert tiny * 1.0 == 0
+
+
 def test_each_phase_of_align_moves_only_its_own_network(domain):
     config = replace(TINY, method="align")
     method = method_for(config, domain)

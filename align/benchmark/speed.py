@@ -17,7 +17,7 @@ from align.config import Config
 from align.data import load
 from align.data.batches import Batches
 from align.methods import build
-from align.training import start
+from align.training import flushed_denormals, start
 
 # Forward passes of the classifier that a step needs, a backward pass counting two (one where
 # only the input's gradient is wanted), after which a step's cost can be judged.
@@ -66,14 +66,15 @@ def step_times(
     batch = next(Batches(domain, batch_size, device=device).epoch(0))
     updates = {name: _step(name, backbone, domain, batch, device) for name in PASSES}
     times: dict[str, list[float]] = {name: [] for name in updates}
-    for round_ in range(steps + 3):
-        for name, update in updates.items():
-            began = time.perf_counter()
-            update()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if round_ >= 3:  # the first rounds warm up
-                times[name].append(time.perf_counter() - began)
+    with flushed_denormals():
+        for round_ in range(steps + 3):
+            for name, update in updates.items():
+                began = time.perf_counter()
+                update()
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                if round_ >= 3:  # the first rounds warm up
+                    times[name].append(time.perf_counter() - began)
     median = {name: statistics.median(values) for name, values in times.items()}
     ratio = statistics.median
     return pd.DataFrame(
