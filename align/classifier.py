@@ -84,11 +84,7 @@ class Classifier(nn.Module):
         Raises:
             ValueError: if the images have another shape or dtype.
         """
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise ValueError(
-                f"images are {images.dtype} of shape {tuple(images.shape)}, expected floating "
-                "point of shape (N, 3, H, W) in [0, 1]; divide bytes by 255 first"
-            )
+        check_images(images)
         return self.trunk((images - self.mean) / self.std)
 
     def head(self, features: Tensor) -> Tensor:
@@ -107,6 +103,19 @@ class Classifier(nn.Module):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse what is not a batch of colour images in floating point.
+
+    Raises:
+        ValueError: if the images have another shape or dtype.
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
+        raise ValueError(
+            f"images are {images.dtype} of shape {tuple(images.shape)}, expected floating "
+            "point of shape (N, 3, H, W) in [0, 1]; divide bytes by 255 first"
+        )
 
 
 def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:

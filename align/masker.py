@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from align.classifier import check_images
+
 
 class Masker(nn.Module):
     """Soft task-relevant masks, `M(x) ∈ (0, 1)` per pixel.
@@ -49,11 +51,7 @@ class Masker(nn.Module):
 
     def logits(self, images: Tensor) -> Tensor:
         """The mask before the sigmoid, `(N, 1, H, W)`."""
-        if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-            raise ValueError(
-                f"images are {images.dtype} of shape {tuple(images.shape)}, expected floating "
-                "point of shape (N, 3, H, W) in [0, 1]; divide bytes by 255 first"
-            )
+        check_images(images)
         x, skips = images * 2 - 1, []
         for block in self.encoder:
             x = block(x)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import cross_entropy
 
 from align import losses
 from align.classifier import Classifier
@@ -21,7 +20,7 @@ from align.config import Config
 from align.data.batches import Batch
 from align.masker import Masker
 from align.methods.base import Losses, Method, adamw, descend
-from align.methods.guided import alignment
+from align.methods.guided import guided_terms
 from align.methods.mixup import regulariser
 
 
@@ -50,18 +49,9 @@ class Align(Method):
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """The classifier's terms."""
-        features = self.classifier.features(batch.images)
-        terms = {"ce": cross_entropy(self.classifier.head(features), batch.labels)}
-        terms["loss"] = terms["ce"]
-        if epoch >= self.config.joint_from:
-            terms["alignment"] = alignment(
-                self.config.alignment,
-                features,
-                self.classifier.linear.weight,
-                batch.labels,
-                self.target(batch.images),
-            )
-            terms["loss"] = terms["loss"] + self.config.lambda3 * terms["alignment"]
+        terms, features = guided_terms(
+            self.classifier, self.config, batch, epoch, lambda: self.target(batch.images)
+        )
         if self.config.lambda4 > 0:
             terms["mixup"] = regulariser(self.classifier, batch, features, generator)
             terms["loss"] = terms["loss"] + self.config.lambda4 * terms["mixup"]

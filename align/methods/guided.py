@@ -9,10 +9,14 @@ anyway.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
 from align import losses
+from align.classifier import Classifier
+from align.config import Config
 from align.data.batches import Batch
 from align.methods.base import Losses, Method
 from align.saliency import class_evidence, contrastive_evidence, finish
@@ -28,19 +32,39 @@ class Guided(Method):
                 "method 'guided' needs masks and the training domain has none; load the data with "
                 "masks=..., or use method 'align', which learns them"
             )
-        features = self.classifier.features(batch.images)
-        terms = {"ce": cross_entropy(self.classifier.head(features), batch.labels)}
-        terms["loss"] = terms["ce"]
-        if epoch >= self.config.joint_from:
-            terms["alignment"] = alignment(
-                self.config.alignment,
-                features,
-                self.classifier.linear.weight,
-                batch.labels,
-                batch.masks,
-            )
-            terms["loss"] = terms["ce"] + self.config.lambda3 * terms["alignment"]
+        terms, _ = guided_terms(self.classifier, self.config, batch, epoch, lambda: batch.masks)
         return terms
+
+
+def guided_terms(
+    classifier: Classifier,
+    config: Config,
+    batch: Batch,
+    epoch: int,
+    masks: Callable[[], Tensor],
+) -> tuple[Losses, Tensor]:
+    """Cross-entropy, and alignment with masks once the warm-up is over.
+
+    Args:
+        classifier: the network f.
+        config: the run's choices.
+        batch: images and labels.
+        epoch: the current epoch, from 0.
+        masks: returns the masks `(N, H, W)`; asked only when guidance has begun.
+
+    Returns:
+        `(terms, features)`: the terms with their sum under "loss", and the feature map
+        `(N, K, h, w)` that they were read from.
+    """
+    features = classifier.features(batch.images)
+    terms = {"ce": cross_entropy(classifier.head(features), batch.labels)}
+    terms["loss"] = terms["ce"]
+    if epoch >= config.joint_from:
+        terms["alignment"] = alignment(
+            config.alignment, features, classifier.linear.weight, batch.labels, masks()
+        )
+        terms["loss"] = terms["ce"] + config.lambda3 * terms["alignment"]
+    return terms, features
 
 
 def alignment(form: str, features: Tensor, weight: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
