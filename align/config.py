@@ -12,6 +12,12 @@ FILLS = ("shuffle", "zero")
 DISTINCTIONS = ("margin", "probability")
 TARGETS = ("hard", "stretch", "soft")
 
+GUIDANCE = frozenset({"alignment", "warmup", "lambda3"})
+"""Values that only guided training reads."""
+
+LEARNING = frozenset("head_start masker_lr distinction fill target lambda1 lambda2 lambda4".split())
+"""Values that only training with a masker reads."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -31,7 +37,8 @@ class Config:
         alignment: "energy" (contrastive evidence outside the mask; ours), "bce" (the paper's, on
             the min-max Grad-CAM) or "l1" (GRADIA's).
         warmup: epochs of plain training before any guidance.
-        masker_epochs: epochs after the warm-up in which only the masker learns.
+        head_start: epochs after the warm-up in which the masker learns and the classifier does not
+            follow it yet.
         masker_lr: the masker's learning rate.
         distinction: "margin" (ours) or "probability" (the paper's).
         fill: what stands in for hidden pixels, "shuffle" (another image of the batch) or "zero"
@@ -59,7 +66,7 @@ class Config:
     seed: int = 0
     alignment: str = "energy"
     warmup: int = 5
-    masker_epochs: int = 1
+    head_start: int = 1
     masker_lr: float = 6e-3
     distinction: str = "margin"
     fill: str = "shuffle"
@@ -92,9 +99,17 @@ class Config:
     @property
     def joint_from(self) -> int:
         """The first epoch in which the classifier is guided."""
-        return self.warmup + (self.masker_epochs if self.method == "align" else 0)
+        return self.warmup + (self.head_start if self.method == "align" else 0)
+
+    def read(self) -> dict[str, object]:
+        """The values that this method reads: two runs that agree on them are the same run."""
+        unread = GUIDANCE | LEARNING if self.method == "erm" else LEARNING
+        values = asdict(self)
+        if self.method == "align":
+            return values
+        return {name: value for name, value in values.items() if name not in unread}
 
     def hash(self) -> str:
-        """The first 12 hexadecimal digits of a SHA-256 over all values."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        """The first 12 hexadecimal digits of a SHA-256 over the values that are read."""
+        text = json.dumps(self.read(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

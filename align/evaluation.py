@@ -186,7 +186,7 @@ def _signed_grad_cam(classifier: Model, images: Tensor, labels: Tensor) -> Tenso
 def _evidence_size(classifier: Any, images: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         features = classifier.features(images)
-        return contrastive_evidence(features, classifier.linear.weight, labels).abs()
+        return contrastive_evidence(features, classifier.linear.weight, labels).abs().sum(1)
 
 
 def _explain(

@@ -291,18 +291,17 @@ def check_schedule(candidate: Callable[..., Any]) -> str:
     """Check a function that says who learns in an epoch of ALIGN.
 
     Args:
-        candidate: `candidate(epoch, warmup, masker_epochs) -> (masker, classifier, aligned)`,
-            three truth values: whether the masker takes steps, whether the classifier does, and
-            whether the classifier's loss holds the alignment.
+        candidate: `candidate(epoch, warmup, head_start) -> (masker, aligned)`, two truth
+            values: whether the masker takes steps, and whether the classifier's loss holds the
+            alignment.
 
     Returns:
         The verdict, with the first case that is wrong.
     """
     cases = []
-    for warmup, alone in ((3, 2), (0, 0), (0, 2), (4, 0), (1, 1)):
-        for epoch in range(warmup + alone + 3):
-            joint = epoch >= warmup + alone
-            wanted = np.array([epoch >= warmup, epoch < warmup or joint, joint], dtype=float)
-            name = f"epoch {epoch} with {warmup} of warm-up and {alone} for the masker"
-            cases.append((name, (epoch, warmup, alone), wanted))
+    for warmup, head_start in ((3, 2), (0, 0), (0, 2), (4, 0), (1, 1)):
+        for epoch in range(warmup + head_start + 3):
+            wanted = np.array([epoch >= warmup, epoch >= warmup + head_start], dtype=float)
+            name = f"epoch {epoch} with {warmup} of warm-up and a head start of {head_start}"
+            cases.append((name, (epoch, warmup, head_start), wanted))
     return _verdict(candidate, cases)

@@ -149,13 +149,14 @@ def alignment_l1(saliency: Tensor, masks: Tensor) -> Tensor:
 
 
 def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
-    """Share of the contrastive evidence that lies outside the mask, `Σ|e|(1−M) / Σ|e|`.
+    """Share of the contrastive evidence outside the mask, `ΣΣ|e_c|(1−M) / ΣΣ|e_c|`.
 
     It asks only that what separates the classes comes from inside the mask. It says nothing about
-    the shape inside, and no normalisation of the map enters.
+    the shape inside, and no normalisation of the map enters. Sizes are taken class by class: in
+    the mean over the other classes, evidence for one could hide evidence against another.
 
     Args:
-        evidence: `(N, h, w)`, contrastive evidence e (`align.saliency.contrastive_evidence`).
+        evidence: `(N, C, h, w)`, contrastive evidence e_c (`align.saliency.contrastive_evidence`).
         masks: `(N, h, w)` in [0, 1], constants.
 
     Returns:
@@ -163,7 +164,7 @@ def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
 
     Source: ours; the energy of Wang et al. (Score-CAM, 2020) turned into a loss on margins.
     """
-    size = evidence.abs()
+    size = evidence.abs().sum(1)
     outside = (size * (1 - masks)).sum((1, 2))
     return (outside / (size.sum((1, 2)) + EPSILON)).mean()
 

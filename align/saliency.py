@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import conv2d, interpolate
 
 EPSILON = 1e-8
 """Added to a map's range before dividing: a constant map becomes zeros, never NaN."""
@@ -76,7 +76,7 @@ def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
 
 
 def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """What each cell adds to the margin over the other classes' mean, `e`.
+    """What each cell adds to the margin of the true class over each class, `e_c`.
 
     Args:
         features: `(N, K, h, w)`, the feature map A.
@@ -84,13 +84,13 @@ def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Te
         labels: int64 `(N,)`, the true class y of each image.
 
     Returns:
-        `(N, h, w)`: `e = (W_y − mean_{c≠y} W_c) · A / (hw)`; its sum over cells is
-        `z_y − mean_{c≠y} z_c` up to the biases.
+        `(N, C, h, w)`: `e_c = (W_y − W_c) · A / (hw)`; its sum over cells is `z_y − z_c` up to
+        the biases, and `e_y` is 0.
     """
-    classes = len(weight)
-    # W_y - (sum - W_y)/(C-1) = (C W_y - sum)/(C-1)
-    contrast = (classes * weight - weight.sum(0)) / (classes - 1)
-    return class_evidence(features, contrast, labels)
+    _check_range(labels, len(weight))
+    cells = features.shape[2] * features.shape[3]
+    maps = conv2d(features, (weight / cells)[:, :, None, None])
+    return maps.gather(1, labels[:, None, None, None].expand_as(maps[:, :1])) - maps
 
 
 def evidence_by_gradient(

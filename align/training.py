@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -12,17 +12,18 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 from tqdm.auto import tqdm
 
+from align import checkpoint as checkpoints
 from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batches
-from align.data.benchmark import Domain
+from align.data.benchmark import Benchmark, Domain
 from align.masker import Masker
 from align.methods import Method, build
+from align.terms import EpochTerms
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT = "checkpoint.safetensors"
 RUN = "run.json"
 
 
@@ -101,21 +102,28 @@ class Run:
 
 
 def train(
-    config: Config,
-    domain: Domain,
+    method: str,
+    benchmark: Benchmark | Domain,
+    source: str | None = None,
     *,
+    config: Config | None = None,
+    seed: int | None = None,
     device: torch.device | str | None = None,
-    folder: str | Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> Run:
     """Train a classifier (and, for ALIGN, a masker) on one domain.
 
     Args:
-        config: the run's choices.
-        domain: the training images.
+        method: "erm", "guided" or "align"; see `align.Config`.
+        benchmark: where the training images are, a benchmark or a single domain. All images of
+            the domain are trained on: to hold some out, pass a part made by `Domain.split`.
+        source: the benchmark's domain to train on; with a single domain, None.
+        config: the run's other choices; None takes the defaults.
+        seed: replaces the configuration's; None leaves it.
         device: where to train; None takes a GPU if there is one.
-        folder: where a checkpoint is kept after each epoch; a run that finds one there goes on
-            from it, to the same result as without the break. None keeps nothing.
+        checkpoint: a folder where the state is kept after each epoch; a run that finds one there
+            goes on from it, to the same result as without the break. None keeps nothing.
         progress: show a progress bar.
 
     Returns:
@@ -123,19 +131,26 @@ def train(
 
     Raises:
         ValueError: if the data do not fit the configuration, or the checkpoint is of another run.
+        FloatingPointError: if a term of the loss is no longer a finite number; it names term and
+            step.
     """
-    if len(domain.classes) < 2:
-        raise ValueError(
-            f"domain '{domain.name}' has {len(domain.classes)} class, expected at least 2: there "
-            "is nothing to tell apart"
+    config = replace(config or Config(), method=method)
+    if seed is not None:
+        config = replace(config, seed=seed)
+    domain = _training_domain(benchmark, source)
+    if method != "erm" and config.joint_from >= config.epochs:
+        warnings.warn(
+            f"the run ends after {config.epochs} epochs and guidance would begin after "
+            f"{config.joint_from}; raise epochs, or lower warmup and head_start",
+            stacklevel=2,
         )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     run = start(config, domain, device)
-    method = build(run.classifier, run.masker, config)
+    means = build(run.classifier, run.masker, config)
     batches = Batches(domain, config.batch_size, config.seed, config.augment, device)
-    path = None if folder is None else Path(folder) / CHECKPOINT
+    path = None if checkpoint is None else Path(checkpoint) / CHECKPOINT
     if path is not None and path.is_file():
-        _resume(path, run, method)
+        _resume(path, run, means)
     bar = tqdm(
         total=config.epochs * len(batches),
         initial=len(run.history) * len(batches),
@@ -146,13 +161,36 @@ def train(
     )
     with bar, flushed_denormals():
         for epoch in range(len(run.history), config.epochs):
-            _train_epoch(run, method, batches, epoch, bar)
+            _train_epoch(run, means, batches, epoch, bar)
             if path is not None:
-                _save(path, run, method)
+                checkpoints.write(path, means.parts(), _notes(run))
     run.classifier.eval()
     if run.masker is not None:
         run.masker.eval()
     return run
+
+
+def _training_domain(benchmark: Benchmark | Domain, source: str | None) -> Domain:
+    if isinstance(benchmark, Domain):
+        if source not in (None, benchmark.name):
+            raise ValueError(
+                f"source is '{source}' and the data are domain '{benchmark.name}' alone; leave "
+                "source out, or pass the benchmark"
+            )
+        domain = benchmark
+    elif source is None:
+        raise ValueError(
+            f"no source given: name the domain of '{benchmark.name}' to train on, one of "
+            f"{', '.join(benchmark.domains)}"
+        )
+    else:
+        domain = benchmark[source]
+    if len(domain.classes) < 2:
+        raise ValueError(
+            f"domain '{domain.name}' has {len(domain.classes)} class, expected at least 2: there "
+            "is nothing to tell apart"
+        )
+    return domain
 
 
 @contextmanager
@@ -183,7 +221,9 @@ def _networks(config: Config, num_classes: int, device: torch.device) -> Run:
         config.weights,
         output_stride=config.output_stride,
     ).to(device, memory_format=torch.channels_last)
-    masker = Masker().to(device) if config.method == "align" else None
+    masker = (
+        Masker().to(device, memory_format=torch.channels_last) if config.method == "align" else None
+    )
     torch.random.set_rng_state(state)  # the caller's random numbers are the caller's
     return Run(config, classifier, masker)
 
@@ -194,49 +234,39 @@ def _train_epoch(run: Run, method: Method, batches: Batches, epoch: int, bar: tq
     if run.masker is not None:
         run.masker.train()
     generator = torch.Generator().manual_seed(run.config.seed * 100_003 + 50_000 + epoch)
-    sums: dict[str, Tensor] = {}
+    sums = EpochTerms(epoch, len(batches))
     for step, batch in enumerate(batches.epoch(epoch)):
         method.set_progress((epoch + step / len(batches)) / run.config.epochs)
         with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=batch.images.is_cuda):
             terms = method.update(batch, epoch, generator)
-        # Sums stay on the device: reading a value in each step would make a GPU wait.
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0) + value
+        sums.add(terms)
         bar.update()
-    row = {name: float(total) / len(batches) for name, total in sums.items()}
+    row = sums.means()
     run.history.append({"epoch": epoch} | row)
     run.seconds += time.perf_counter() - began
     run.images += len(batches) * batches.batch_size
     bar.set_postfix({name: f"{value:.3f}" for name, value in row.items()})
 
 
-def _save(path: Path, run: Run, method: Method) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
+def _notes(run: Run) -> dict:
+    return {
         "config": asdict(run.config),
-        "method": method.state(),
         "history": run.history,
         "seconds": run.seconds,
         "images": run.images,
     }
-    # Written beside and renamed: a kill in the middle leaves the last whole checkpoint.
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
 
 
 def _resume(path: Path, run: Run, method: Method) -> None:
-    state = torch.load(
-        path, map_location=next(run.classifier.parameters()).device, weights_only=True
-    )
-    if state["config"] != asdict(run.config):
+    notes = checkpoints.notes(path)
+    if notes["config"] != asdict(run.config):
         differs = sorted(
-            key for key, value in asdict(run.config).items() if state["config"].get(key) != value
+            key for key, value in asdict(run.config).items() if notes["config"].get(key) != value
         )
         raise ValueError(
             f"'{path}' is the checkpoint of another run (differs in {', '.join(differs)}); use "
             "another folder, or delete it to start anew"
         )
-    method.restore(state["method"])
-    run.history = state["history"]
-    run.seconds, run.images = state["seconds"], state["images"]
+    checkpoints.restore(path, method.parts())
+    run.history = notes["history"]
+    run.seconds, run.images = notes["seconds"], notes["images"]

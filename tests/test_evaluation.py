@@ -119,7 +119,8 @@ def test_localisation_is_measured_where_there_is_an_object():
     maps = grad_cam(classifier, images, predicted, normalize=None, upsample=True)
     scaled = metrics.minmax(maps)
     weight = classifier.linear.weight
-    evidence = contrastive_evidence(classifier.features(images), weight, predicted).detach().abs()
+    evidence = contrastive_evidence(classifier.features(images), weight, predicted).detach()
+    evidence = evidence.abs().sum(1)
     assert result["localised"] == 18
     for name, values in {
         "object_area": truth,

@@ -34,9 +34,8 @@ def around(mask):
     return sum(np.abs(mask - np.roll(mask, 1, axis)).mean() for axis in (0, 1))
 
 
-def schedule(epoch, warmup, alone):
-    joint = epoch >= warmup + alone
-    return epoch >= warmup, epoch < warmup or joint, joint
+def schedule(epoch, warmup, head_start):
+    return epoch >= warmup, epoch >= warmup + head_start
 
 
 grad_cam, tv, turns = (

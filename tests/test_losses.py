@@ -62,10 +62,13 @@ def test_alignment_by_hand():
         -(math.log(0.75) + math.log(0.5)) / 2, rel=1e-5
     )
     assert losses.alignment_l1(saliency, masks).item() == pytest.approx((0.25 + 0.5) / 2)
-    evidence = torch.tensor([[[3.0, -1.0]], [[0.0, 0.0]]])
+    evidence = torch.tensor([[[[3.0, -1.0]], [[2.0, 2.0]]], [[[0.0, 0.0]], [[0.0, 0.0]]]])
     masks = torch.tensor([[[1.0, 0.25]], [[0.0, 0.0]]])
-    # First image: 1·(1 − .25) of 4 lies outside; the second has no evidence at all.
-    assert losses.alignment_energy(evidence, masks).item() == pytest.approx(0.75 / 4 / 2, rel=1e-5)
+    # First image: (1 + 2)·(1 − .25) of 8 lies outside; the second has no evidence at all.
+    assert losses.alignment_energy(evidence, masks).item() == pytest.approx(2.25 / 8 / 2, rel=1e-5)
+    # Evidence for one class does not hide evidence against another.
+    cancels = torch.tensor([[[[0.0, 1.0]], [[0.0, -1.0]]]])
+    assert losses.alignment_energy(cancels, torch.tensor([[[1.0, 0.0]]])).item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("form", ["alignment_bce", "alignment_l1"])
@@ -83,18 +86,19 @@ def test_energy_ignores_scale_and_the_shape_inside_and_its_gradient_moves_outsid
     torch.manual_seed(0)
     masks = torch.zeros(1, 4, 4)
     masks[:, 1:3, 1:3] = 1
-    evidence = torch.randn(1, 4, 4, requires_grad=True)
+    evidence = torch.randn(1, 3, 4, 4, requires_grad=True)
     value = losses.alignment_energy(evidence, masks)
     assert losses.alignment_energy(7 * evidence, masks).item() == pytest.approx(
         value.item(), rel=1e-5
     )
     shuffled = evidence.detach().clone()
-    shuffled[:, 1:3, 1:3] = shuffled[:, 1:3, 1:3].flip(2)
+    shuffled[..., 1:3, 1:3] = shuffled[..., 1:3, 1:3].flip(3)
     assert losses.alignment_energy(shuffled, masks).item() == pytest.approx(value.item(), rel=1e-5)
     value.backward()
     shrink = evidence.grad * evidence.detach().sign()
-    assert (shrink[masks == 0] > 0).all()  # outside: smaller evidence is better
-    assert (shrink[masks == 1] < 0).all()  # inside: more evidence is better
+    inside = masks.expand(3, 4, 4)[None]
+    assert (shrink[inside == 0] > 0).all()  # outside: smaller evidence is better
+    assert (shrink[inside == 1] < 0).all()  # inside: more evidence is better
 
 
 def test_consistency_vanishes_for_a_linear_map_and_not_otherwise():

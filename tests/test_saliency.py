@@ -1,5 +1,6 @@
 """Grad-CAM: closed form, autograd path and captum agree; edge cases stay finite."""
 
+import numpy as np
 import pytest
 import torch
 from captum.attr import LayerGradCam
@@ -7,6 +8,7 @@ from torch import nn
 
 from align import Classifier, grad_cam
 from align.saliency import class_evidence, contrastive_evidence, evidence_by_gradient, finish
+from align.theory import alignment
 
 
 class Headed(nn.Module):
@@ -112,13 +114,13 @@ def test_evidence_adds_up_to_the_logit_and_the_margin():
     weight = classifier.linear.weight
     chosen = logits.gather(1, labels[:, None])[:, 0]
     torch.testing.assert_close(class_evidence(features, weight, labels).sum((1, 2)), chosen)
-    others = (logits.sum(1) - chosen) / 3
-    torch.testing.assert_close(
-        contrastive_evidence(features, weight, labels).sum((1, 2)),
-        chosen - others,
-        rtol=1e-4,
-        atol=1e-5,
+    evidence = contrastive_evidence(features, weight, labels)
+    torch.testing.assert_close(evidence.sum((2, 3)), chosen[:, None] - logits, rtol=1e-4, atol=1e-5)
+    assert (evidence[torch.arange(len(labels)), labels] == 0).all()
+    named = alignment.contrastive_evidence(
+        features.detach().numpy(), weight.detach().numpy(), labels.numpy()
     )
+    np.testing.assert_allclose(evidence.detach().numpy(), named, atol=1e-5)
 
 
 @pytest.mark.parametrize("normalize", ["minmax", "max"])

@@ -1,6 +1,7 @@
 """Training: losses fall, phases keep to their networks, seeds and checkpoints reproduce."""
 
-from dataclasses import replace
+import dataclasses
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from align.data.batches import Batch, Batches, mirror_and_shift
 from align.methods import build
 from align.methods.align import keep_and_remove
 from align.methods.mixup import same_class_partners
+from align.terms import EpochTerms
 from align.training import start
 
-TINY = Config(epochs=4, batch_size=32, warmup=1, masker_epochs=1)
+TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1)
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +36,11 @@ def method_for(config, domain):
 @pytest.mark.parametrize("method", ["erm", "guided", "align"])
 def test_the_loss_falls_and_the_same_seed_gives_the_same_weights(method, domain):
     config = replace(TINY, method=method)
-    first, again = (align.train(config, domain, progress=False) for _ in range(2))
+    first, again = (
+        align.train(config.method, domain, config=config, progress=False) for _ in range(2)
+    )
     assert torch.equal(weights(first.classifier), weights(again.classifier))
-    other = align.train(replace(config, seed=1), domain, progress=False)
+    other = align.train(method, domain, config=config, seed=1, progress=False)
     assert not torch.equal(weights(first.classifier), weights(other.classifier))
     assert (
         first.history[-1]["ce"] < first.history[0]["ce"]
@@ -51,7 +55,7 @@ def test_the_loss_falls_and_the_same_seed_gives_the_same_weights(method, domain)
 @pytest.mark.parametrize("method", ["erm", "align"])
 def test_a_resumed_run_equals_an_uninterrupted_one(method, domain, tmp_path, monkeypatch):
     config = replace(TINY, method=method)
-    straight = align.train(config, domain, progress=False)
+    straight = align.train(config.method, domain, config=config, progress=False)
     epochs = iter([None, None])
     original = align.training._train_epoch
 
@@ -62,35 +66,97 @@ def test_a_resumed_run_equals_an_uninterrupted_one(method, domain, tmp_path, mon
 
     monkeypatch.setattr(align.training, "_train_epoch", breaks_after_two)
     with pytest.raises(KeyboardInterrupt):
-        align.train(config, domain, folder=tmp_path, progress=False)
+        align.train(config.method, domain, config=config, checkpoint=tmp_path, progress=False)
     monkeypatch.setattr(align.training, "_train_epoch", original)
-    resumed = align.train(config, domain, folder=tmp_path, progress=False)
+    resumed = align.train(config.method, domain, config=config, checkpoint=tmp_path, progress=False)
     assert torch.equal(weights(straight.classifier), weights(resumed.classifier))
     if method == "align":
         assert torch.equal(weights(straight.masker), weights(resumed.masker))
     assert [row["epoch"] for row in resumed.history] == [0, 1, 2, 3]
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
 def test_a_checkpoint_of_another_run_is_refused(domain, tmp_path):
     config = replace(TINY, method="erm", epochs=1)
-    align.train(config, domain, folder=tmp_path, progress=False)
+    align.train(config.method, domain, config=config, checkpoint=tmp_path, progress=False)
     with pytest.raises(ValueError, match=r"checkpoint of another run \(differs in lr, seed\)"):
-        align.train(replace(config, lr=1.0, seed=3), domain, folder=tmp_path, progress=False)
+        align.train(
+            "erm",
+            domain,
+            config=replace(config, lr=1.0),
+            seed=3,
+            checkpoint=tmp_path,
+            progress=False,
+        )
+
+
+def test_a_benchmark_and_a_source_name_the_training_images(domain):
+    benchmark = align.load("toy-vlcs", n=160, size=32)
+    config = replace(TINY, epochs=1)
+    named = align.train("erm", benchmark, "noon", config=config, seed=4, progress=False)
+    given = align.train("erm", domain, config=replace(config, seed=4), progress=False)
+    assert torch.equal(weights(named.classifier), weights(given.classifier))
+    assert (named.config.method, named.config.seed) == ("erm", 4)
+    with pytest.raises(ValueError, match="no source given: name the domain .* one of noon, dusk"):
+        align.train("erm", benchmark, config=config)
+    with pytest.raises(ValueError, match="source is 'dusk' and the data are domain 'noon' alone"):
+        align.train("erm", domain, "dusk", config=config)
+
+
+def test_a_run_too_short_for_guidance_warns(domain):
+    with pytest.warns(UserWarning, match="ends after 2 epochs and guidance would begin after 2"):
+        align.train("align", domain, config=replace(TINY, epochs=2), progress=False)
+
+
+def test_a_run_that_goes_bad_stops_with_term_and_step(domain, tmp_path):
+    spoilt = replace(TINY, method="align", lr=1e30)
+    with pytest.raises(FloatingPointError, match=r"'\w+' is no longer .* epoch 0, step [1-4]"):
+        align.train("align", domain, config=spoilt, checkpoint=tmp_path, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_guard_names_the_first_bad_step_of_each_term_and_the_mean_is_a_mean():
+    terms = EpochTerms(epoch=3, steps=4)
+    terms.add({"ce": torch.tensor(1.0)})
+    terms.add({"ce": torch.tensor(2.0), "mask": torch.tensor(6.0)})
+    assert terms.means() == {"ce": 1.5, "mask": 3.0}
+    with pytest.raises(FloatingPointError, match="'mask' is no longer .* epoch 3, step 2"):
+        terms.add({"ce": torch.tensor(2.0), "mask": torch.tensor(float("inf"))})
+
+
+@pytest.mark.parametrize("method", ["erm", "guided", "align"])
+def test_a_configuration_knows_what_its_method_reads(method, domain):
+    """Two runs that agree on `read()` are the same run: the other values are never looked at."""
+    seen = set()
+
+    class Watched(Config):
+        def __getattribute__(self, name):
+            seen.add(name)
+            return super().__getattribute__(name)
+
+    config = Watched(**(asdict(TINY) | {"method": method, "epochs": 1, "warmup": 0}))
+    seen.clear()
+    method_for(config, domain).update(
+        next(Batches(domain, 32).epoch(0)), config.epochs, torch.Generator()
+    )
+    fields = {field.name for field in dataclasses.fields(Config)}
+    assert seen & fields <= set(config.read())
+    other = replace(config, lambda1=9.0)
+    assert (config.hash() == other.hash()) == (method != "align")
 
 
 def test_training_leaves_the_callers_random_numbers_alone(domain):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    align.train(replace(TINY, epochs=1), domain, progress=False)
+    align.train("align", domain, config=replace(TINY, epochs=3), progress=False)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_training_leaves_the_processors_handling_of_tiny_numbers_alone(domain):
     tiny = torch.tensor(2.0**-1060, dtype=torch.float64)
     assert tiny * 1.0 > 0
-    align.train(replace(TINY, method="erm", epochs=1), domain, progress=False)
+    align.train("erm", domain, config=replace(TINY, epochs=1), progress=False)
     assert tiny * 1.0 > 0
     with align.training.flushed_denormals():
         assert tiny * 1.0 == 0
@@ -99,13 +165,13 @@ def test_training_leaves_the_processors_handling_of_tiny_numbers_alone(domain):
         assert tiny * 1.0 == 0
 
 
-def test_each_phase_of_align_moves_only_its_own_network(domain):
+def test_each_phase_of_align_moves_the_networks_it_should(domain):
     config = replace(TINY, method="align")
     method = method_for(config, domain)
     batch = next(Batches(domain, 32).epoch(0))
     generator = torch.Generator().manual_seed(0)
     moved = {}
-    for epoch, phase in ((0, "warm-up"), (1, "masker"), (2, "joint")):
+    for epoch, phase in ((0, "warm-up"), (1, "head start"), (2, "joint")):
         f, m = weights(method.classifier), weights(method.masker)
         statistics = method.classifier.trunk[1].running_mean.clone()
         terms = method.update(batch, epoch, generator)
@@ -117,7 +183,7 @@ def test_each_phase_of_align_moves_only_its_own_network(domain):
         )
     assert moved == {
         "warm-up": (True, False, True, False),
-        "masker": (False, True, False, False),
+        "head start": (True, True, True, False),
         "joint": (True, True, True, True),
     }
     assert all(p.requires_grad for p in method.classifier.parameters())
@@ -137,7 +203,7 @@ def test_guidance_moves_evidence_into_the_mask(form, domain):
 def test_guidance_without_masks_says_what_to_do(domain):
     bare = replace(domain, masks=None)
     with pytest.raises(ValueError, match="'guided' needs masks .* use method 'align'"):
-        align.train(replace(TINY, method="guided"), bare, progress=False)
+        align.train("guided", bare, config=TINY, progress=False)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -233,11 +299,11 @@ def test_bad_configurations_are_refused(changes, message):
 def test_too_few_images_or_classes_are_refused(domain):
     few = domain.subset(torch.arange(10))
     with pytest.raises(ValueError, match="batch_size is 32 and domain 'noon' has 10 images"):
-        align.train(TINY, few, progress=False)
+        align.train("erm", few, config=TINY, progress=False)
     only = torch.nonzero(domain.labels == 0)[:, 0]
     single = replace(domain.subset(only), classes=("bird",))
     with pytest.raises(ValueError, match="has 1 class, expected at least 2"):
-        align.train(TINY, single, progress=False)
+        align.train("erm", single, config=TINY, progress=False)
 
 
 def test_a_batch_is_floats_between_0_and_1(domain):

@@ -14,7 +14,7 @@ import torch
 from align.benchmark import records
 from align.config import Config
 from align.data import Benchmark, Domain, load
-from align.data.masks import load_pennfudan, load_weizmann
+from align.data.masks import corrupt, load_pennfudan, load_weizmann
 from align.data.toy import WORLDS
 from align.evaluation import evaluate
 from align.training import Run, train
@@ -35,6 +35,8 @@ class Experiment:
         explained: images per test domain on which explanations are measured.
         human_masks: further tests against masks drawn by people, of "weizmann_horse" and
             "pennfudan_person"; the classifier must know the class.
+        missed: share of the object that the training masks miss (`align.data.masks.corrupt`).
+        leaked: share of the background that they mark.
     """
 
     benchmark: str
@@ -43,10 +45,18 @@ class Experiment:
     options: dict = field(default_factory=dict)
     explained: int = 128
     human_masks: tuple[str, ...] = ()
+    missed: float = 0.0
+    leaked: float = 0.0
+
+    def description(self) -> dict:
+        """All that determines the run, JSON-ready."""
+        return asdict(self) | {"config": self.config.read()}
 
     def key(self) -> str:
-        """The first 12 hexadecimal digits of a SHA-256 over all of it."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        """The first 12 hexadecimal digits of a SHA-256 over what determines the run."""
+        # What is empty is left out, so that a new kind of choice leaves older keys as they were.
+        chosen = {name: value for name, value in self.description().items() if value}
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
 
     def data(self, root: str | Path | None = None) -> Benchmark:
         """The benchmark, with this experiment's seed if it is rendered."""
@@ -81,6 +91,9 @@ class Experiment:
     def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
         """The training images, and each domain's test images."""
         training, held_out = benchmark[self.source].split(1 - HELD_OUT, self.config.seed)
+        if self.missed or self.leaked:
+            masks = corrupt(training.masks, self.missed, self.leaked, self.config.seed)
+            training = replace(training, masks=masks)
         others = {name: benchmark[name] for name in benchmark.domains if name != self.source}
         return training, {self.source: held_out} | others
 
@@ -121,7 +134,14 @@ def run(
     benchmark = experiment.data(root)
     training, tests = experiment.split(benchmark)
     config = experiment.resolved(root)
-    result = train(config, training, device=device, folder=folder, progress=progress)
+    result = train(
+        config.method,
+        training,
+        config=config,
+        device=device,
+        checkpoint=folder,
+        progress=progress,
+    )
     result.config = experiment.config  # as asked for: no path of this machine goes into a record
 
     def measured(domains: dict[str, Domain]) -> dict[str, dict]:
@@ -133,14 +153,10 @@ def run(
     metrics = measured(tests)
     record = {
         "key": experiment.key(),
-        "benchmark": experiment.benchmark,
-        "source": experiment.source,
-        "options": experiment.options,
-        "explained": experiment.explained,
-        "config": asdict(experiment.config),
+        **experiment.description(),
         "data": {name: domain.fingerprint() for name, domain in tests.items()},
         "metrics": metrics,
-        "human_masks": measured(experiment.human(benchmark.classes, root)),
+        "human": measured(experiment.human(benchmark.classes, root)),
         "history": result.history,
         "seconds": round(result.seconds, 2),
         "images_per_second": round(result.images / max(result.seconds, 1e-9), 1),

@@ -21,7 +21,7 @@ PHOTOS = Config(
     batch_size=32,
     lr=2e-4,
     warmup=2,
-    masker_epochs=1,
+    head_start=1,
 )
 """Fine-tuning of an ImageNet network at 96 px, sized for two CPU cores."""
 
@@ -42,6 +42,42 @@ def toy_vlcs() -> list[Experiment]:
         Experiment("toy-vlcs", "noon", replace(config, seed=seed), explained=64)
         for seed in range(5)
         for config in variants
+    ]
+
+
+RHOS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9)
+"""Levels of the scene's correlation with the class: below, around and above the threshold."""
+
+
+def rho() -> list[Experiment]:
+    """ERM, true masks and ALIGN on `toy-vlcs` as scene and class grow correlated, 5 seeds."""
+    return [
+        Experiment("toy-vlcs", "noon", replace(TOY, method=method, seed=seed), {"rho": level}, 64)
+        for seed in range(5)
+        for level in RHOS
+        for method in ("erm", "guided", "align")
+    ]
+
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 0.95)
+"""Levels of the object missed and of the background leaked."""
+
+
+def noisy_masks() -> list[Experiment]:
+    """Guidance by spoilt true masks on `toy-vlcs`, both forms of alignment, 3 seeds."""
+    return [
+        Experiment(
+            "toy-vlcs",
+            "noon",
+            replace(TOY, method="guided", alignment=form, seed=seed),
+            explained=0,
+            missed=missed,
+            leaked=leaked,
+        )
+        for seed in range(3)
+        for form in ("energy", "bce")
+        for missed in SHARES
+        for leaked in SHARES
     ]
 
 
@@ -104,6 +140,8 @@ def _photo_variants() -> list[Config]:
 
 GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "toy-vlcs": toy_vlcs,
+    "rho": rho,
+    "noisy-masks": noisy_masks,
     "pacs": pacs,
     "pacs-all": pacs_all,
     "caltech": caltech,

@@ -91,7 +91,7 @@ def step_times(
 
 
 def _step(name: str, backbone: str, domain, batch, device: torch.device) -> Callable[[], object]:
-    config = replace(Config(), method=name, backbone=backbone, warmup=0, masker_epochs=0)
+    config = replace(Config(), method=name, backbone=backbone, warmup=0, head_start=0)
     run = start(config, domain, device)
     run.classifier.train()
     method = build(run.classifier, run.masker, config)

@@ -1,6 +1,10 @@
-"""Two sets of photographs with masks drawn by people: the truth that localisation is held to."""
+"""Masks as truth, drawn by people, and masks as noise: true ones spoilt to a known degree."""
 
 from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from .benchmark import Domain
 from .folders import locate
@@ -55,6 +59,55 @@ def load_pennfudan(root: PathLike | None = None, **options) -> Domain:
         ACCV 2007.
     """
     return _load("pennfudan_person", "person", "Wang et al., ACCV 2007", root, options)
+
+
+def corrupt(masks: Tensor, missed: float, leaked: float, seed: int = 0) -> Tensor:
+    """Spoil true masks: hide a share of each object and mark a share of each background.
+
+    Both are taken in blobs, in places that differ from image to image: of the object's pixels
+    those where a smooth random field is highest are hidden, of the background's those where
+    another is highest are marked.
+
+    Args:
+        masks: float32 `(N, H, W)` in [0, 1]; the object is where a mask is at least 0.5.
+        missed: share of the object's pixels hidden, in [0, 1].
+        leaked: share of the background's pixels marked, in [0, 1].
+        seed: fixes the fields. Under one seed a larger share hides (marks) all that a smaller one
+            does, and more.
+
+    Returns:
+        float32 `(N, H, W)`, zeros and ones; with both shares 0 the true masks, cut at 0.5.
+
+    Raises:
+        ValueError: if a share is not in [0, 1].
+    """
+    for name, share in (("missed", missed), ("leaked", leaked)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} is {share}, expected a share between 0 and 1")
+    hiding, marking = _fields(len(masks), tuple(masks.shape[1:]), seed)
+    inside = masks >= 0.5
+    kept = inside & ~_highest(hiding, inside, missed)
+    return (kept | _highest(marking, ~inside, leaked)).to(masks.dtype)
+
+
+BLOB = 8
+"""A random field has one free value every so many pixels."""
+
+
+def _fields(count: int, size: tuple[int, int], seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    cells = [max(2, side // BLOB) for side in size]
+    coarse = torch.rand((count, 2, *cells), generator=generator)
+    fields = interpolate(coarse, size, mode="bilinear", align_corners=False)
+    return fields[:, 0], fields[:, 1]
+
+
+def _highest(field: Tensor, where: Tensor, share: float) -> Tensor:
+    """Mark, in each image, the `share` of the pixels of `where` at which the field is highest."""
+    flat = field.masked_fill(~where, -1).flatten(1)
+    rank = flat.argsort(1, descending=True).argsort(1)
+    wanted = (where.flatten(1).sum(1, keepdim=True) * share).round()
+    return (rank < wanted).view_as(where)
 
 
 def _load(name: str, kind: str, by: str, root: PathLike | None, options: dict) -> Domain:

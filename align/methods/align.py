@@ -1,8 +1,8 @@
 """ALIGN: classifier and masker trained in turn, each the other's teacher.
 
     warm-up     f:  CE(f(x), y) + λ4 · L_reg                               evidence must exist
-    masker      M:  L_dist + λ1 · sparsity + λ2 · smoothness               f fixed
-    joint       M as above, then  f:  CE(f(x), y) + λ3 · alignment + λ4 · L_reg     M fixed
+    head start  M:  L_dist + λ1 · sparsity + λ2 · smoothness, f fixed;  then f as before, M fixed
+    joint       M as above;  then f:  CE(f(x), y) + λ3 · alignment + λ4 · L_reg, M fixed
 
 Source: Hong et al., "From Attribution to Action", AAAI 2026. The paper's terms are options
 (`alignment="bce"`, `distinction="probability"`, `fill="zero"`, `target="soft"`); the defaults are
@@ -12,7 +12,7 @@ what worked.
 from __future__ import annotations
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from align import losses
 from align.classifier import Classifier
@@ -39,13 +39,11 @@ class Align(Method):
         self.masker_optimizer = adamw(masker, config.masker_lr, config.weight_decay)
 
     def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
-        """A masker step once the warm-up is over, then a classifier step unless M learns alone."""
+        """A masker step once the warm-up is over, and a classifier step."""
         terms: Losses = {}
         if epoch >= self.config.warmup:
             terms |= self.update_masker(batch, generator)
-        if not self.config.warmup <= epoch < self.config.joint_from:
-            terms |= super().update(batch, epoch, generator)
-        return terms
+        return terms | super().update(batch, epoch, generator)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """The classifier's terms."""
@@ -104,18 +102,10 @@ class Align(Method):
         order = torch.randperm(len(images), generator=generator).to(images.device)
         return images[order]
 
-    def state(self) -> dict[str, object]:
-        """Everything needed to go on from here."""
-        return super().state() | {
-            "masker": self.masker.state_dict(),
-            "masker_optimizer": self.masker_optimizer.state_dict(),
-        }
-
-    def restore(self, state: dict) -> None:
-        """Go on from a `state`."""
-        super().restore(state)
-        self.masker.load_state_dict(state["masker"])
-        self.masker_optimizer.load_state_dict(state["masker_optimizer"])
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """Everything that training changes, under the names it has in a checkpoint."""
+        own = {"masker": self.masker, "masker_optimizer": self.masker_optimizer}
+        return super().parts() | own
 
 
 def keep_and_remove(images: Tensor, masks: Tensor, filling: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,17 +48,9 @@ class Method:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * 0.5 * (1 + math.cos(math.pi * progress))
 
-    def state(self) -> dict[str, object]:
-        """Everything needed to go on from here."""
-        return {
-            "classifier": self.classifier.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-
-    def restore(self, state: dict) -> None:
-        """Go on from a `state`."""
-        self.classifier.load_state_dict(state["classifier"])
-        self.optimizer.load_state_dict(state["optimizer"])
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+        """Everything that training changes, under the names it has in a checkpoint."""
+        return {"classifier": self.classifier, "optimizer": self.optimizer}
 
 
 def adamw(module: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:

@@ -1,0 +1,93 @@
+"""A training run in mid-course as one safetensors file: tensors, and JSON in its header.
+
+Nothing is pickled, so a checkpoint from a stranger can be opened without running their code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+Part = nn.Module | Optimizer
+
+
+def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
+    """Write networks, optimisers and notes, whole or not at all.
+
+    Args:
+        path: the file; an older one there is replaced.
+        parts: networks and optimisers under names without a "/".
+        notes: JSON-ready values.
+    """
+    tensors: dict[str, Tensor] = {}
+    groups = {}
+    for name, part in parts.items():
+        if isinstance(part, Optimizer):
+            state = part.state_dict()
+            groups[name] = state["param_groups"]
+            for number, values in state["state"].items():
+                tensors |= {f"{name}/{number}/{key}": value for key, value in values.items()}
+        else:
+            tensors |= {f"{name}/{key}": value for key, value in part.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Written beside and renamed: a kill in the middle leaves the last whole checkpoint.
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    save_file(
+        {name: value.contiguous() for name, value in tensors.items()},
+        partial,
+        metadata={"notes": json.dumps(notes), "groups": json.dumps(groups)},
+    )
+    os.replace(partial, path)
+
+
+def notes(path: Path) -> dict:
+    """The notes of a checkpoint.
+
+    Args:
+        path: a file that `write` wrote.
+    """
+    with safe_open(path, "pt") as file:
+        return json.loads(file.metadata()["notes"])
+
+
+def restore(path: Path, parts: Mapping[str, Part]) -> None:
+    """Bring networks and optimisers to where they were when the checkpoint was written.
+
+    Args:
+        path: a file that `write` wrote.
+        parts: networks and optimisers of the same shapes under the same names; changed in place.
+    """
+    with safe_open(path, "pt") as file:
+        groups = json.loads(file.metadata()["groups"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for name, part in parts.items():
+        own = {
+            key.removeprefix(f"{name}/"): value
+            for key, value in tensors.items()
+            if key.startswith(f"{name}/")
+        }
+        if isinstance(part, Optimizer):
+            part.load_state_dict({"state": _by_parameter(own, part), "param_groups": groups[name]})
+        else:
+            part.load_state_dict(own)
+
+
+def _by_parameter(values: dict[str, Tensor], optimizer: Optimizer) -> dict[int, dict[str, Tensor]]:
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in values.items():
+        number, name = key.split("/")
+        parameter = parameters[int(number)]
+        if value.shape == parameter.shape:
+            # In the parameter's own memory order, which fused optimisers rely on.
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+        state.setdefault(int(number), {})[name] = value
+    return state
