@@ -59,8 +59,8 @@ class Config:
     weights: str | None = None
     output_stride: int | None = None
     epochs: int = 12
-    batch_size: int = 64
-    lr: float = 5e-3
+    batch_size: int = 32
+    lr: float = 3e-3
     weight_decay: float = 1e-2
     augment: bool = True
     seed: int = 0
