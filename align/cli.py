@@ -11,6 +11,9 @@ from typing import Annotated
 
 import typer
 
+from align.data.download import DownloadError
+from align.data_cli import data_app
+
 app = typer.Typer(
     help="ALIGN: train classifiers that look where they should.",
     no_args_is_help=True,
@@ -18,6 +21,7 @@ app = typer.Typer(
 )
 benchmark_app = typer.Typer(help="Recorded runs: make them, see what is done, print the tables.")
 app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
+app.add_typer(data_app, name="data", no_args_is_help=True)
 
 Settings = Annotated[
     list[str] | None,
@@ -186,8 +190,9 @@ def main() -> None:
     """Run the command line; an error that a reader can mend is one sentence, not a traceback."""
     try:
         app()
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        message = error.args[0] if error.args else str(error)
+    except (ValueError, OSError, KeyError, DownloadError) as error:
+        # A KeyError's text is its argument's repr; an OSError's first argument is a number.
+        message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
         print(f"align: {message}", file=sys.stderr)
         raise SystemExit(2) from None
 
