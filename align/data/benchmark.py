@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from align.checks import check_number, check_seed
+
 
 @dataclass(frozen=True, eq=False)
 class Domain:
@@ -39,6 +41,15 @@ class Domain:
     split_by: str = "image"
 
     def __post_init__(self) -> None:
+        for what in ("images", "labels", "masks", "groups"):
+            value = getattr(self, what)
+            if not isinstance(value, Tensor) and (
+                value is not None or what in ("images", "labels")
+            ):
+                raise ValueError(
+                    f"domain '{self.name}': {what} are of type {type(value).__name__}, expected a "
+                    "torch.Tensor"
+                )
         _check_images(self.name, self.images)
         count = len(self.images)
         _check_vector(self.name, "labels", self.labels, count)
@@ -105,8 +116,8 @@ class Domain:
         Raises:
             ValueError: if the fraction is out of range or leaves a part without images.
         """
-        if not 0 < fraction < 1:
-            raise ValueError(f"split fraction is {fraction}, expected a number between 0 and 1")
+        check_number("split fraction", fraction, 0, 1, open_ends=True)
+        check_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         if self.split_by == "group":
             chosen = _whole_groups(self.groups, round(fraction * len(self)), generator)
