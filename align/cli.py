@@ -186,6 +186,26 @@ def benchmark_table(grid: Annotated[str, typer.Argument(help="A grid's name.")])
     print(summary(grid).to_string())
 
 
+@benchmark_app.command("rerun")
+def benchmark_rerun(
+    record: Annotated[str, typer.Argument(help="A record.json, a key, or FILE.jsonl:KEY.")],
+    root: Root = None,
+    tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 0.0,
+) -> None:
+    """Make a recorded run again from its record alone and compare every number."""
+    from align.benchmark.rerun import find, rerun
+
+    made = rerun(find(record), root=root)
+    for name, (before, after) in made.place().items():
+        print(f"{name}: {before} then, {after} now")
+    differences = made.differences()
+    for path, (before, after) in list(differences.items())[:20]:
+        print(f"  {path}: {before} then, {after} now")
+    print(f"{len(differences)} numbers differ; the largest difference is {made.largest():.3g}")
+    if made.largest() > tolerance:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line; an error that a reader can mend is one sentence, not a traceback."""
     try:
