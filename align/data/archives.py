@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,7 +17,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 CHUNK = 1 << 20
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    # What broken numbers and names in a header lead to; RuntimeError is zipfile's word for
+    # encrypted files and unknown compressions.
+    *(EOFError, RuntimeError, struct.error, OverflowError, ValueError),
+)
 
 
 class ArchiveError(ValueError):
@@ -170,8 +177,12 @@ def damage_told(archive: Path) -> Iterator[None]:
     """
     try:
         yield
-    # zipfile reports encrypted files and unknown compressions as RuntimeError.
-    except (*DAMAGE, EOFError, RuntimeError) as error:
+    except ArchiveError:
+        raise
+    except (*DAMAGE, OSError) as error:
+        # Of the system's own errors only "invalid argument" is the archive's fault: a bad offset.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         raise ArchiveError(
             f"{archive} is damaged or no archive ({error}); delete it and get it again"
         ) from error

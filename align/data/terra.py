@@ -123,7 +123,7 @@ def read_annotations(archive: Path) -> dict[str, Picture]:
 def _add_file(pictures: dict[str, Picture], text: bytes, what: str) -> None:
     try:
         _add(pictures, json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(
             f"{what} is no annotation file in the COCO Camera Traps form ({type(error).__name__}: "
             f"{error}); delete the archive and get it again"
