@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -53,9 +53,18 @@ def notes(path: Path) -> dict:
 
     Args:
         path: a file that `write` wrote.
+
+    Raises:
+        ValueError: if it is none.
     """
-    with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()["notes"])
+    try:
+        with safe_open(path, "pt") as file:
+            found = json.loads(file.metadata()["notes"])
+            return {name: found[name] for name in found}
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"'{path}' is broken or no checkpoint ({error}); delete it to start anew"
+        ) from error
 
 
 def restore(path: Path, parts: Mapping[str, Part]) -> None:

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from align.config import METHODS
+from align.data.download import DownloadError
+from align.data_cli import data_app
 
 app = typer.Typer(
     help="ALIGN: train classifiers that look where they should.",
@@ -20,6 +22,7 @@ app = typer.Typer(
 )
 benchmark_app = typer.Typer(help="Recorded runs: make them, see what is done, print the tables.")
 app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
+app.add_typer(data_app, name="data", no_args_is_help=True)
 
 Settings = Annotated[
     list[str] | None,
@@ -184,12 +187,33 @@ def benchmark_table(grid: Annotated[str, typer.Argument(help="A grid's name.")])
     print(summary(grid).to_string())
 
 
+@benchmark_app.command("rerun")
+def benchmark_rerun(
+    record: Annotated[str, typer.Argument(help="A record.json, a key, or FILE.jsonl:KEY.")],
+    root: Root = None,
+    tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 0.0,
+) -> None:
+    """Make a recorded run again from its record alone and compare every number."""
+    from align.benchmark.rerun import find, rerun
+
+    made = rerun(find(record), root=root)
+    for name, (before, after) in made.place().items():
+        print(f"{name}: {before} then, {after} now")
+    differences = made.differences()
+    for path, (before, after) in list(differences.items())[:20]:
+        print(f"  {path}: {before} then, {after} now")
+    print(f"{len(differences)} numbers differ; the largest difference is {made.largest():.3g}")
+    if made.largest() > tolerance:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command line; an error that a reader can mend is one sentence, not a traceback."""
     try:
         app()
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        message = error.args[0] if error.args else str(error)
+    except (ValueError, OSError, KeyError, DownloadError) as error:
+        # A KeyError's text is its argument's repr; an OSError's first argument is a number.
+        message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
         print(f"align: {message}", file=sys.stderr)
         raise SystemExit(2) from None
 

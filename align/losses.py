@@ -3,9 +3,10 @@
     L_mask = L_dist + λ1 · sparsity + λ2 · smoothness                       (masker, f fixed)
     L_clf  = CE(f(x), y) + λ3 · alignment + λ4 · regulariser                (classifier, M fixed)
 
-All return a scalar unless they say otherwise. Source of the objectives: Hong et al., "From
-Attribution to Action: Jointly ALIGNing Predictions and Explanations", AAAI 2026. Each docstring
-says where a form is ours.
+All return a scalar unless they say otherwise, and all raise a ValueError for another shape or
+dtype than they name (on a CPU also for values out of range). Source of the objectives: Hong et
+al., "From Attribution to Action: Jointly ALIGNing Predictions and Explanations", AAAI 2026. Each
+docstring says where a form is ours.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, softplus
+
+from align.checks import check_classes, check_floats, check_number, check_shares, check_size
 
 EPSILON = 1e-6
 
@@ -31,6 +34,7 @@ def distinction(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
     Source: Hong et al. 2026, L_dist with dist(x) = f_y(x⊙M) − f_y(x⊙(1−M)); that f_y is the
     softmax probability is our reading, since only then is 1 its maximum.
     """
+    check_classes("labels", labels, check_floats("removed", removed, "NC", _logits(kept, "kept")))
     chosen = labels[:, None]
     gap = (kept.softmax(1) - removed.softmax(1)).gather(1, chosen)
     return (gap - 1).square().mean()
@@ -52,6 +56,7 @@ def distinction_margin(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
 
     Source: ours; the first summand is the cross-entropy of the kept part.
     """
+    check_floats("removed", removed, "NC", _logits(kept, "kept"))
     return (softplus(-margin(kept, labels)) + softplus(margin(removed, labels))).mean()
 
 
@@ -65,6 +70,7 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         `(N,)`; positive where the true class has more than half of the probability.
     """
+    check_classes("labels", labels, _logits(logits, "logits"))
     chosen = labels[:, None]
     others = logits.scatter(1, chosen, float("-inf"))
     return logits.gather(1, chosen)[:, 0] - others.logsumexp(1)
@@ -82,6 +88,7 @@ def sparsity(masks: Tensor) -> Tensor:
     Source: Hong et al. 2026, the λ1 term; the mean instead of the sum makes λ1 independent of the
     image's size (ours).
     """
+    _masks(masks)
     return masks.abs().mean()
 
 
@@ -96,6 +103,13 @@ def smoothness(masks: Tensor) -> Tensor:
 
     Source: Hong et al. 2026, the λ2 term L_smooth; absolute differences are our choice.
     """
+    if not isinstance(masks, Tensor) or not masks.is_floating_point() or masks.ndim < 2:
+        check_floats("masks", masks, "NHW")
+    if min(masks.shape[-2:]) < 2:
+        raise ValueError(
+            f"masks have shape {tuple(masks.shape)}, expected at least 2 x 2 pixels: smoothness "
+            "compares neighbours"
+        )
     down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
     right = (masks[..., :, 1:] - masks[..., :, :-1]).abs().mean()
     return down + right
@@ -114,6 +128,9 @@ def area_band(masks: Tensor, low: float, high: float) -> Tensor:
 
     Source: the area bound of Stalder et al., "What You See is What You Classify", NeurIPS 2022.
     """
+    _masks(masks)
+    check_number("low", low, 0, 1)
+    check_number("high", high, low, 1)
     area = masks.flatten(1).mean(1)
     return ((low - area).clamp_min(0) + (area - high).clamp_min(0)).mean()
 
@@ -130,6 +147,9 @@ def alignment_bce(saliency: Tensor, masks: Tensor) -> Tensor:
 
     Source: Hong et al. 2026, the λ3 term BCE(Φ_y(x), M(x)); also HAICS (Shen et al. 2021).
     """
+    check_floats("masks", masks, "Nhw", check_floats("saliency", saliency, "Nhw"))
+    check_shares("saliency values", saliency)
+    check_shares("mask values", masks)
     return binary_cross_entropy(saliency.clamp(EPSILON, 1 - EPSILON), masks)
 
 
@@ -145,6 +165,7 @@ def alignment_l1(saliency: Tensor, masks: Tensor) -> Tensor:
 
     Source: Gao et al., "GRADIA", CSCW 2022.
     """
+    check_floats("masks", masks, "Nhw", check_floats("saliency", saliency, "Nhw"))
     return (saliency - masks).abs().mean()
 
 
@@ -164,6 +185,8 @@ def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
 
     Source: ours; the energy of Wang et al. (Score-CAM, 2020) turned into a loss on margins.
     """
+    check_floats("masks", masks, "Nhw", check_floats("evidence", evidence, "NChw"))
+    check_shares("mask values", masks)
     size = evidence.abs().sum(1)
     outside = (size * (1 - masks)).sum((1, 2))
     return (outside / (size.sum((1, 2)) + EPSILON)).mean()
@@ -200,6 +223,11 @@ def attribution_consistency(mixed: Tensor, first: Tensor, second: Tensor, share:
     Source: Li et al., "Are Data-driven Explanations Robust against Out-of-distribution Data?"
     (DRE), CVPR 2023, its consistency term.
     """
+    sizes = check_floats("mixed", mixed, "Nhw")
+    check_floats("first", first, "Nhw", sizes)
+    check_floats("second", second, "Nhw", sizes)
+    check_floats("share", share, "N", sizes)
+    check_shares("shares", share)
     m = share[:, None, None]
     return (mixed - (m * first + (1 - m) * second)).abs().mean()
 
@@ -215,6 +243,7 @@ def attribution_sparsity(saliency: Tensor) -> Tensor:
 
     Source: Li et al. (DRE), CVPR 2023, its sparsity term.
     """
+    check_floats("saliency", saliency, "Nhw")
     return saliency.abs().mean()
 
 
@@ -228,6 +257,8 @@ def mask_to_cells(masks: Tensor, cells: tuple[int, int] | torch.Size) -> Tensor:
     Returns:
         `(N, h, w)` in [0, 1], each value the mask's mean over that cell's pixels.
     """
+    _masks(masks)
+    check_size("cells", cells)
     flat = masks if masks.ndim == 4 else masks[:, None]
     return torch.nn.functional.adaptive_avg_pool2d(flat, tuple(cells))[:, 0]
 
@@ -241,5 +272,22 @@ def stretch(masks: Tensor) -> Tensor:
     Returns:
         `(N, h, w)` in [0, 1].
     """
+    check_floats("masks", masks, "Nhw")
     low, high = masks.amin((1, 2), keepdim=True), masks.amax((1, 2), keepdim=True)
     return (masks - low) / (high - low + EPSILON)
+
+
+def _logits(logits: Tensor, name: str) -> dict[str, int]:
+    sizes = check_floats(name, logits, "NC")
+    if sizes["C"] < 2:
+        raise ValueError(f"{name} have {sizes['C']} class, expected at least 2 to tell apart")
+    return sizes
+
+
+def _masks(masks: Tensor) -> None:
+    """Masks `(N, 1, H, W)` or `(N, H, W)` in [0, 1]."""
+    if isinstance(masks, Tensor) and masks.ndim == 4:
+        check_floats("masks", masks, "N1HW", {"1": 1})
+    else:
+        check_floats("masks", masks, "NHW")
+    check_shares("mask values", masks)

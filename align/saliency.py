@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
+from align.checks import check_classes, check_flag, check_floats, check_shares, check_size
+
 EPSILON = 1e-8
 """Added to a map's range before dividing: a constant map becomes zeros, never NaN."""
 
@@ -48,7 +50,20 @@ def grad_cam(
 
     Source: Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2.
     """
-    _check_labels(images, labels)
+    if not hasattr(classifier, "features"):
+        raise ValueError(
+            f"the classifier is of type {type(classifier).__name__}, expected a module with "
+            "`features` and `head`, such as align.Classifier"
+        )
+    sizes = check_floats("images", images, "N3HW", {"3": 3})
+    if sizes["N"] == 0:
+        raise ValueError("there are 0 images, expected at least 1")
+    for name, flag in (("relu", relu), ("upsample", upsample), ("create_graph", create_graph)):
+        check_flag(name, flag)
+    check_shares("image values", images)
+    if images.is_cpu and not images.isfinite().all():
+        raise ValueError("images hold values that are not finite, expected all in [0, 1]")
+    check_classes("labels", labels, sizes)
     with torch.set_grad_enabled(create_graph):
         features = classifier.features(images)
         if isinstance(getattr(classifier, "linear", None), nn.Linear):
@@ -70,8 +85,8 @@ def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
     Returns:
         `(N, h, w)`; its sum over cells plus the bias is the logit `z_y`.
     """
+    _check_maps(features, weight, labels)
     cells = features.shape[2] * features.shape[3]
-    _check_range(labels, len(weight))
     return torch.einsum("nk,nkhw->nhw", weight[labels] / cells, features)
 
 
@@ -87,7 +102,7 @@ def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Te
         `(N, C, h, w)`: `e_c = (W_y − W_c) · A / (hw)`; its sum over cells is `z_y − z_c` up to
         the biases, and `e_y` is 0.
     """
-    _check_range(labels, len(weight))
+    _check_maps(features, weight, labels)
     cells = features.shape[2] * features.shape[3]
     maps = conv2d(features, (weight / cells)[:, :, None, None])
     return maps.gather(1, labels[:, None, None, None].expand_as(maps[:, :1])) - maps
@@ -107,10 +122,18 @@ def evidence_by_gradient(
     Returns:
         `(N, h, w)`: `Σ_k (mean over cells of ∂z_y/∂A_k) A_k`.
     """
+    sizes = check_floats("features", features, "NKhw")
+    check_flag("create_graph", create_graph)
+    if not callable(head):
+        raise ValueError(
+            f"the head is of type {type(head).__name__}, expected a function from features to "
+            "logits"
+        )
     with torch.enable_grad():
         leaf = features if features.requires_grad else features.detach().requires_grad_()
         logits = head(leaf)
-        _check_range(labels, logits.shape[1])
+        sizes = check_floats("the head's output", logits, "NC", sizes)
+        check_classes("labels", labels, sizes)
         chosen = logits.gather(1, labels[:, None]).sum()
         (gradient,) = torch.autograd.grad(
             chosen, leaf, create_graph=create_graph, retain_graph=True
@@ -157,11 +180,17 @@ def finish(
     Raises:
         ValueError: if `normalize` is none of the three.
     """
-    if normalize not in ("minmax", "max", None):
-        raise ValueError(f"normalize is {normalize!r}, expected 'minmax', 'max' or None")
+    if normalize is not None and (
+        not isinstance(normalize, str) or normalize not in ("minmax", "max")
+    ):
+        given = repr(normalize) if isinstance(normalize, str) else type(normalize).__name__
+        raise ValueError(f"normalize is {given}, expected 'minmax', 'max' or None")
+    check_floats("evidence", evidence, "Nhw")
+    check_flag("relu", relu)
     if relu:
         evidence = evidence.clamp_min(0)
     if size is not None:
+        check_size("size", size)
         evidence = interpolate(
             evidence[:, None], tuple(size), mode="bilinear", align_corners=False
         )[:, 0]
@@ -173,21 +202,6 @@ def finish(
     return evidence
 
 
-def _check_labels(images: Tensor, labels: Tensor) -> None:
-    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"labels are {labels.dtype} of shape {tuple(labels.shape)}, expected torch.int64 of "
-            f"shape ({len(images)},): one class for each image"
-        )
-
-
-def _check_range(labels: Tensor, classes: int) -> None:
-    # A look at the values would make a GPU wait in every training step; there the gather itself
-    # stops on a label that is out of range.
-    if labels.is_cpu and labels.numel():
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= classes:
-            raise ValueError(
-                f"labels run from {low} to {high}, expected 0 to {classes - 1}: the classifier "
-                f"has {classes} classes"
-            )
+def _check_maps(features: Tensor, weight: Tensor, labels: Tensor) -> None:
+    sizes = check_floats("weight", weight, "CK", check_floats("features", features, "NKhw"))
+    check_classes("labels", labels, sizes)

@@ -86,7 +86,7 @@ class Run:
                 f"no run in '{folder}' (it has no {RUN}); make one with "
                 f"`align train --out {folder}`"
             )
-        description = json.loads((folder / RUN).read_text())
+        description = _described(folder / RUN)
         config = Config(**description["config"])
         run = _networks(replace(config, weights=None), description["classes"], torch.device(device))
         run.config = config
@@ -177,6 +177,17 @@ def train(
     if run.masker is not None:
         run.masker.eval()
     return run
+
+
+def _described(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text())
+        Config(**found["config"])
+        return {name: found[name] for name in ("config", "classes", "history", "seconds", "images")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"'{path}' is broken or of another version of the library ({error}); make the run again"
+        ) from error
 
 
 def _training_domain(benchmark: Benchmark | Domain, source: str | None) -> Domain:

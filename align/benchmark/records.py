@@ -85,11 +85,13 @@ def read(path: Path) -> list[dict]:
     if not path.is_file():
         return []
     records = []
-    for line in path.read_bytes().splitlines():
+    for line in path.read_bytes().split(b"\n"):
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(record, dict):
+            records.append(record)
     return records
 
 

@@ -35,10 +35,12 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     Raises:
         ValueError: if there are fewer than 2 values, or one is not finite.
     """
-    array = np.asarray(values, dtype=np.float64)
+    if not isinstance(confidence, float) or not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence!r}, expected a number between 0 and 1")
+    array = _numbers(values)
     if array.ndim != 1 or len(array) < 2 or not np.isfinite(array).all():
         raise ValueError(
-            f"an interval needs at least 2 finite values, one a seed; given {array.tolist()}"
+            f"an interval needs at least 2 finite values, one a seed; given {values!r}"
         )
     mean = float(array.mean())
     reach = float(stats.t.ppf(0.5 + confidence / 2, len(array) - 1) * stats.sem(array))
@@ -59,8 +61,21 @@ def paired(first: Sequence[float], second: Sequence[float], confidence: float = 
     Raises:
         ValueError: if the two do not have the same length, or as in `interval`.
     """
-    if len(first) != len(second):
+    ours, theirs = _numbers(first), _numbers(second)
+    if ours.shape != theirs.shape:
         raise ValueError(
-            f"{len(first)} values against {len(second)}: pair them by seed, one of each method"
+            f"values of shape {ours.shape} against {theirs.shape}: pair them by seed, one of each "
+            "method"
         )
-    return interval(np.asarray(first, float) - np.asarray(second, float), confidence)
+    return interval(ours - theirs, confidence)
+
+
+def _numbers(values: Sequence[float]) -> np.ndarray:
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"values are of type {type(values).__name__}, expected a list of numbers, one a seed"
+        ) from None

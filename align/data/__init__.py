@@ -26,7 +26,7 @@ def load(
             photographs.
         **options: passed on to `align.data.toy.load_toy` (`n`, `rho`, `seed`, `scene_seed`,
             `pairing`) or to the readers of `align.data.folders` (`masks`, `domains`, `on_error`,
-            `cache`, `progress`).
+            `cache`, `progress`; for "vlcs" and "terra" `split`, for "terra" `boxes`).
 
     Returns:
         The benchmark; `benchmark[domain]` gives a `Domain`.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from align.checks import check_floats, check_number
 from align.data.benchmark import Domain
 
 
@@ -55,7 +56,8 @@ class Batches:
         augment: bool = True,
         device: torch.device | str = "cpu",
     ) -> None:
-        if not 1 <= batch_size <= len(domain):
+        check_number("batch_size", batch_size, 1, 10**9, whole=True)
+        if batch_size > len(domain):
             raise ValueError(
                 f"batch_size is {batch_size} and domain '{domain.name}' has {len(domain)} images; "
                 "choose a batch_size between 1 and that number"
@@ -105,8 +107,19 @@ def mirror_and_shift(
 
     Returns:
         `(images, masks)`, new tensors of the same shapes.
+
+    Raises:
+        ValueError: if masks and images do not fit together, or the reach is out of range.
     """
-    n, _, height, width = images.shape
+    sizes = check_floats("images", images, "N3HW", {"3": 3})
+    n, height, width = (sizes[letter] for letter in "NHW")
+    if masks is not None:
+        check_floats("masks", masks, "NHW", sizes)
+    check_number("reach", reach, 0, 1)
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(
+            f"generator is of type {type(generator).__name__}, expected a torch.Generator"
+        )
     device = images.device
     rows = _moved(n, height, reach, generator).to(device)
     columns = _moved(n, width, reach, generator).to(device)

@@ -10,6 +10,8 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from align.checks import check_number, check_seed
+
 
 @dataclass(frozen=True, eq=False)
 class Domain:
@@ -23,6 +25,7 @@ class Domain:
         masks: float32 `(N, H, W)` in [0, 1], 1 on the object; None where no mask is known.
         groups: int64 `(N,)` or None: what an image shares with others apart from its label
             (the scene it shows in the toy worlds, the capture sequence in Terra Incognita).
+        split_by: what `split` deals out: "image", or "group" to keep every group on one side.
         files: one name an image, relative to the data set's root, or None for rendered images.
         environments: int64 `(N,)`, not negative: which of several joined domains an image is
             from; None where there is but one. See `join`.
@@ -39,8 +42,18 @@ class Domain:
     groups: Tensor | None = None
     files: tuple[str, ...] | None = None
     environments: Tensor | None = None
+    split_by: str = "image"
 
     def __post_init__(self) -> None:
+        for what in ("images", "labels", "masks", "groups", "environments"):
+            value = getattr(self, what)
+            if not isinstance(value, Tensor) and (
+                value is not None or what in ("images", "labels")
+            ):
+                raise ValueError(
+                    f"domain '{self.name}': {what} are of type {type(value).__name__}, expected a "
+                    "torch.Tensor"
+                )
         _check_images(self.name, self.images)
         count = len(self.images)
         _check_vector(self.name, "labels", self.labels, count)
@@ -66,6 +79,13 @@ class Domain:
                 f"domain '{self.name}': {len(self.files)} file names for {count} images, "
                 "expected one name an image"
             )
+        if self.split_by not in ("image", "group"):
+            raise ValueError(f"split_by is {self.split_by!r}, expected 'image' or 'group'")
+        if self.split_by == "group" and self.groups is None:
+            raise ValueError(
+                f"domain '{self.name}' has no groups and split_by is 'group'; give groups, or "
+                "split by 'image'"
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -85,7 +105,11 @@ class Domain:
 
         Returns:
             A new domain of n images that shares nothing mutable with this one.
+
+        Raises:
+            ValueError: if the indices are not positions in this domain.
         """
+        _check_positions(self.name, indices, len(self))
         files = None if self.files is None else tuple(self.files[i] for i in indices.tolist())
         return replace(
             self,
@@ -105,21 +129,28 @@ class Domain:
             seed: the same seed gives the same split.
 
         Returns:
-            `(first, second)`; the first has `round(fraction * N)` images.
+            `(first, second)`; the first has `round(fraction * N)` images. Where `split_by` is
+            "group", no group has images in both, and the first has the share that comes nearest.
 
         Raises:
             ValueError: if the fraction is out of range or leaves a part without images.
         """
-        if not 0 < fraction < 1:
-            raise ValueError(f"split fraction is {fraction}, expected a number between 0 and 1")
-        first = round(fraction * len(self))
-        if not 0 < first < len(self):
+        check_number("split fraction", fraction, 0, 1, open_ends=True)
+        check_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
+        if self.split_by == "group":
+            chosen = _whole_groups(self.groups, round(fraction * len(self)), generator)
+        else:
+            order = torch.randperm(len(self), generator=generator)
+            chosen = torch.zeros(len(self), dtype=torch.bool)
+            chosen[order[: round(fraction * len(self))]] = True
+        first, second = chosen.nonzero()[:, 0], (~chosen).nonzero()[:, 0]
+        if not len(first) or not len(second):
             raise ValueError(
-                f"domain '{self.name}' has {len(self)} images: a split at {fraction} leaves one "
-                "part empty; use more images or another fraction"
+                f"domain '{self.name}' has {len(self)} images: a split at {fraction} by "
+                f"{self.split_by} leaves one part empty; use more images or another fraction"
             )
-        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
-        return self.subset(order[:first].sort().values), self.subset(order[first:].sort().values)
+        return self.subset(first), self.subset(second)
 
     def fingerprint(self) -> str:
         """The first 16 hexadecimal digits of a SHA-256 over images, labels and masks."""
@@ -221,6 +252,34 @@ class Benchmark:
 
     def __len__(self) -> int:
         return len(self.loaders)
+
+
+def _whole_groups(groups: Tensor, wanted: int, generator: torch.Generator) -> Tensor:
+    """Groups in random order until the number of images is nearest to `wanted`: bool `(N,)`."""
+    _, numbers, sizes = groups.unique(return_inverse=True, return_counts=True)
+    order = torch.randperm(len(sizes), generator=generator)
+    reached = torch.cat([torch.zeros(1, dtype=torch.int64), sizes[order].cumsum(0)])
+    taken = torch.zeros(len(sizes), dtype=torch.bool)
+    taken[order[: int((reached - wanted).abs().argmin())]] = True
+    return taken[numbers]
+
+
+def _check_positions(name: str, indices: Tensor, count: int) -> None:
+    if not isinstance(indices, Tensor) or indices.dtype != torch.int64 or indices.ndim != 1:
+        what = (
+            f"{indices.dtype} of shape {tuple(indices.shape)}"
+            if isinstance(indices, Tensor)
+            else type(indices).__name__
+        )
+        raise ValueError(
+            f"indices are {what}, expected torch.int64 of shape (n,); turn a mask into positions "
+            "with mask.nonzero()[:, 0]"
+        )
+    if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < count:
+        raise ValueError(
+            f"indices run from {int(indices.min())} to {int(indices.max())}, expected 0 to "
+            f"{count - 1}: domain '{name}' has {count} images"
+        )
 
 
 def _check_images(name: str, images: Tensor) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .benchmark import Benchmark
+import torch
+
+from .benchmark import Benchmark, Domain
 from .trees import Counts, Options, PathLike, check_names, list_files, list_folders, load_tree
 
 
@@ -162,7 +164,7 @@ def load_folder(
     )
 
 
-def load_vlcs(root: PathLike | None = None, **options) -> Benchmark:
+def load_vlcs(root: PathLike | None = None, *, split: str = "random", **options) -> Benchmark:
     """Load VLCS from DomainBed's layout, `VLCS/{Caltech101,LabelMe,SUN09,VOC2007}/CLASS/*.jpg`.
 
     Labels are the same whatever part of the benchmark is there: bird, car, chair, dog, person.
@@ -170,6 +172,9 @@ def load_vlcs(root: PathLike | None = None, **options) -> Benchmark:
 
     Args:
         root: the folder that holds `VLCS/`, or that folder itself; None means `$ALIGN_DATA`.
+        split: what `Domain.split` deals out. "random" is single images, as in DomainBed;
+            "near-duplicates" keeps Caltech101's photographs of a person, each there whole and cut
+            to the face, on one side (`align.data.duplicates`).
         **options: as for `load_folder`, without `name`; `domains` and `classes` choose among the
             benchmark's own.
 
@@ -180,26 +185,53 @@ def load_vlcs(root: PathLike | None = None, **options) -> Benchmark:
         FileNotFoundError: if nothing of it is there; the message says how to get it.
         ValueError: as for `load_folder`, or for an unknown domain or class.
     """
-    return _load_layout(VLCS, root, **options)
+    _check_split(split, "near-duplicates")
+    benchmark = _load_layout(VLCS, root, **options)
+    return benchmark if split == "random" else _changed(benchmark, _grouped_by_scene)
 
 
-def load_terra(root: PathLike | None = None, **options) -> Benchmark:
+def load_terra(
+    root: PathLike | None = None, *, split: str = "random", boxes: bool = False, **options
+) -> Benchmark:
     """Load Terra Incognita from DomainBed's layout, `terra_incognita/location_*/CLASS/*.jpg`.
 
     Args:
         root: the folder that holds `terra_incognita/`, or that folder itself; None means
             `$ALIGN_DATA`.
-        **options: as for `load_vlcs`.
+        split: what `Domain.split` deals out. "random" is single images, as in DomainBed;
+            "sequence" keeps what a camera took in one go, a frame a second, on one side.
+        boxes: take the animals' boxes as masks (zeros for an image without boxes: right for
+            measuring localisation, wrong for guiding a classifier).
+        **options: as for `load_folder`, without `name`.
 
     Returns:
         The benchmark "terra": domains location_100, location_38, location_43, location_46, and
         ten classes, labels in alphabetical order.
 
     Raises:
-        FileNotFoundError: if nothing of it is there; the message says how to get it.
+        FileNotFoundError: if nothing of it is there, or sequences or boxes are asked for and the
+            folder has no notes of them; the message says how to get it.
         ValueError: as for `load_vlcs`.
     """
-    return _load_layout(TERRA, root, **options)
+    _check_split(split, "sequence")
+    if boxes and options.get("masks") is not None:
+        raise ValueError("boxes=True and masks= are both given, expected one kind of mask")
+    benchmark = _load_layout(TERRA, root, **options)
+    if split == "random" and not boxes:
+        return benchmark
+    from .terra import Notes
+
+    notes = Notes.read(locate(TERRA.folder, root, TERRA.remedy, TERRA.domains))
+
+    def noted(domain: Domain) -> Domain:
+        if split == "sequence":
+            domain = replace(domain, groups=notes.sequences(domain.files), split_by="group")
+        if boxes:
+            masks = notes.masks(domain.files, domain.images.shape[-1])
+            domain = replace(domain, masks=masks)
+        return domain
+
+    return _changed(benchmark, noted)
 
 
 def load_pacs(root: PathLike | None = None, **options) -> Benchmark:
@@ -249,6 +281,36 @@ def locate(folder: str, root: PathLike | None, remedy: str, inside: Sequence[str
         f"{folder} was not found: looked for {base / folder} and for "
         f"{', '.join(inside)} in {base}; {remedy.format(root=base)}"
     )
+
+
+def _check_split(split: str, other: str) -> None:
+    if split not in ("random", other):
+        raise ValueError(f"split is {split!r}, expected 'random' or '{other}'")
+
+
+def _changed(benchmark: Benchmark, change: Callable[[Domain], Domain]) -> Benchmark:
+    """The benchmark with each domain changed when it is first asked for."""
+
+    def changed(load: Callable[[], Domain]) -> Callable[[], Domain]:
+        return lambda: change(load())
+
+    return replace(
+        benchmark,
+        loaders={name: changed(load) for name, load in benchmark.loaders.items()},
+        _loaded={},
+    )
+
+
+def _grouped_by_scene(domain: Domain) -> Domain:
+    """Every image a group of its own, but for the near-duplicates among Caltech101's people."""
+    groups = torch.arange(len(domain))
+    if domain.name == "Caltech101" and "person" in domain.classes:
+        from .duplicates import near_duplicates
+
+        people = (domain.labels == domain.classes.index("person")).nonzero()[:, 0]
+        if len(people):
+            groups[people] = len(domain) + near_duplicates(domain.images[people])
+    return replace(domain, groups=groups, split_by="group")
 
 
 def _classes_of(root: Path, domains: Sequence[str]) -> tuple[str, ...]:

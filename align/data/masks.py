@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from align.checks import check_floats, check_number, check_seed, check_shares
+
 from .benchmark import Domain
 from .folders import locate
 from .trees import Options, PathLike, list_files, read_domain
@@ -79,11 +81,13 @@ def corrupt(masks: Tensor, missed: float, leaked: float, seed: int = 0) -> Tenso
         float32 `(N, H, W)`, zeros and ones; with both shares 0 the true masks, cut at 0.5.
 
     Raises:
-        ValueError: if a share is not in [0, 1].
+        ValueError: if the masks have another shape, or a share is not in [0, 1].
     """
-    for name, share in (("missed", missed), ("leaked", leaked)):
-        if not 0 <= share <= 1:
-            raise ValueError(f"{name} is {share}, expected a share between 0 and 1")
+    check_floats("masks", masks, "NHW")
+    check_shares("mask values", masks)
+    check_number("missed", missed, 0, 1)
+    check_number("leaked", leaked, 0, 1)
+    check_seed(seed)
     hiding, marking = _fields(len(masks), tuple(masks.shape[1:]), seed)
     inside = masks >= 0.5
     kept = inside & ~_highest(hiding, inside, missed)

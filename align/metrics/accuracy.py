@@ -13,6 +13,7 @@ from align.metrics.inputs import (
     check_batch_size,
     check_images,
     check_labels,
+    check_tensor,
     inference,
 )
 
@@ -58,6 +59,11 @@ def forward(classifier: Model, images: Tensor) -> Tensor:
     Raises:
         ValueError: if the classifier returns anything else.
     """
+    if not callable(classifier):
+        raise ValueError(
+            f"the classifier is of type {type(classifier).__name__}, expected a function from "
+            "images to logits"
+        )
     logits = classifier(images)
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
         what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -132,9 +138,22 @@ def accuracy_per_class(correct: Tensor, labels: Tensor, classes: Sequence[str]) 
         A share in [0, 1] by class name; a class without images has no entry.
 
     Raises:
-        ValueError: if there is not one label for each entry of `correct`.
+        ValueError: if there is not one label for each entry of `correct`, or one has no name.
     """
+    check_tensor("correct", correct)
+    if correct.dtype != torch.bool or correct.ndim != 1:
+        raise ValueError(
+            f"correct is {correct.dtype} of shape {tuple(correct.shape)}, expected torch.bool of "
+            "shape (N,)"
+        )
     check_labels(labels, correct)
+    if not isinstance(classes, list | tuple) or not all(isinstance(n, str) for n in classes):
+        raise ValueError(f"classes are of type {type(classes).__name__}, expected a list of names")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+        raise ValueError(
+            f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to "
+            f"{len(classes) - 1} for {len(classes)} classes"
+        )
     return {
         name: correct[labels == label].double().mean().item()
         for label, name in enumerate(classes)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
+from align.checks import check_flag, check_floats, check_number
 from align.metrics.accuracy import check_finite, forward
 from align.metrics.inputs import (
     Model,
@@ -157,6 +158,7 @@ def insertion_auc(
     Source:
         Petsiuk, Das and Saenko 2018, "RISE", section 4.3 (trapezoidal rule).
     """
+    check_flag("normalized", normalized)
     curve = insertion_curve(
         classifier,
         images,
@@ -202,6 +204,7 @@ def deletion_auc(
     Source:
         Petsiuk, Das and Saenko 2018, "RISE", section 4.3 (trapezoidal rule).
     """
+    check_flag("normalized", normalized)
     curve = deletion_curve(
         classifier,
         images,
@@ -256,6 +259,7 @@ def sufficiency(
         ours). Normalized AOPC, arXiv 2408.08137, divides by the best and worst of all orderings
         instead, which takes a search that is not made here.
     """
+    check_flag("normalized", normalized)
     series = _Series(True, fill, (0, *_pixel_counts(fractions, images)))
     whole, (kept,) = _measure(classifier, images, saliency, [series], target, batch_size)
     return _mean_loss(whole, kept[:, 1:], kept[:, 0] if normalized else None)
@@ -300,6 +304,8 @@ def comprehensiveness(
     Source:
         DeYoung et al. 2020, "ERASER", section 4; for the normalised form see `sufficiency`.
     """
+    check_flag("normalized", normalized)
+    check_images(images)
     height, width = images.shape[-2:]
     series = _Series(False, fill, (*_pixel_counts(fractions, images), height * width))
     whole, (left,) = _measure(classifier, images, saliency, [series], target, batch_size)
@@ -377,6 +383,8 @@ def area(curve: Tensor) -> Tensor:
     Returns:
         `(N,)`.
     """
+    if check_floats("curve", curve, "NK")["K"] < 2:
+        raise ValueError("the curve has one point, expected at least 2")
     return torch.trapezoid(curve, dx=1 / (curve.shape[1] - 1), dim=1)
 
 
@@ -393,6 +401,9 @@ def rescale(curve: Tensor, empty: Tensor, whole: Tensor) -> Tensor:
         `whole - empty` is below `MIN_GAP`: there the image adds too little to the fill for any
         map to explain, and a ratio would be noise.
     """
+    sizes = check_floats("curve", curve, "NK")
+    check_floats("empty", empty, "N", sizes)
+    check_floats("whole", whole, "N", sizes)
     gap = (whole - empty)[:, None]
     share = ((curve - empty[:, None]) / gap).clamp(0, 1)
     return share.masked_fill(gap < MIN_GAP, torch.nan)
@@ -416,7 +427,11 @@ def blur(images: Tensor, kernel_size: int | None = None, sigma: float | None = N
     Raises:
         ValueError: if the kernel is even, below 1, or too wide to be reflected in the image.
     """
-    side = min(images.shape[-2:])
+    side = min(check_floats("images", images, "N3HW", {"3": 3})[letter] for letter in "HW")
+    if kernel_size is not None:
+        check_number("kernel_size", kernel_size, 1, float("inf"), whole=True)
+    if sigma is not None:
+        check_number("sigma", sigma, 0, float("inf"))
     if kernel_size is None:
         kernel_size = max(3, 2 * round((11 * side / 224 - 1) / 2) + 1)
     sigma = 5 * side / 224 if sigma is None else sigma
@@ -444,21 +459,15 @@ def filled(classifier: Model, images: Tensor, fill: Fill) -> Tensor:
     Raises:
         ValueError: if the fill has another name or shape.
     """
+    _check_fill(fill, images)
     if isinstance(fill, Tensor):
-        if fill.shape != images.shape:
-            raise ValueError(
-                f"the fill has shape {tuple(fill.shape)}, expected {tuple(images.shape)}, the "
-                "images' shape"
-            )
         return as_float(fill.to(images.device)).to(images.dtype)
     if fill == "blur":
         return blur(images)
-    if fill == "zero":
-        mean = getattr(classifier, "mean", None)
-        if not isinstance(mean, Tensor):
-            return torch.zeros_like(images)
-        return mean.to(images).reshape(1, 3, 1, 1).expand_as(images)
-    raise ValueError(f"the fill is {fill!r}, expected 'zero', 'blur' or a tensor of images")
+    mean = getattr(classifier, "mean", None)
+    if not isinstance(mean, Tensor):
+        return torch.zeros_like(images)
+    return mean.to(images).reshape(1, 3, 1, 1).expand_as(images)
 
 
 @dataclass(frozen=True)
@@ -470,22 +479,40 @@ class _Series:
     counts: tuple[int, ...]
 
 
+def _check_fill(fill: Fill, images: Tensor) -> None:
+    if isinstance(fill, Tensor):
+        if fill.shape != images.shape:
+            raise ValueError(
+                f"the fill has shape {tuple(fill.shape)}, expected {tuple(images.shape)}, the "
+                "images' shape"
+            )
+        check_images(fill)
+    elif not isinstance(fill, str) or fill not in ("zero", "blur"):
+        what = repr(fill) if isinstance(fill, str) else f"of type {type(fill).__name__}"
+        raise ValueError(f"the fill is {what}, expected 'zero', 'blur' or a tensor of images")
+
+
 def _equal_steps(steps: int, images: Tensor) -> tuple[int, ...]:
     check_images(images)
     pixels = images.shape[-2] * images.shape[-1]
-    if not 1 <= steps <= pixels:
-        raise ValueError(f"steps is {steps}, expected 1 to {pixels}, the number of pixels")
+    check_number("steps", steps, 1, pixels, whole=True)
     return tuple(round(i * pixels / steps) for i in range(steps + 1))
 
 
 def _pixel_counts(fractions: Sequence[float], images: Tensor) -> tuple[int, ...]:
     check_images(images)
-    if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
+    listed = isinstance(fractions, tuple | list)
+    if not listed or not fractions or not all(_is_share(value) for value in fractions):
         raise ValueError(
-            f"fractions are {tuple(fractions)}, expected at least one, each above 0 and at most 1"
+            f"fractions are {fractions!r}, expected at least one in a list, each above 0 and at "
+            "most 1"
         )
     pixels = images.shape[-2] * images.shape[-1]
     return tuple(max(1, round(fraction * pixels)) for fraction in fractions)
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value <= 1
 
 
 def _mean_loss(whole: Tensor, changed: Tensor, empty: Tensor | None = None) -> Tensor:
@@ -511,6 +538,8 @@ def _measure(
     check_images(images)
     check_saliency(saliency, images)
     check_batch_size(batch_size)
+    for one in series:
+        _check_fill(one.fill, images)
     if target is not None:
         check_labels(target, images, "targets")
     count, (height, width) = len(images), images.shape[-2:]

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from align.checks import check_number
+
 Model = Callable[[Tensor], Tensor]
 
 
@@ -55,6 +57,23 @@ def device_of(model: Model, default: torch.device) -> torch.device:
     return default if parameter is None else parameter.device
 
 
+def check_tensor(what: str, value: object) -> None:
+    """Check that an argument is a tensor at all.
+
+    Args:
+        what: the argument's name, for the message.
+        value: what was given.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"{what} is of type {type(value).__name__}, expected a torch.Tensor; turn an array "
+            "into one with torch.from_numpy"
+        )
+
+
 def check_images(images: Tensor) -> None:
     """Check that a batch of images is what a classifier may be given.
 
@@ -64,6 +83,7 @@ def check_images(images: Tensor) -> None:
     Raises:
         ValueError: if shape, dtype or range differ, or a value is not finite.
     """
+    check_tensor("images", images)
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
         raise ValueError(
             f"images have shape {tuple(images.shape)}, expected (N, 3, H, W) with at least one "
@@ -94,6 +114,7 @@ def check_labels(labels: Tensor, images: Tensor, what: str = "labels") -> None:
     Raises:
         ValueError: if the dtype or the number of labels differs.
     """
+    check_tensor(what, labels)
     if labels.dtype != torch.int64 or labels.shape != (len(images),):
         raise ValueError(
             f"{what} are {labels.dtype} of shape {tuple(labels.shape)}, expected torch.int64 of "
@@ -111,6 +132,9 @@ def check_saliency(saliency: Tensor, images: Tensor) -> None:
     Raises:
         ValueError: if the shape does not fit or a value is NaN or infinite.
     """
+    check_tensor("saliency", saliency)
+    if saliency.is_complex():
+        raise ValueError(f"saliency is {saliency.dtype}, expected real numbers")
     count, (height, width) = len(images), images.shape[-2:]
     if saliency.ndim != 3 or len(saliency) != count:
         raise ValueError(
@@ -135,10 +159,9 @@ def check_batch_size(batch_size: int) -> None:
     """Check that a batch holds at least one image.
 
     Raises:
-        ValueError: if `batch_size` is below 1.
+        ValueError: if `batch_size` is not a whole number, or below 1.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+    check_number("batch_size", batch_size, 1, 10**9, whole=True)
 
 
 def as_float(images: Tensor) -> Tensor:

@@ -10,7 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from align.metrics.inputs import check_saliency, pixel_ranks, tie_order, upsample
+from align.checks import check_number, check_seed
+from align.metrics.inputs import (
+    check_labels,
+    check_saliency,
+    check_tensor,
+    pixel_ranks,
+    tie_order,
+    upsample,
+)
 
 
 def minmax(saliency: Tensor) -> Tensor:
@@ -21,7 +29,11 @@ def minmax(saliency: Tensor) -> Tensor:
 
     Returns:
         `(N, h, w)`; a constant map becomes zeros.
+
+    Raises:
+        ValueError: if the maps have another shape, or a value is not finite.
     """
+    _check_maps(saliency)
     low, high = saliency.amin((1, 2), keepdim=True), saliency.amax((1, 2), keepdim=True)
     span = high - low
     return (saliency - low) / torch.where(span > 0, span, torch.ones_like(span))
@@ -45,6 +57,7 @@ def binarize(saliency: Tensor, masks: Tensor, threshold: float | None) -> Tensor
     check_masks(saliency, masks)
     fine = upsample(saliency, *masks.shape[1:])
     if threshold is not None:
+        check_number("threshold", threshold, float("-inf"), float("inf"))
         return fine >= threshold
     return top_pixels(fine, (masks >= 0.5).sum((1, 2)))
 
@@ -58,7 +71,19 @@ def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
 
     Returns:
         bool `(N, H, W)`, exactly `counts` of them True in each map.
+
+    Raises:
+        ValueError: if maps and counts do not fit together, or more pixels are asked for than there
+            are.
     """
+    _check_maps(saliency)
+    check_labels(counts, saliency, "counts")
+    pixels = saliency[0].numel()
+    if not 0 <= int(counts.min()) <= int(counts.max()) <= pixels:
+        raise ValueError(
+            f"counts run from {int(counts.min())} to {int(counts.max())}, expected 0 to {pixels}, "
+            "the number of pixels"
+        )
     return pixel_ranks(saliency) < counts[:, None, None]
 
 
@@ -151,7 +176,7 @@ def expected_random_iou(marked: Tensor, masks: Tensor) -> Tensor:
     Raises:
         ValueError: if sets and masks do not fit together or a mask is empty.
     """
-    check_masks(marked, masks)
+    _check_marked(marked, masks)
     size, true = marked.double().mean((1, 2)), (masks >= 0.5).double().mean((1, 2))
     return (size * true / (size + true - size * true)).float()
 
@@ -173,7 +198,7 @@ def expected_shifted_iou(marked: Tensor, masks: Tensor) -> Tensor:
     Raises:
         ValueError: if sets and masks do not fit together or a mask is empty.
     """
-    check_masks(marked, masks)
+    _check_marked(marked, masks)
     shape, truth = marked.double(), (masks >= 0.5).double()
     spectrum = torch.fft.rfft2(shape).conj() * torch.fft.rfft2(truth)
     intersection = torch.fft.irfft2(spectrum, s=truth.shape[1:]).round()
@@ -198,11 +223,13 @@ def control_maps(count: int, height: int, width: int, *, seed: int = 0) -> dict[
     Raises:
         ValueError: if a size is below 1.
     """
-    if min(count, height, width) < 1:
+    sizes = (count, height, width)
+    if not all(isinstance(size, int) and size >= 1 for size in sizes):
         raise ValueError(
-            f"control maps of {count} x {height} x {width} were asked for, expected sizes of at "
-            "least 1"
+            f"control maps of {' x '.join(map(str, sizes))} were asked for, expected sizes of at "
+            "least 1, in whole numbers"
         )
+    check_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.rand(count, height, width, generator=generator)
     cells = torch.rand(count, min(7, height), min(7, width), generator=generator)
@@ -226,12 +253,16 @@ def check_masks(saliency: Tensor, masks: Tensor) -> None:
     Raises:
         ValueError: if the shapes or the range do not fit, or a mask has no pixel of 0.5 or more.
     """
+    check_tensor("masks", masks)
+    check_tensor("saliency", saliency)
     if masks.ndim != 3 or 0 in masks.shape:
         raise ValueError(
             f"masks have shape {tuple(masks.shape)}, expected (N, H, W) with at least one mask; "
             "drop a channel dimension with masks[:, 0]"
         )
     check_saliency(saliency, masks)
+    if not masks.is_floating_point():
+        raise ValueError(f"masks are {masks.dtype}, expected floating point in [0, 1]")
     low, high = (value.item() for value in masks.aminmax())
     if not (low >= 0 and high <= 1):
         raise ValueError(f"mask values run from {low:.3g} to {high:.3g}, expected [0, 1]")
@@ -241,3 +272,19 @@ def check_masks(saliency: Tensor, masks: Tensor) -> None:
             f"{empty} of {len(masks)} true masks are empty (no pixel of 0.5 or more), expected an "
             "object in each; leave these images out"
         )
+
+
+def _check_marked(marked: Tensor, masks: Tensor) -> None:
+    check_masks(marked, masks)
+    if marked.shape != masks.shape or not ((marked == 0) | (marked == 1)).all():
+        raise ValueError(
+            f"the marked pixels are {marked.dtype} of shape {tuple(marked.shape)}, expected zeros "
+            f"and ones of shape {tuple(masks.shape)}, as `binarize` gives"
+        )
+
+
+def _check_maps(saliency: Tensor) -> None:
+    check_tensor("saliency", saliency)
+    if saliency.ndim != 3:
+        raise ValueError(f"saliency has shape {tuple(saliency.shape)}, expected (N, h, w)")
+    check_saliency(saliency, saliency)

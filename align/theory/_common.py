@@ -39,7 +39,14 @@ def as_array(values: Any, name: str, ndim: int | None = None) -> Array:
     """A float64 array of finite numbers, from an array, a list or a torch tensor on any device."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} is of type {type(values).__name__}, expected an array of numbers"
+        ) from None
     if ndim is not None and array.ndim != ndim:
         raise ValueError(
             f"{name} has {array.ndim} axes (shape {array.shape}), expected {ndim} axes"

@@ -49,7 +49,9 @@ def pooled_logits(features: Any, weight: Any, bias: Any) -> Array:
     maps, weights = _check_head(features, weight)
     offset = as_array(bias, "bias", 1)
     if len(offset) != len(weights):
-        raise ValueError(f"bias has {len(offset)} entries for {len(weights)} classes")
+        raise ValueError(
+            f"bias has {len(offset)} entries for {len(weights)} classes, expected one each"
+        )
     return maps.mean(axis=(2, 3)) @ weights.T + offset
 
 

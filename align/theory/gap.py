@@ -154,9 +154,10 @@ def mse_gap(
     Raises:
         ValueError: if the lengths differ or a number lies outside the interval.
     """
-    low, high = interval
-    if not low < high:
-        raise ValueError(f"interval is ({low}, {high}), expected its first end below its second")
+    ends = as_array(interval, "interval", 1)
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ValueError(f"interval is {interval}, expected its first end below its second")
+    low, high = ends
     before = as_array(prediction_source, "prediction_source", 1)
     after = as_array(prediction_target, "prediction_target", 1)
     truth = as_array(label, "label", 1)

@@ -113,6 +113,8 @@ def bayes_risk(
     Raises:
         ValueError: if the joint is no distribution, a mask does not fit, or the loss is unknown.
     """
+    if not isinstance(loss, str):
+        raise ValueError(f"loss is of type {type(loss).__name__}, expected the name of a loss")
     table = as_joint(joint, "joint")
     masks, single = _masks(kept, table.ndim - 1)
     cells = _cell_risk(_marginals(table, masks), loss, _values(values, table.shape[-1]))

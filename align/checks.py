@@ -1,0 +1,171 @@
+"""Checks of arguments: one sentence that says what was given and what was expected.
+
+Only shapes and dtypes are looked at on every device. Values are looked at on a CPU alone: on a GPU
+each look would make a training step wait.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Sizes = dict[str, int]
+
+
+def check_floats(name: str, value: Any, shape: str, sizes: Sizes | None = None) -> Sizes:
+    """Refuse what is not a floating-point tensor of a shape.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+        shape: one letter an axis, such as "NCHW".
+        sizes: sizes that some letters must have, from an argument checked before.
+
+    Returns:
+        The size of every letter seen so far.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    return _check(name, value, shape, sizes, value_is_float=True)
+
+
+def check_classes(
+    name: str, value: Any, sizes: Sizes, *, shape: str = "N", classes: str = "C"
+) -> None:
+    """Refuse what is not one class an image.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+        sizes: from `check_floats`; with the number of classes, the range is checked too.
+        shape: one letter an axis.
+        classes: the letter of the number of classes.
+
+    Raises:
+        ValueError: if it is no int64 tensor of that shape, or (on a CPU) a class is out of range.
+    """
+    _check(name, value, shape, sizes, value_is_float=False)
+    if classes not in sizes or not value.is_cpu or not value.numel():
+        return
+    low, high = (int(end) for end in value.aminmax())
+    if low < 0 or high >= sizes[classes]:
+        raise ValueError(
+            f"{name} run from {low} to {high}, expected 0 to {sizes[classes] - 1}: there are "
+            f"{sizes[classes]} classes"
+        )
+
+
+def check_shares(name: str, value: Tensor) -> None:
+    """Refuse values outside [0, 1], on a CPU.
+
+    Values that are not numbers pass: training says in which step they came up.
+
+    Args:
+        name: the argument's name, for the message.
+        value: a floating-point tensor.
+
+    Raises:
+        ValueError: if a value is below 0 or above 1, by more than rounding.
+    """
+    if not value.is_cpu or not value.numel():
+        return
+    low, high = (end.item() for end in value.detach().aminmax())
+    if low < -1e-4 or high > 1 + 1e-4:
+        raise ValueError(
+            f"{name} run from {low:.3g} to {high:.3g}, expected [0, 1]; "
+            "divide bytes by 255, or take a sigmoid first"
+        )
+
+
+def check_number(
+    name: str, value: Any, low: float, high: float, *, whole: bool = False, open_ends: bool = False
+) -> None:
+    """Refuse what is not a number in a range.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+        low: the least that is allowed.
+        high: the most that is allowed.
+        whole: whether it must be a whole number.
+        open_ends: whether the two ends themselves are not allowed.
+
+    Raises:
+        ValueError: if it is anything else, NaN included.
+    """
+    kinds = int if whole else int | float
+    inside = isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+    if not inside or (open_ends and value in (low, high)):
+        kind = "a whole number" if whole else "a number"
+        between = "strictly between" if open_ends else "from"
+        joint = "and" if open_ends else "to"
+        given = repr(value) if isinstance(value, int | float | str) else type(value).__name__
+        raise ValueError(f"{name} is {given}, expected {kind} {between} {low:g} {joint} {high:g}")
+
+
+def check_size(name: str, value: Any) -> None:
+    """Refuse what is not a height and a width.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+
+    Raises:
+        ValueError: if it is no pair of whole numbers, at least 1.
+    """
+    pair = isinstance(value, tuple | list) and len(value) == 2
+    if not pair or not all(isinstance(side, int) and side >= 1 for side in value):
+        given = repr(value) if pair else f"of type {type(value).__name__}"
+        raise ValueError(f"{name} is {given}, expected two whole numbers (h, w), at least 1")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse what is neither True nor False.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is of type {type(value).__name__}, expected True or False")
+
+
+def check_seed(value: Any) -> None:
+    """Refuse what cannot seed a random generator.
+
+    Args:
+        value: what was given.
+
+    Raises:
+        ValueError: if it is no whole number from 0 to 2^63 - 1.
+    """
+    check_number("seed", value, 0, 2**63 - 1, whole=True)
+
+
+def _check(
+    name: str, value: Any, shape: str, sizes: Sizes | None, *, value_is_float: bool
+) -> Sizes:
+    known = dict(sizes or {})
+    if isinstance(value, Tensor):
+        right = value.is_floating_point() if value_is_float else value.dtype == torch.int64
+        fits = value.ndim == len(shape) and all(
+            known.setdefault(letter, size) == size
+            for letter, size in zip(shape, value.shape, strict=False)
+        )
+        if right and fits:
+            return known
+        given = f"{value.dtype} of shape {tuple(value.shape)}"
+    else:
+        given = f"of type {type(value).__name__}"
+    kind = "floating point" if value_is_float else "torch.int64"
+    before = sizes or {}
+    wanted = ", ".join(str(before.get(letter, letter)) for letter in shape)
+    raise ValueError(
+        f"{name} is {given}, expected {kind} of shape ({wanted}{',' * (len(shape) == 1)})"
+    )

@@ -1,0 +1,281 @@
+"""Put a benchmark where the readers look for it: download, verify, unpack, count, rename.
+
+All happens in `ROOT/.align-downloads` under a lock; the benchmark's folder appears at the end, in
+one step. A folder that is there already is used as it is, and never written to.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from . import terra
+from .archives import Bounds, unpack
+from .download import Archive, Mirror, check_space, fetch
+from .folders import PACS, TERRA, VLCS, Layout, locate
+from .manifest import Manifest, describe, differences
+from .trees import PathLike
+
+WORKSHOP = ".align-downloads"
+
+# Nobody states VLCS's size; this is on the safe side, for the look at the free space.
+VLCS_UNPACKED = 4_000_000_000
+VLCS_ARCHIVE = Archive(
+    "VLCS.tar.gz",
+    VLCS_UNPACKED,
+    (
+        Mirror("https://drive.google.com/uc?id=1skwblH1_okBwxWxmRsp9_qi15hyPpxg8"),
+        Mirror(
+            "https://huggingface.co/datasets/PTeterwak/DomainBed_EasyHard/resolve/main/VLCS.tar.gz"
+        ),
+        # A reader's copy, from DomainBed's issue 165; nobody stated its hash.
+        Mirror("https://drive.google.com/uc?id=1yDuLrJdPSvMbTmpq-7XmwG0HnJengD-T", verified=False),
+    ),
+    "md5:8870171eba660927d9668f4e515928e4",
+)
+TERRA_UNPACKED = 3_500_000_000
+VERSIONS = {"vlcs": ("domainbed",), "terra": tuple(terra.VERSIONS)}
+
+
+def get(
+    name: str,
+    root: PathLike | None = None,
+    *,
+    version: str | None = None,
+    mirrors: Sequence[str] = (),
+    keep: bool = False,
+    progress: bool = True,
+) -> Manifest:
+    """Get a benchmark of photographs, or describe the one that is there.
+
+    Args:
+        name: "vlcs" or "terra".
+        root: the data folder; None means `$ALIGN_DATA`. The benchmark becomes `root/VLCS` or
+            `root/terra_incognita`; if that is there it is used as it is.
+        version: for "terra" "eccv18" (24,788 images, with boxes; the default) or "lila2021"
+            (24,330).
+        mirrors: addresses to try before the known ones, for the archive of images.
+        keep: keep the archives after unpacking.
+        progress: show progress bars.
+
+    Returns:
+        What is there now; it is also written to `root/NAME.manifest.json` if it was built now.
+
+    Raises:
+        ValueError: if an argument is unknown, or an archive is not what it should be.
+        align.data.download.DownloadError: if an archive cannot be had or the disk is too small.
+        FileNotFoundError: if no data folder is given.
+        OSError: if the data folder cannot be written.
+    """
+    layout, version = _asked(name, version)
+    base = _root(root, name)
+    if (there := _there(name, base)) is not None:
+        return there
+    workshop = base / WORKSHOP
+    try:
+        workshop.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"the data folder {base} cannot be written ({error.strerror}); choose another with "
+            "--root"
+        ) from error
+    with _alone(workshop):
+        if (there := _there(name, base)) is not None:  # another process was faster
+            return there
+        make = {"vlcs": _make_vlcs, "terra": _make_terra}[name]
+        partial = workshop / f"{layout.folder}.partial"
+        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+        try:
+            archives = make(workshop, partial, version, mirrors, progress)
+            found = describe(name, partial, layout.domains, layout.classes, version)
+            found.write(base / f"{name}.manifest.json")
+            os.replace(partial, base / layout.folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        if not keep:
+            for archive in archives:
+                archive.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty: a broken download of the other benchmark
+                workshop.rmdir()
+    return found
+
+
+def look(name: str, root: PathLike | None = None) -> Manifest:
+    """Count and fingerprint a benchmark on disk; nothing is written to it.
+
+    Args:
+        name: "vlcs", "terra" or "pacs".
+        root: the data folder, or the benchmark's own folder; None means `$ALIGN_DATA`.
+
+    Raises:
+        ValueError: if the name is unknown.
+        FileNotFoundError: if it is not there; the message says how to get it.
+    """
+    layout = _layout(name)
+    folder = locate(layout.folder, root, layout.remedy, layout.domains)
+    version = terra.Notes.read(folder).version if (folder / terra.NOTES).is_file() else ""
+    return describe(name, folder, layout.domains, layout.classes, version)
+
+
+def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
+    """What a benchmark on disk lacks, against the published counts and its own manifest.
+
+    Args:
+        found: from `look`.
+        root: the data folder, where a manifest may lie; None means `$ALIGN_DATA`.
+
+    Returns:
+        One sentence each; none if all is there.
+    """
+    said = differences(found.counts, _layout(found.name).counts)
+    if found.name == "terra" and found.total not in {v.total for v in terra.VERSIONS.values()}:
+        known = ", ".join(f"{v.total:,} ({v.name})" for v in terra.VERSIONS.values())
+        said.append(f"terra: {found.total:,} images, expected one of {known}")
+    given = root or os.environ.get("ALIGN_DATA")
+    stored = Path(given).expanduser() / f"{found.name}.manifest.json" if given else None
+    if stored and stored.is_file():
+        before = Manifest.read(stored)
+        said += [f"{one} when it was built" for one in differences(found.counts, before.counts)]
+        if before.fingerprint != found.fingerprint:
+            said.append(
+                f"{found.name}: the fingerprint is {found.fingerprint} and was "
+                f"{before.fingerprint} when it was built: files have changed"
+            )
+    return said
+
+
+def _make_vlcs(
+    workshop: Path, partial: Path, version: str, mirrors: Sequence[str], progress: bool
+) -> list[Path]:
+    check_space(
+        workshop, VLCS_ARCHIVE.bytes * _absent(workshop, VLCS_ARCHIVE) + VLCS_UNPACKED, "get vlcs"
+    )
+    archive = fetch(VLCS_ARCHIVE.also_from(mirrors), workshop, progress=progress)
+    _say(f"unpacking {archive.name}", progress)
+    partial.mkdir()
+
+    def place(name: str) -> list[str]:
+        # `VLCS/DOMAIN/CLASS/NAME`, below whatever folders a copy may have around it.
+        parts = name.split("/")[-3:]
+        fits = len(parts) == 3 and parts[0] in VLCS.domains and parts[1] in VLCS.classes
+        return ["/".join(parts)] if fits and not parts[2].startswith(".") else []
+
+    unpack(archive, partial, place, Bounds(bytes=4 * VLCS_UNPACKED))
+    found = describe("vlcs", partial, VLCS.domains, VLCS.classes)
+    _complete(archive, differences(found.counts, VLCS.counts))
+    return [archive]
+
+
+def _make_terra(
+    workshop: Path, partial: Path, version: str, mirrors: Sequence[str], progress: bool
+) -> list[Path]:
+    chosen = terra.VERSIONS[version]
+    needed = terra.IMAGES.bytes * _absent(workshop, terra.IMAGES) + TERRA_UNPACKED
+    check_space(workshop, needed, "get terra")
+    labels = fetch(chosen.annotations, workshop, progress=progress)
+    pictures = terra.read_annotations(labels)
+    images = fetch(terra.IMAGES.also_from(mirrors), workshop, progress=progress)
+    _say(f"sorting {len(pictures):,} images of {images.name}", progress)
+    partial.mkdir()
+    absent = terra.build(images, pictures, partial, version)
+    if absent:
+        _say(f"{len(absent):,} annotated images are not in {images.name} and left out", True)
+    found = describe("terra", partial, TERRA.domains, TERRA.classes, version)
+    said = [
+        f"{domain}: {sum(found.counts[domain].values()):,} images, expected {number:,}"
+        for domain, number in chosen.counts.items()
+        if sum(found.counts[domain].values()) != number
+    ]
+    if found.total != chosen.total and not said:
+        said = [f"{found.total:,} images, expected {chosen.total:,}"]
+    _complete(images, said)
+    return [labels, images]
+
+
+def _complete(archive: Path, said: Sequence[str]) -> None:
+    if said:
+        shown = "; ".join(said[:4]) + ("; ..." if len(said) > 4 else "")
+        raise ValueError(
+            f"{archive} unpacks to another set of images than the published one ({shown}); delete "
+            "it and give another with --mirror, or unpack it yourself into the data folder, where "
+            "it is used as it is"
+        )
+
+
+@contextmanager
+def _alone(workshop: Path) -> Iterator[None]:
+    """One process at a time; the lock of a killed process is gone with it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(workshop.with_name(f"{WORKSHOP}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _say(f"another process is at work in {workshop.parent}: waiting for it", True)
+        lock.acquire()
+    try:
+        workshop.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
+def _there(name: str, base: Path) -> Manifest | None:
+    """The benchmark that is in the data folder already."""
+    try:
+        found = look(name, base)
+    except FileNotFoundError:
+        return None
+    folder = base / _layout(name).folder
+    if found.total:
+        return found
+    if any(folder.iterdir()):
+        raise ValueError(
+            f"{folder} is there and holds no image of {name}; it is never written to: move it away "
+            "and run the same again"
+        )
+    return None
+
+
+def _asked(name: str, version: str | None) -> tuple[Layout, str]:
+    if name not in VERSIONS:
+        raise ValueError(
+            f"'{name}' cannot be got, expected vlcs or terra (pacs is placed by hand; the toy "
+            "worlds are rendered)"
+        )
+    version = version or VERSIONS[name][0]
+    if version not in VERSIONS[name]:
+        raise ValueError(
+            f"{name} has no version '{version}', expected {' or '.join(VERSIONS[name])}"
+        )
+    return _layout(name), version
+
+
+def _layout(name: str) -> Layout:
+    layouts = {layout.name: layout for layout in (VLCS, TERRA, PACS)}
+    if name not in layouts:
+        raise ValueError(f"'{name}' is no benchmark on disk, expected one of {', '.join(layouts)}")
+    return layouts[name]
+
+
+def _root(root: PathLike | None, name: str) -> Path:
+    given = root or os.environ.get("ALIGN_DATA")
+    if not given:
+        raise FileNotFoundError(
+            f"no data folder is given: run `align data get {name} --root DIR`, or set "
+            "ALIGN_DATA=DIR, so that the readers find it there"
+        )
+    return Path(given).expanduser()
+
+
+def _absent(workshop: Path, archive: Archive) -> bool:
+    return not (workshop / archive.name).exists()
+
+
+def _say(text: str, progress: bool) -> None:
+    if progress:
+        print(text, file=sys.stderr, flush=True)

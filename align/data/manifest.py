@@ -1,0 +1,114 @@
+"""What a reader has on disk, in a form that two readers can compare: counts and a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .cache import cache_dir, digest_files
+from .trees import list_files
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents of a data set's folder.
+
+    Args:
+        name: the data set's name.
+        version: which of its versions, or "".
+        counts: images by domain and class.
+        fingerprint: the first 16 hexadecimal digits of a SHA-256 over the bytes of all images with
+            their domains and classes. File names, times and order do not matter.
+    """
+
+    name: str
+    version: str
+    counts: Mapping[str, Mapping[str, int]]
+    fingerprint: str
+
+    @property
+    def total(self) -> int:
+        """All images."""
+        return sum(sum(row.values()) for row in self.counts.values())
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all.
+
+        Args:
+            path: the file.
+        """
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(json.dumps(asdict(self), indent=1))
+        partial.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Manifest:
+        """Read what `write` wrote.
+
+        Args:
+            path: the file.
+
+        Raises:
+            ValueError: if it is not a manifest.
+        """
+        try:
+            found = json.loads(path.read_text())
+            counts = {d: {k: int(n) for k, n in row.items()} for d, row in found["counts"].items()}
+            texts = [found[key] for key in ("name", "version", "fingerprint")]
+            if not all(isinstance(text, str) for text in texts):
+                raise TypeError("a text was expected")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{path} is no manifest ({error}); delete it") from error
+        return cls(texts[0], texts[1], counts, texts[2])
+
+
+def describe(
+    name: str,
+    folder: Path,
+    domains: Sequence[str],
+    classes: Sequence[str],
+    version: str = "",
+    cache: Path | None = None,
+) -> Manifest:
+    """Count and fingerprint the images of a folder; nothing in it is changed.
+
+    Args:
+        name: the data set's name.
+        folder: holds `domain/class/image`.
+        domains: domain folders.
+        classes: class folders.
+        version: which version it is, or "".
+        cache: where digests of unchanged files are remembered; None means as for `align.load`.
+    """
+    files = {
+        (domain, kind): [f"{domain}/{kind}/{file}" for file in list_files(folder / domain / kind)]
+        for domain in domains
+        for kind in classes
+    }
+    every = [name for names in files.values() for name in names]
+    digests = dict(zip(every, digest_files(folder, every, cache_dir(cache)), strict=True))
+    whole = hashlib.sha256()
+    for (domain, kind), names in sorted(files.items()):
+        whole.update(json.dumps([domain, kind, sorted(digests[n] for n in names)]).encode())
+    counts = {d: {k: len(files[d, k]) for k in classes} for d in domains}
+    return Manifest(name, version, counts, whole.hexdigest()[:16])
+
+
+def differences(
+    found: Mapping[str, Mapping[str, int]], expected: Mapping[str, Mapping[str, int]]
+) -> list[str]:
+    """Where counts differ, one sentence a class.
+
+    Args:
+        found: images by domain and class.
+        expected: the same, as they should be.
+    """
+    return [
+        f"{domain}/{kind}: {found.get(domain, {}).get(kind, 0):,} images, expected {number:,}"
+        for domain, row in expected.items()
+        for kind, number in row.items()
+        if found.get(domain, {}).get(kind, 0) != number
+    ]

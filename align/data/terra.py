@@ -1,0 +1,294 @@
+"""Terra Incognita from the Caltech Camera Traps archive and its annotations.
+
+DomainBed's folder is four cameras and ten classes of it. Two versions are about, because two
+annotation files are: see `VERSIONS`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .archives import damage_told, entries, unpack
+from .download import Archive, Mirror
+from .folders import TERRA
+
+CAMERAS = {domain.removeprefix("location_"): domain for domain in TERRA.domains}
+NOTES = "annotations.json"
+"""The file beside the four folders that keeps sequences and boxes."""
+
+Box = tuple[float, float, float, float]
+
+_PLACES = (
+    "https://storage.googleapis.com/public-datasets-lila/caltechcameratraps",
+    "https://lilawildlife.blob.core.windows.net/lila-wildlife/caltechcameratraps",
+)
+
+
+def _archive(path: str, size: int) -> Archive:
+    name = path.rpartition("/")[2]
+    return Archive(name, size, tuple(Mirror(f"{place}/{path}") for place in _PLACES))
+
+
+IMAGES = _archive("eccv_18_all_images_sm.tar.gz", 6_493_000_000)
+
+
+@dataclass(frozen=True)
+class Version:
+    """One of the two sets of images that are called Terra Incognita.
+
+    Args:
+        name: the name it is asked for by.
+        annotations: the archive of its annotation files.
+        total: its number of images.
+        counts: images by domain, {} where nobody published them.
+    """
+
+    name: str
+    annotations: Archive
+    total: int
+    counts: Mapping[str, int]
+
+
+VERSIONS = {
+    "eccv18": Version(
+        "eccv18",
+        _archive("eccv_18_annotations.tar.gz", 3_000_000),
+        24_788,
+        {
+            "location_100": 4_879,
+            "location_38": 9_767,
+            "location_43": 4_020,
+            "location_46": 6_122,
+        },
+    ),
+    "lila2021": Version(
+        "lila2021", _archive("labels/caltech_camera_traps.json.zip", 9_000_000), 24_330, {}
+    ),
+}
+"""By name: the paper's annotations (with boxes), and those of 2021 for the whole collection."""
+
+
+@dataclass
+class Picture:
+    """What the annotations say of one image.
+
+    Args:
+        camera: the domain.
+        kinds: its classes; an image of two animals is filed under both, as in DomainBed.
+        sequence: what the camera took in one go has one name; None where it is not said.
+        boxes: for each class the animals' `(left, top, width, height)` as shares of the image.
+    """
+
+    camera: str
+    kinds: set[str] = field(default_factory=set)
+    sequence: str | None = None
+    boxes: dict[str, list[Box]] = field(default_factory=dict)
+
+
+def read_annotations(archive: Path) -> dict[str, Picture]:
+    """The images of the four cameras that show one of the ten classes.
+
+    Every image and every annotation is looked at once.
+
+    Args:
+        archive: a `.tar.gz` or `.zip` of `.json` files in the COCO Camera Traps form.
+
+    Returns:
+        Pictures by file name.
+
+    Raises:
+        ValueError: if a file is not of that form, or the archive is refused.
+    """
+    pictures: dict[str, Picture] = {}
+    with damage_told(archive):
+        for name, content in entries(archive):
+            if name.endswith(".json") and not name.rpartition("/")[2].startswith("."):
+                _add_file(pictures, content.read(), f"{archive.name}: '{name}'")
+    pictures = {name: picture for name, picture in pictures.items() if picture.kinds}
+    if not pictures:
+        raise ValueError(
+            f"{archive} annotates no image of the cameras {', '.join(CAMERAS)}; it is not the "
+            "archive expected, delete it and get it again"
+        )
+    return pictures
+
+
+def _add_file(pictures: dict[str, Picture], text: bytes, what: str) -> None:
+    try:
+        _add(pictures, json.loads(text))
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(
+            f"{what} is no annotation file in the COCO Camera Traps form ({type(error).__name__}: "
+            f"{error}); delete the archive and get it again"
+        ) from error
+
+
+def _add(pictures: dict[str, Picture], data: dict[str, Any]) -> None:
+    kinds = {entry["id"]: entry["name"] for entry in data["categories"]}
+    known: dict[Any, tuple[Picture, dict]] = {}
+    for image in data["images"]:
+        # A number in one file, a text in the other.
+        if (camera := CAMERAS.get(str(image["location"]))) is None:
+            continue
+        picture = pictures.setdefault(image["file_name"].rpartition("/")[2], Picture(camera))
+        picture.sequence = image.get("seq_id") or picture.sequence
+        known[image["id"]] = picture, image
+    for entry in data["annotations"]:
+        if entry["image_id"] not in known or kinds[entry["category_id"]] not in TERRA.classes:
+            continue
+        picture, image = known[entry["image_id"]]
+        kind = kinds[entry["category_id"]]
+        picture.kinds.add(kind)
+        if entry.get("bbox") and (box := _share(entry["bbox"], image)):
+            picture.boxes.setdefault(kind, []).append(box)
+
+
+def _share(box: Sequence[float], image: Mapping[str, Any]) -> Box | None:
+    """A box in pixels of the full image as shares of it: the archive's images are smaller."""
+    width, height = float(image["width"]), float(image["height"])
+    left, top = max(0.0, box[0] / width), max(0.0, box[1] / height)
+    right, bottom = min(1.0, (box[0] + box[2]) / width), min(1.0, (box[1] + box[3]) / height)
+    if right <= left or bottom <= top:
+        return None
+    return (round(left, 5), round(top, 5), round(right - left, 5), round(bottom - top, 5))
+
+
+def build(images: Path, pictures: Mapping[str, Picture], folder: Path, version: str) -> list[str]:
+    """Sort an archive's images into `location_*/CLASS/`, and keep sequences and boxes beside them.
+
+    The archive is read once, front to back; only what is wanted is written.
+
+    Args:
+        images: the `.tar.gz` of images; only the last part of a name in it counts.
+        pictures: from `read_annotations`.
+        folder: an empty folder.
+        version: the annotations' name, kept in the notes.
+
+    Returns:
+        The names of annotated images that the archive does not hold.
+
+    Raises:
+        ValueError: if the archive is refused or damaged, or holds none of the images.
+    """
+    wanted = dict(pictures)
+
+    def place(name: str) -> list[str]:
+        file = name.rpartition("/")[2]
+        picture = wanted.pop(file, None)
+        return (
+            [f"{picture.camera}/{kind}/{file}" for kind in sorted(picture.kinds)] if picture else []
+        )
+
+    written = unpack(images, folder, place)
+    if not written:
+        raise ValueError(
+            f"{images} holds none of the {len(pictures):,} annotated images; it is not the archive "
+            "expected, delete it and get it again"
+        )
+    notes = {name: _note(pictures, name) for name in sorted(written)}
+    (folder / NOTES).write_text(json.dumps({"version": version, "images": notes}))
+    return sorted(wanted)
+
+
+def _note(pictures: Mapping[str, Picture], name: str) -> dict[str, Any]:
+    _, kind, file = name.split("/")
+    picture = pictures[file]
+    return {"sequence": picture.sequence, "boxes": picture.boxes.get(kind, [])}
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Sequences and boxes of a built folder.
+
+    Args:
+        version: the name of the annotations it was built from.
+        images: by file name relative to the folder, its `"sequence"` and `"boxes"`.
+    """
+
+    version: str
+    images: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Notes:
+        """Read the notes of a folder.
+
+        Args:
+            folder: a `terra_incognita` folder that `build` made.
+
+        Raises:
+            FileNotFoundError: if it has none, as a folder that DomainBed's own script made.
+            ValueError: if the file is broken.
+        """
+        path = folder / NOTES
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{folder} has no {NOTES}, so its sequences and boxes are not known; build it with "
+                f"`align data get terra` in another folder, or take split='random', boxes=False"
+            )
+        try:
+            found = json.loads(path.read_text())
+            images = {name: {**note} for name, note in found["images"].items()}
+            return cls(str(found["version"]), images)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is broken ({error}); build the folder again") from error
+
+    def sequences(self, files: Sequence[str]) -> Tensor:
+        """The sequence of each file.
+
+        Args:
+            files: names relative to the folder.
+
+        Returns:
+            int64 `(N,)`, equal where two images are of one sequence. An image whose sequence is
+            not known is one of its own.
+        """
+        numbers: dict[str, int] = {}
+        names = [self.images.get(file, {}).get("sequence") or f"alone: {file}" for file in files]
+        return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
+
+    def masks(self, files: Sequence[str], size: int) -> Tensor:
+        """The boxes of each file as masks.
+
+        Args:
+            files: names relative to the folder.
+            size: the side of the square images, in pixels.
+
+        Returns:
+            float32 `(N, size, size)`, the share of each pixel that a box covers; zeros for an image
+            without boxes, which the metrics of localisation leave out.
+        """
+        return torch.stack(
+            [box_mask(self.images.get(file, {}).get("boxes", ()), size) for file in files]
+        )
+
+
+def box_mask(boxes: Iterable[Sequence[float]], size: int) -> Tensor:
+    """Boxes as one mask.
+
+    Args:
+        boxes: `(left, top, width, height)` each, as shares of the image.
+        size: the side of the square mask, in pixels.
+
+    Returns:
+        float32 `(size, size)` in [0, 1]: the share of each pixel that the largest part of any one
+        box covers.
+    """
+    mask = torch.zeros(size, size)
+    edge = torch.arange(size, dtype=torch.float32)
+    for left, top, width, height in boxes:
+        across = _covered(edge, left * size, (left + width) * size)
+        down = _covered(edge, top * size, (top + height) * size)
+        mask = torch.maximum(mask, down[:, None] * across)
+    return mask
+
+
+def _covered(start: Tensor, low: float, high: float) -> Tensor:
+    """The share of each pixel `[start, start + 1]` that lies between two borders."""
+    return (start + 1).clamp_max(high).sub(start.clamp_min(low)).clamp(0, 1)

@@ -1,0 +1,101 @@
+"""`align data`: get, check and pack the benchmarks of photographs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+data_app = typer.Typer(help="Benchmarks of photographs: get them, check them, pack them.")
+
+Root = Annotated[Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")]
+Names = Annotated[list[str] | None, typer.Argument(help="vlcs, terra, pacs; default all found.")]
+
+
+@data_app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="vlcs or terra.")],
+    root: Root = None,
+    version: Annotated[
+        str | None, typer.Option(help="terra: eccv18 (24,788 images) or lila2021 (24,330).")
+    ] = None,
+    mirror: Annotated[
+        list[str] | None, typer.Option(help="An address to try first; may be repeated.")
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Keep the archives after unpacking.")] = False,
+) -> None:
+    """Download, verify and unpack a benchmark; one that is there is used as it is."""
+    from align.data.install import get as install
+
+    found = install(name, root, version=version, mirrors=mirror or (), keep=keep)
+    _show(found, root)
+
+
+@data_app.command()
+def check(names: Names = None, root: Root = None) -> None:
+    """Count what is there and print the fingerprint that two readers can compare."""
+    from align.data.install import look
+
+    wanted = names or ["vlcs", "terra", "pacs"]
+    shown = complete = 0
+    for name in wanted:
+        try:
+            found = look(name, root)
+        except FileNotFoundError as error:
+            print(f"{name}: {error}")
+            continue
+        shown += 1
+        complete += _show(found, root)
+    if complete < (shown if names is None and shown else len(wanted)):
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def pack(
+    names: Names = None,
+    root: Root = None,
+    size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 224,
+) -> None:
+    """Decode every image once, into the cache, so that training starts at once."""
+    from align.data import load
+
+    packed = 0
+    for name in names or ["vlcs", "terra", "pacs"]:
+        began = time.perf_counter()
+        try:
+            benchmark = load(name, root, size=size)
+        except FileNotFoundError:
+            if names:
+                raise
+            continue
+        packed += 1
+        total = sum(len(domain) for domain in benchmark)
+        seconds = time.perf_counter() - began
+        print(f"{name}: {total:,} images at {size} px in the cache, {seconds:.1f} s")
+        for sentence in benchmark.missing:
+            print(f"  {sentence}")
+    if not packed:
+        raise FileNotFoundError(
+            "nothing to pack: no vlcs, terra or pacs found; `align data get vlcs --root DIR` gets "
+            "one"
+        )
+
+
+def _show(found, root: Path | None) -> bool:
+    """Print counts, fingerprint and problems; return whether there is no problem."""
+    from align.data.install import problems
+
+    version = f" {found.version}" if found.version else ""
+    print(f"{found.name}{version}: {found.total:,} images, fingerprint {found.fingerprint}")
+    classes = list(next(iter(found.counts.values())))
+    width = max(8, *(len(domain) for domain in found.counts))
+    print(f"  {'':{width}}" + "".join(f"{kind:>10}" for kind in classes) + f"{'total':>10}")
+    for domain, row in found.counts.items():
+        numbers = [*row.values(), sum(row.values())]
+        print(f"  {domain:{width}}" + "".join(f"{number:>10,}" for number in numbers))
+    said = problems(found, root)
+    for sentence in said:
+        print(f"  {sentence}")
+    return not said

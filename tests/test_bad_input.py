@@ -1,0 +1,328 @@
+"""Bad input: every public function takes what it says it takes, and refuses the rest in words.
+
+The first part gives every argument of every public function things that it is not. The second is
+the list of what a course of two hundred students feeds a library.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import align
+from align import losses, metrics, saliency
+from align.benchmark import statistics
+from align.data import Domain, batches, cache
+from align.data.decoding import open_rgb
+from align.data.folders import load_folder
+from align.data.masks import corrupt
+from align.theory import alignment, gap, information, masker
+
+CLASSIFIER = align.Classifier("small-cnn", 3).eval()
+IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+MASKS = torch.zeros(4, 16, 16)
+MASKS[:, 4:9, 4:9] = 1
+MAPS = torch.rand(4, 4, 4, generator=torch.Generator().manual_seed(1))
+LOGITS = torch.randn(4, 3, generator=torch.Generator().manual_seed(2))
+JOINT = np.full((2, 2, 2), 1 / 8)
+
+GOOD: dict[str, Any] = {
+    "classifier": CLASSIFIER,
+    "images": IMAGES,
+    "saliency": MAPS,
+    "labels": torch.tensor([0, 1, 2, 0]),
+    "masks": MASKS,
+    "correct": torch.tensor([True] * 4),
+    "classes": ["a", "b", "c"],
+    "threshold": 0.5,
+    "marked": MASKS > 0,
+    "counts": torch.tensor([1, 2, 3, 4]),
+    "count": 2,
+    "height": 8,
+    "width": 8,
+    "kept": LOGITS,
+    "removed": LOGITS,
+    "logits": LOGITS,
+    "low": 0.1,
+    "high": 0.3,
+    "evidence": MAPS,
+    "features": torch.rand(4, 6, 2, 2),
+    "weight": torch.rand(3, 6),
+    "head": lambda features: features.mean((2, 3))[:, :3],
+    "mixed": MAPS,
+    "first": MAPS,
+    "second": MAPS,
+    "share": torch.rand(4),
+    "cells": (2, 2),
+    "missed": 0.1,
+    "leaked": 0.1,
+    "generator": torch.Generator(),
+}
+OTHER: dict[Callable, dict[str, Any]] = {
+    losses.alignment_bce: {"masks": MAPS},
+    losses.alignment_l1: {"masks": MAPS},
+    losses.alignment_energy: {"evidence": torch.rand(4, 3, 4, 4), "masks": MAPS},
+    statistics.interval: {"values": [1.0, 2.0]},
+    statistics.paired: {"first": [1.0, 2.0], "second": [2.0, 2.5]},
+    alignment.pooled_logits: {"weight": np.ones((3, 6)), "bias": np.ones(3)},
+    alignment.contrastive_evidence: {"weight": np.ones((3, 6))},
+    gap.best_coupling: {"joint_source": JOINT, "joint_target": JOINT, "distance": 1 - np.eye(2)},
+    gap.mse_gap: {"prediction_source": [0.5], "prediction_target": [0.2], "label": [1.0]},
+    information.bit_world: {"agreement": [0.8, 0.7]},
+    information.bayes_risk: {"joint": JOINT, "features": [True, False]},
+    masker.evidence: {"weights": [1.0, 2.0], "means": [0.5, 0.1]},
+}
+FUNCTIONS = [
+    *(getattr(metrics, name) for name in metrics.__all__),
+    *(
+        function
+        for module in (losses, saliency)
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and not name.startswith("_")
+        and function.__module__ == module.__name__
+    ),
+    *(function for function in OTHER if function.__module__ not in ("align.losses",)),
+    corrupt,
+    batches.mirror_and_shift,
+]
+FUNCTIONS = [f for f in FUNCTIONS if inspect.isfunction(f)]
+
+BAD: dict[str, Any] = {
+    "None": None,
+    "a list": [1, "two"],
+    "a text": "x",
+    "a number": 3,
+    "a negative number": -1.5,
+    "not a number": float("nan"),
+    "classes": torch.zeros(4, dtype=torch.int64),
+    "a scalar": torch.tensor(1.0),
+    "no images": torch.zeros(0, 3, 16, 16),
+    "NaN images": torch.full((4, 3, 16, 16), float("nan")),
+    "NaN maps": torch.full((4, 16, 16), float("nan")),
+    "images not divided by 255": torch.full((4, 3, 16, 16), 200.0),
+    "grey images": torch.rand(4, 1, 16, 16),
+    "complex images": torch.zeros(4, 3, 16, 16, dtype=torch.complex64),
+    "true and false": torch.zeros(4, 3, 16, 16, dtype=torch.bool),
+    "an array": np.zeros((4, 3, 16, 16), np.float32),
+}
+WORDS = ("expected", "needs at least", "pair them by seed", "must")
+
+
+def arguments(function: Callable) -> tuple[dict[str, Any], list[str]]:
+    parameters = inspect.signature(function).parameters
+    good = GOOD | OTHER.get(function, {})
+    needed = {n: good[n] for n, p in parameters.items() if p.default is p.empty}
+    return needed, list(parameters)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f"{f.__module__}.{f.__name__}")
+def test_an_argument_is_taken_or_refused_in_words(function: Callable) -> None:
+    needed, every = arguments(function)
+    function(**needed)  # what is right is taken
+    refused = 0
+    for name in every:
+        for what, value in BAD.items():
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error")
+                    function(**(needed | {name: value}))
+            except ValueError as error:
+                refused += 1
+                assert any(word in str(error) for word in WORDS), f"{name} = {what}: {error}"
+            except Exception as error:
+                pytest.fail(f"{name} = {what}: {type(error).__name__}: {error}")
+    assert refused >= 5
+
+
+def domain(count: int = 8, classes: tuple[str, ...] = ("a", "b"), **changes: Any) -> Domain:
+    values = {
+        "images": torch.zeros(count, 3, 16, 16, dtype=torch.uint8),
+        "labels": torch.arange(count) % len(classes),
+    }
+    return Domain("d", classes=classes, **(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": torch.zeros(8, 3, 16, 16)}, "images are torch.float32 .* expected torch.uint8"),
+        ({"images": torch.zeros(8, 1, 16, 16, dtype=torch.uint8)}, r"shape \(N, 3, H, W\)"),
+        ({"images": np.zeros((8, 3, 16, 16), np.uint8)}, "ndarray, expected a torch.Tensor"),
+        ({"labels": torch.zeros(8)}, "labels are torch.float32 .* expected torch.int64"),
+        ({"labels": torch.zeros(7, dtype=torch.int64)}, r"expected torch.int64 of shape \(8,\)"),
+        ({"labels": torch.full((8,), 2)}, "labels run from 2 to 2, expected 0 to 1"),
+        ({"labels": torch.full((8,), -1)}, "labels run from -1 to -1"),
+        ({"labels": [0] * 8}, "labels are of type list"),
+        ({"masks": torch.zeros(8, 8, 8)}, r"masks are .* expected torch.float32 of shape \(8, 16"),
+        ({"masks": torch.full((8, 16, 16), float("nan"))}, r"expected \[0, 1\]"),
+        ({"masks": torch.full((8, 16, 16), 2.0)}, "mask values run from 2 to 2"),
+        ({"groups": torch.zeros(8)}, "groups are torch.float32"),
+        ({"files": ("a",)}, "1 file names for 8 images"),
+        ({"split_by": "scene"}, "split_by is 'scene', expected 'image' or 'group'"),
+        ({"split_by": "group"}, "has no groups and split_by is 'group'"),
+    ],
+)
+def test_a_domain_that_does_not_fit_together(changes, message) -> None:
+    assert len(domain()) == 8
+    with pytest.raises(ValueError, match=message):
+        domain(**changes)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: domain().split(0), "split fraction is 0, expected a number strictly between"),
+        (lambda: domain().split("half"), "split fraction is 'half'"),
+        (lambda: domain().split(0.5, seed=-1), "seed is -1, expected a whole number from 0"),
+        (lambda: domain(1).split(0.5), "leaves one part empty"),
+        (lambda: domain().subset([1, 2]), "indices are list, expected torch.int64"),
+        (lambda: domain().subset(torch.tensor([9])), "run from 9 to 9, expected 0 to 7"),
+        (lambda: domain().subset(torch.ones(8, dtype=torch.bool)), "mask.nonzero"),
+        (lambda: batches.Batches(domain(), 9), "batch_size is 9 and domain 'd' has 8 images"),
+        (lambda: batches.Batches(domain(), 2.5), "batch_size is 2.5, expected a whole number"),
+        (lambda: train(domain(), batch_size=64), "batch_size is 64 and domain 'd' has 8 images"),
+        (lambda: train(domain(classes=("a",))), "has 1 class, expected at least 2"),
+        (lambda: train(domain(0)), "batch_size is 4 and domain 'd' has 0 images"),
+        (lambda: align.evaluate(CLASSIFIER, domain(classes=("a", "b"))), "3 outputs and domain"),
+        (lambda: align.load("vlsc"), "benchmark 'vlsc' is unknown, expected one of"),
+        (lambda: align.Masker(start=2), "start is 2, expected a mean mask value"),
+        (lambda: align.Classifier("vgg", 3), "backbone is 'vgg', expected one of"),
+        (lambda: align.Classifier("small-cnn", 1), "num_classes is 1, expected"),
+        (lambda: CLASSIFIER(torch.zeros(2, 3, 16, 16, dtype=torch.uint8)), "divide bytes by 255"),
+        (
+            lambda: align.grad_cam(CLASSIFIER, IMAGES * float("nan"), GOOD["labels"]),
+            "images hold values that are not finite",
+        ),
+        (
+            lambda: metrics.accuracy(CLASSIFIER, IMAGES * float("nan"), GOOD["labels"]),
+            "image values run from nan",
+        ),
+    ],
+)
+def test_misuse_is_one_sentence(call, message) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        call()
+    assert "\n" not in str(error.value)
+
+
+def train(data: Domain, **options: Any):
+    config = align.Config(**({"method": "erm", "epochs": 1, "batch_size": 4} | options))
+    return align.train("erm", data, config=config, progress=False)
+
+
+def save(path, image: Image.Image, **options: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+
+
+def test_a_pixel_and_ten_thousand_pixels(tmp_path) -> None:
+    for name, size in (("1", (1, 1)), ("thin", (1, 300)), ("wide", (10_000, 2))):
+        save(tmp_path / "d" / "c" / f"{name}.png", Image.new("RGB", size, (9, 99, 199)))
+    found = load_folder(tmp_path, size=8, progress=False)["d"]
+    assert found.images.float().mean((0, 2, 3)).tolist() == [9, 99, 199]
+
+
+def test_ten_thousand_pixels_square_are_read(tmp_path) -> None:
+    save(tmp_path / "a.png", Image.new("1", (10_000, 10_000), 1), optimize=False)
+    with pytest.warns(Image.DecompressionBombWarning):
+        assert open_rgb(tmp_path / "a.png").size == (10_000, 10_000)
+
+
+def test_animated_images_give_their_first_frame(tmp_path) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((255, 0, 0), (0, 255, 0))]
+    for form in ("GIF", "WEBP", "PNG"):
+        path = tmp_path / form / "d" / "c" / "a.png"
+        save(path, frames[0], format=form, save_all=True, append_images=frames[1:])
+        image = load_folder(tmp_path / form, size=4, progress=False)["d"].images[0]
+        assert image[0].min() > 240 and image[1].max() < 15
+
+
+def test_ctrl_c_while_packing_leaves_nothing_half_written(tmp_path, monkeypatch) -> None:
+    for number in range(5):
+        save(tmp_path / "data" / "d" / "c" / f"{number}.png", Image.new("RGB", (4, 4)))
+    folder = tmp_path / "cache"
+    options = {"size": 4, "progress": False, "cache": folder}
+    done = iter([False, False, True])
+
+    def interrupted(*arguments: Any):
+        if next(done, True):
+            raise KeyboardInterrupt
+        return decode(*arguments)
+
+    from align.data import trees
+
+    decode = trees.decode
+    monkeypatch.setattr(trees, "decode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load_folder(tmp_path / "data", **options)
+    assert not list(folder.glob("*.pack")) and not list(folder.glob("*.tmp"))
+    monkeypatch.setattr(trees, "decode", decode)
+    assert len(load_folder(tmp_path / "data", **options)["d"]) == 5
+
+
+def test_a_disk_that_fills_while_packing_keeps_the_images_in_memory(tmp_path) -> None:
+    import resource
+
+    for number in range(20):
+        save(tmp_path / "data" / "d" / "c" / f"{number}.png", Image.new("RGB", (4, 4)))
+    folder = tmp_path / "cache"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    try:
+        with pytest.warns(RuntimeWarning, match="cannot be written .* free space"):
+            found = load_folder(tmp_path / "data", size=128, progress=False, cache=folder)["d"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(found) == 20
+    assert not list(folder.glob("*.pack")) and not list(folder.glob("*.tmp"))
+
+
+def test_a_pack_of_another_version_or_a_broken_one_is_made_again(tmp_path, monkeypatch) -> None:
+    save(tmp_path / "data" / "d" / "c" / "a.png", Image.new("RGB", (4, 4), (7, 7, 7)))
+    folder = tmp_path / "cache"
+    options = {"size": 4, "progress": False, "cache": folder}
+    load_folder(tmp_path / "data", **options)
+    (pack,) = folder.glob("*.pack")
+    whole = pack.read_bytes()
+    for broken in (b"", whole[:10], whole[:-1], whole[1:], whole + b"x", b"\xff" * len(whole)):
+        pack.write_bytes(broken)
+        found = load_folder(tmp_path / "data", **options)["d"]
+        assert found.images.unique().tolist() == [7]
+        assert pack.read_bytes() == whole
+    monkeypatch.setattr(cache, "FORMAT_VERSION", cache.FORMAT_VERSION + 1)
+    load_folder(tmp_path / "data", **options)
+    assert len(list(folder.glob("*.pack"))) == 2
+
+
+def test_a_full_disk_while_a_run_is_saved_is_told_and_leaves_the_older_checkpoint(tmp_path) -> None:
+    import resource
+
+    from align import checkpoint
+
+    path = tmp_path / "c.safetensors"
+    checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 1})
+    whole = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(Exception, match="(?i)too large|os error 27"):
+            checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == whole
+
+
+def test_a_group_split_needs_more_than_one_group() -> None:
+    one = domain(groups=torch.zeros(8, dtype=torch.int64), split_by="group")
+    with pytest.raises(ValueError, match="by group leaves one part empty"):
+        one.split(0.5)
+    assert len(replace(one, split_by="image").split(0.5)[0]) == 4

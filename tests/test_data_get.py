@@ -1,0 +1,647 @@
+"""Getting benchmarks: every way a network, an archive, a disk or a process can fail."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import loopback
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+import align
+from align.cli import app, main
+from align.data import download, install, terra
+from align.data.archives import ArchiveError, Bounds, unpack
+from align.data.download import Archive, DownloadError, Mirror
+from align.data.duplicates import near_duplicates
+from align.data.folders import TERRA, VLCS, load_terra, load_vlcs
+from align.data.manifest import Manifest
+
+
+def picture(seed: int, side: int = 12) -> bytes:
+    noise = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG")
+    return file.getvalue()
+
+
+def tar(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as file:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            file.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def md5(body: bytes) -> str:
+    return f"md5:{hashlib.md5(body).hexdigest()}"
+
+
+VLCS_FILES = {
+    f"VLCS/{domain}/{kind}/{number}.jpg": picture(number)
+    for number, (domain, kind) in enumerate((d, k) for d in VLCS.domains for k in VLCS.classes)
+}
+VLCS_FILES["VLCS/SUN09/dog/large.jpg"] = picture(99, 50)
+# Long enough to be cut: random bytes do not compress, and the carrier takes half a MiB at a time.
+VLCS_TAR = tar(
+    VLCS_FILES
+    | {"VLCS/read me.txt": random.Random(0).randbytes(1_500_000), "VLCS/SUN09/dog/._x.jpg": b"junk"}
+)
+CUT = 1_200_000
+COUNTS = {d: {k: 1 for k in VLCS.classes} for d in VLCS.domains}
+COUNTS["SUN09"] = COUNTS["SUN09"] | {"dog": 2}
+
+
+@pytest.fixture
+def server():
+    with loopback.serve() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """No waiting before a mirror is asked again."""
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(download, "RETRIES", 2)
+    monkeypatch.setattr(download, "TIMEOUT", (2, 2))
+    monkeypatch.delenv("ALIGN_DATA", raising=False)
+
+
+@pytest.fixture
+def vlcs(server, monkeypatch):
+    """VLCS in small, at `/a` and `/b` of the server."""
+    mirrors = tuple(Mirror(server.url(path)) for path in ("/a", "/b"))
+    archive = Archive("VLCS.tar.gz", len(VLCS_TAR), mirrors, md5(VLCS_TAR))
+    monkeypatch.setattr(install, "VLCS_ARCHIVE", archive)
+    monkeypatch.setattr(install, "VLCS", replace(VLCS, counts=COUNTS))
+    server.routes["/a"] = server.routes["/b"] = VLCS_TAR
+    return server
+
+
+def get(root: Path, name: str = "vlcs", **options) -> Manifest:
+    return install.get(name, root, progress=False, **options)
+
+
+def names(root: Path) -> list[str]:
+    return sorted(p.name for p in root.iterdir() if not p.name.endswith(".lock"))
+
+
+class TestVlcs:
+    def test_good(self, vlcs, tmp_path) -> None:
+        found = get(tmp_path)
+        assert found.counts == COUNTS and found.total == 21
+        assert names(tmp_path) == ["VLCS", "vlcs.manifest.json"]
+        assert Manifest.read(tmp_path / "vlcs.manifest.json") == found
+        assert [path for path, _ in vlcs.asked] == ["/a"]
+        assert len(load_vlcs(tmp_path, size=8, progress=False)["SUN09"]) == 6
+        assert not list(tmp_path.rglob("*.txt")) and not list(tmp_path.rglob("._*"))
+        assert install.problems(found, tmp_path) == []
+
+    def test_a_folder_that_is_there_is_used_as_it_is(self, vlcs, tmp_path) -> None:
+        first = get(tmp_path / "one")
+        theirs = tmp_path / "theirs" / "VLCS"
+        (tmp_path / "one" / "VLCS").rename(theirs.parent.mkdir() or theirs)
+        (theirs / "SUN09" / "dog" / "large.jpg").rename(theirs / "SUN09" / "dog" / "renamed.jpg")
+        vlcs.asked.clear()
+        before = sorted(tmp_path.rglob("*"))
+        for root in (theirs.parent, theirs):
+            assert get(root).fingerprint == first.fingerprint
+        assert vlcs.asked == [] and sorted(tmp_path.rglob("*")) == before
+
+    def test_a_folder_without_images_is_not_written_to(self, vlcs, tmp_path) -> None:
+        (tmp_path / "VLCS" / "notes").mkdir(parents=True)
+        with pytest.raises(ValueError, match="never written to: move it away"):
+            get(tmp_path)
+
+    def test_wrong_hash_then_a_good_mirror(self, vlcs, tmp_path) -> None:
+        vlcs.routes["/a"] = tar({"VLCS/SUN09/dog/a.jpg": picture(5)})
+        assert get(tmp_path).total == 21
+        assert [path for path, _ in vlcs.asked] == ["/a", "/b"]
+
+    def test_cut_in_the_middle_then_carried_on(self, vlcs, tmp_path) -> None:
+        vlcs.routes["/a"] = loopback.cut_once(VLCS_TAR, CUT)
+        assert get(tmp_path).total == 21
+        assert vlcs.ranges() == ["bytes=1048576-"]
+
+    def test_the_next_call_carries_on_and_a_changed_file_begins_anew(
+        self, vlcs, tmp_path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(download, "RETRIES", 0)
+        vlcs.routes["/b"] = None
+        vlcs.routes["/a"] = loopback.cut_once(VLCS_TAR, CUT)
+        with pytest.raises(DownloadError, match="incomplete: received 1048576 bytes"):
+            get(tmp_path)
+        assert names(tmp_path) == [".align-downloads"]
+        assert get(tmp_path).total == 21 and vlcs.ranges() == ["bytes=1048576-"]
+
+    def test_a_server_that_cannot_carry_on_begins_anew(self, vlcs, tmp_path) -> None:
+        whole = iter([False])
+
+        def answer(handler) -> None:
+            if next(whole, True):
+                handler.headers.replace_header("Range", "") if "Range" in handler.headers else None
+                loopback.send(handler, VLCS_TAR)
+            else:
+                loopback.send(handler, VLCS_TAR, upto=CUT)
+
+        vlcs.routes["/a"] = answer
+        assert get(tmp_path).total == 21
+        assert all(path == "/a" for path, _ in vlcs.asked)
+
+    def test_nowhere_names_every_mirror_and_the_way_by_hand(self, vlcs, tmp_path) -> None:
+        vlcs.routes.clear()
+        with pytest.raises(DownloadError) as error:
+            get(tmp_path, mirrors=[vlcs.url("/mine")])
+        said = str(error.value)
+        for part in ("/mine", "/a", "/b", "404", "any of 3 mirrors", md5(VLCS_TAR)[4:]):
+            assert part in said
+        by_hand = tmp_path / ".align-downloads" / "VLCS.tar.gz"
+        assert str(by_hand) in said
+        assert names(tmp_path) == [".align-downloads"]
+        by_hand.write_bytes(VLCS_TAR)
+        assert get(tmp_path).total == 21
+
+    def test_the_wrong_file_placed_by_hand_is_refused(self, vlcs, tmp_path) -> None:
+        by_hand = tmp_path / ".align-downloads" / "VLCS.tar.gz"
+        by_hand.parent.mkdir()
+        by_hand.write_bytes(b"something else")
+        with pytest.raises(DownloadError, match="is there but is not the archive expected"):
+            get(tmp_path)
+        assert by_hand.exists() and vlcs.asked == []
+
+    def test_a_web_page_is_not_an_archive(self, vlcs, tmp_path) -> None:
+        vlcs.routes["/a"] = vlcs.routes["/b"] = loopback.page
+        with pytest.raises(DownloadError, match="sent a web page instead of the archive"):
+            get(tmp_path)
+        vlcs.routes["/b"] = VLCS_TAR
+        assert get(tmp_path).total == 21
+
+    def test_a_stalled_server_is_left_for_the_next(self, vlcs, tmp_path, monkeypatch) -> None:
+        monkeypatch.setattr(download, "TIMEOUT", (1, 0.2))
+        monkeypatch.setattr(download, "RETRIES", 0)
+        vlcs.routes["/a"] = loopback.stall(vlcs, VLCS_TAR, 1000)
+        began = time.monotonic()
+        assert get(tmp_path).total == 21
+        assert time.monotonic() - began < 5
+
+    def test_a_copy_without_a_known_hash_is_counted(self, vlcs, tmp_path, monkeypatch) -> None:
+        other = tar(dict(reversed(VLCS_FILES.items())))
+        short = tar(dict(list(VLCS_FILES.items())[1:]))
+        vlcs.routes |= {"/a": None, "/b": short}
+        archive = replace(install.VLCS_ARCHIVE, mirrors=(Mirror(vlcs.url("/b"), verified=False),))
+        monkeypatch.setattr(install, "VLCS_ARCHIVE", archive)
+        with pytest.raises(ValueError, match=r"Caltech101/bird: 0 images, expected 1.*--mirror"):
+            get(tmp_path)
+        assert names(tmp_path) == [".align-downloads"]
+        vlcs.routes["/b"] = other
+        (tmp_path / ".align-downloads" / "VLCS.tar.gz").unlink()
+        assert get(tmp_path).total == 21
+
+    def test_no_space_no_start(self, vlcs, tmp_path, monkeypatch) -> None:
+        free = shutil_usage(1000)
+        monkeypatch.setattr(download.shutil, "disk_usage", lambda _: free)
+        with pytest.raises(DownloadError, match=r"are needed in .* 1.0 kB are free; free some"):
+            get(tmp_path)
+        assert vlcs.asked == []
+
+    def test_a_full_disk_stops_and_a_freed_one_carries_on(self, vlcs, tmp_path) -> None:
+        assert len(VLCS_TAR) > 1_500_000
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+        try:
+            with pytest.raises(DownloadError, match=r"the disk of .* is full .*carries on"):
+                get(tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert names(tmp_path) == [".align-downloads"]
+        assert get(tmp_path).total == 21
+        assert vlcs.ranges()
+
+    def test_an_interrupt_leaves_no_folder(self, vlcs, tmp_path, monkeypatch) -> None:
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(install, "describe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            get(tmp_path)
+        assert names(tmp_path) == [".align-downloads"]
+        assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
+
+    def test_two_at_once_download_once(self, vlcs, tmp_path, capsys) -> None:
+        def slow(handler) -> None:
+            time.sleep(0.3)
+            loopback.send(handler, VLCS_TAR)
+
+        vlcs.routes["/a"] = slow
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(get(tmp_path))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert [manifest.total for manifest in found] == [21, 21]
+        assert [path for path, _ in vlcs.asked] == ["/a"]
+        assert "another process is at work" in capsys.readouterr().err
+
+    def test_a_killed_process_leaves_nothing_but_what_is_carried_on(self, vlcs, tmp_path) -> None:
+        vlcs.routes["/a"] = loopback.stall(vlcs, VLCS_TAR, CUT)
+        script = (
+            "import sys; from pathlib import Path; from align.data import download as d;"
+            "d.fetch(d.Archive('VLCS.tar.gz', 1, (d.Mirror(sys.argv[1]),)), Path(sys.argv[2]))"
+        )
+        workshop = tmp_path / ".align-downloads"
+        command = [sys.executable, "-c", script, vlcs.url("/a"), str(workshop)]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while sum(p.stat().st_size for p in workshop.glob("*.part")) < 1_000_000:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        assert not (workshop / "VLCS.tar.gz").exists()
+        left = sum(p.stat().st_size for p in workshop.glob("*.part"))
+        vlcs.routes["/a"] = VLCS_TAR
+        # What a process leaves that is killed while it unpacks:
+        (workshop / "VLCS.partial" / "SUN09" / "dog").mkdir(parents=True)
+        (workshop / "VLCS.partial" / "SUN09" / "dog" / "half.jpg").write_bytes(b"half")
+        assert get(tmp_path).total == 21
+        assert vlcs.ranges() == [f"bytes={left}-"]
+        assert names(tmp_path) == ["VLCS", "vlcs.manifest.json"]
+
+    def test_a_root_that_cannot_be_written(self, vlcs, tmp_path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(OSError, match="the data folder .* cannot be written"):
+            get(tmp_path / "file")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"name": "pacs"}, "'pacs' cannot be got, expected vlcs or terra"),
+            ({"version": "2017"}, "vlcs has no version '2017', expected domainbed"),
+        ],
+    )
+    def test_unknown_names_are_refused(self, tmp_path, options, message) -> None:
+        with pytest.raises(ValueError, match=message):
+            get(tmp_path, **options)
+        with pytest.raises(FileNotFoundError, match="--root DIR"):
+            install.get("vlcs")
+
+
+def shutil_usage(free: int):
+    return type("Usage", (), {"free": free})()
+
+
+class TestManifest:
+    def test_changes_are_noticed(self, vlcs, tmp_path) -> None:
+        get(tmp_path)
+        image = tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg"
+        image.write_bytes(picture(7))
+        (said,) = install.problems(install.look("vlcs", tmp_path), tmp_path)
+        assert "files have changed" in said
+        image.unlink()
+        said = install.problems(install.look("vlcs", tmp_path), tmp_path)
+        assert said[0] == "SUN09/dog: 1 images, expected 2"
+
+    def test_names_times_and_order_do_not_matter_and_labels_do(self, vlcs, tmp_path) -> None:
+        first = get(tmp_path)
+        folder = tmp_path / "VLCS" / "SUN09" / "dog"
+        (folder / "large.jpg").rename(folder / "0.jpg")
+        os.utime(folder / "0.jpg", (0, 0))
+        assert install.look("vlcs", tmp_path).fingerprint == first.fingerprint
+        (folder / "0.jpg").rename(folder.parent / "car" / "0.jpg")
+        assert install.look("vlcs", tmp_path).fingerprint != first.fingerprint
+
+    @pytest.mark.parametrize("text", ["", "[]", '{"name": 1}', '{"counts": 3}'])
+    def test_a_broken_manifest_is_named(self, tmp_path, text) -> None:
+        path = tmp_path / "m.json"
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"m\.json is no manifest .*; delete it"):
+            Manifest.read(path)
+
+
+class TestCommands:
+    def test_get_check_and_pack(self, vlcs, tmp_path) -> None:
+        run = CliRunner().invoke
+        done = run(app, ["data", "get", "vlcs", "--root", str(tmp_path)])
+        assert done.exit_code == 0 and "vlcs domainbed: 21 images, fingerprint" in done.stdout
+        done = run(app, ["data", "check", "vlcs", "--root", str(tmp_path)])
+        assert done.exit_code == 0 and "21 images" in done.stdout
+        done = run(app, ["data", "pack", "vlcs", "--size", "8", "--root", str(tmp_path)])
+        assert done.exit_code == 0 and "21 images at 8 px in the cache" in done.stdout
+        (tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg").unlink()
+        done = run(app, ["data", "check", "--root", str(tmp_path)])
+        assert done.exit_code == 1 and "SUN09/dog: 1 images, expected 2" in done.stdout
+
+    def test_a_failure_is_told_without_a_traceback(
+        self, vlcs, tmp_path, monkeypatch, capsys
+    ) -> None:
+        vlcs.routes.clear()
+        monkeypatch.setattr("sys.argv", ["align", "data", "get", "vlcs", "--root", str(tmp_path)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr().err
+        assert stop.value.code == 2
+        assert "align: VLCS.tar.gz could not be had" in said and "Traceback" not in said
+
+
+class TestArchives:
+    @pytest.fixture
+    def folder(self, tmp_path) -> Path:
+        (tmp_path / "out").mkdir()
+        return tmp_path / "out"
+
+    def member(self, tmp_path: Path, name: str, **attributes) -> Path:
+        path = tmp_path / "a.tar"
+        with tarfile.open(path, "w") as file:
+            good = tarfile.TarInfo("good.txt")
+            file.addfile(good, io.BytesIO())
+            member = tarfile.TarInfo(name)
+            for key, value in attributes.items():
+                setattr(member, key, value)
+            file.addfile(member, io.BytesIO(b"x" * member.size))
+        return path
+
+    @pytest.mark.parametrize(
+        ("name", "attributes"),
+        [
+            ("/tmp/evil", {}),
+            ("../evil", {}),
+            ("a/../../evil", {}),
+            ("a\\..\\evil", {}),
+            ("c:evil", {}),
+            ("a\nb", {}),
+            ("link", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}),
+            ("hard", {"type": tarfile.LNKTYPE, "linkname": "good.txt"}),
+            ("pipe", {"type": tarfile.FIFOTYPE}),
+            ("disk", {"type": tarfile.BLKTYPE}),
+            ("tty", {"type": tarfile.CHRTYPE}),
+            ("good.txt", {}),
+        ],
+    )
+    def test_what_a_data_set_does_not_hold_is_refused(
+        self, tmp_path, folder, name, attributes
+    ) -> None:
+        with pytest.raises(ArchiveError, match="not the archive expected"):
+            unpack(self.member(tmp_path, name, **attributes), folder)
+        assert names(folder) == ["good.txt"]
+        assert names(tmp_path) == ["a.tar", "out"]
+
+    def test_zip_names_and_links(self, tmp_path, folder) -> None:
+        path = tmp_path / "a.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("../evil", "x")
+        with pytest.raises(ArchiveError, match="outside the folder"):
+            unpack(path, folder)
+        with zipfile.ZipFile(path, "w") as file:
+            link = zipfile.ZipInfo("link")
+            link.external_attr = 0o120777 << 16
+            file.writestr(link, "/etc/passwd")
+        with pytest.raises(ArchiveError, match="a link or device"):
+            unpack(path, folder)
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("folder/", "")
+            file.writestr("folder/a.txt", "hello")
+        assert unpack(path, folder) == ["folder/a.txt"]
+        assert (folder / "folder" / "a.txt").read_text() == "hello"
+
+    def test_bounds(self, tmp_path, folder) -> None:
+        path = tmp_path / "bomb.tar.gz"
+        path.write_bytes(tar({f"{n}.bin": bytes(1000) for n in range(20)}))
+        for bounds in (Bounds(files=5), Bounds(bytes=5000)):
+            with pytest.raises(ArchiveError, match="unpacks to more than"):
+                unpack(path, folder / str(bounds.files), bounds=bounds)
+        assert sum(p.stat().st_size for p in folder.rglob("*.bin")) <= 10_000
+
+    @pytest.mark.parametrize("form", ["gz", "zip", "text"])
+    def test_damage_is_told(self, tmp_path, folder, form) -> None:
+        path = tmp_path / "a.archive"
+        if form == "zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+                file.writestr("a", picture(1, 100))
+            body = bytearray(path.read_bytes())
+            body[200] ^= 255
+            path.write_bytes(bytes(body))
+        else:
+            path.write_bytes(VLCS_TAR[:90_000] if form == "gz" else b"no archive at all")
+        with pytest.raises(ArchiveError, match="is damaged or no archive .* get it again"):
+            unpack(path, folder)
+
+
+CATEGORIES = [{"id": 6, "name": "bobcat"}, {"id": 30, "name": "empty"}, {"id": 33, "name": "car"}]
+
+
+def annotated(count: int = 6, cameras=("38", "46", "7"), text: bool = False) -> dict:
+    """Frames of sequences of two, with a box on every bobcat, of cameras in turn."""
+    images, labels = [], []
+    for number in range(count):
+        camera = cameras[number % len(cameras)]
+        images.append(
+            {
+                "id": f"i{number}",
+                "file_name": f"f{number}.jpg",
+                "location": camera if text else int(camera),
+                "seq_id": f"s{number // 2}",
+                "width": 200,
+                "height": 100,
+            }
+        )
+        kind = (6, 30)[number // 3 % 2]
+        labels.append({"id": number, "image_id": f"i{number}", "category_id": kind})
+        if kind == 6:
+            labels[-1]["bbox"] = [50, 25, 100, 50]
+    return {"categories": CATEGORIES, "images": images, "annotations": labels}
+
+
+@pytest.fixture
+def cameras(server, monkeypatch):
+    """Terra Incognita in small: 24 frames of three cameras, of which one is not asked for."""
+    data = annotated(24)
+    data["annotations"].append({"id": 99, "image_id": "i0", "category_id": 30})
+    data["annotations"].append({"id": 98, "image_id": "i1", "category_id": 33})
+    halves = [
+        data | {"images": data["images"][:12], "annotations": data["annotations"]},
+        data | {"images": data["images"][12:], "annotations": data["annotations"]},
+    ]
+    labels = tar(
+        {f"eccv/{n}_annotations.json": json.dumps(half).encode() for n, half in enumerate(halves)}
+    )
+    newer = io.BytesIO()
+    with zipfile.ZipFile(newer, "w") as file:
+        file.writestr("all.json", json.dumps(annotated(12, text=True)))
+    images = tar({f"all/f{n}.jpg": picture(n) for n in range(22)})  # the last is lost
+    server.routes |= {"/images": images, "/labels": labels, "/newer": newer.getvalue()}
+
+    def archive(name: str, path: str) -> Archive:
+        return Archive(name, 1000, (Mirror(server.url(path)),))
+
+    monkeypatch.setattr(terra, "IMAGES", archive("images.tar.gz", "/images"))
+    versions = {
+        "eccv18": terra.Version("eccv18", archive("l.tar.gz", "/labels"), 16, {"location_38": 9}),
+        "lila2021": terra.Version("lila2021", archive("l.zip", "/newer"), 8, {}),
+    }
+    monkeypatch.setattr(terra, "VERSIONS", versions)
+    return server
+
+
+class TestTerra:
+    def test_both_versions_by_name(self, cameras, tmp_path) -> None:
+        older = get(tmp_path / "older", "terra")
+        assert older.version == "eccv18" and older.total == 16
+        # Frame 0 shows a bobcat and is said to be empty too: it is filed under both.
+        assert older.counts["location_38"]["bobcat"] == 4
+        assert older.counts["location_38"]["empty"] == 5
+        newer = get(tmp_path / "newer", "terra", version="lila2021")
+        assert newer.version == "lila2021" and newer.total == 8
+        assert install.look("terra", tmp_path / "newer").version == "lila2021"
+        assert names(tmp_path / "older") == ["terra.manifest.json", "terra_incognita"]
+
+    def test_another_number_of_images_is_an_error(self, cameras, tmp_path) -> None:
+        version = replace(terra.VERSIONS["eccv18"], total=24_788, counts={})
+        terra.VERSIONS["eccv18"] = version
+        with pytest.raises(ValueError, match="16 images, expected 24,788"):
+            get(tmp_path, "terra")
+        assert names(tmp_path) == [".align-downloads"]
+
+    def test_the_published_numbers(self) -> None:
+        older = terra.VERSIONS["eccv18"]
+        assert sum(older.counts.values()) == older.total == 24_788
+        assert terra.VERSIONS["lila2021"].total == 24_330
+
+    def test_boxes_become_masks_and_sequences_groups(self, cameras, tmp_path) -> None:
+        get(tmp_path, "terra")
+        options = {"size": 8, "progress": False}
+        plain = load_terra(tmp_path, **options)["location_38"]
+        assert plain.masks is None and plain.groups is None and plain.split_by == "image"
+        domain = load_terra(tmp_path, split="sequence", boxes=True, **options)["location_38"]
+        expected = torch.zeros(8, 8)
+        expected[2:6, 2:6] = 1
+        boxed = [file.split("/")[1] == "bobcat" for file in domain.files]
+        for mask, there in zip(domain.masks, boxed, strict=True):
+            assert torch.equal(mask, expected if there else torch.zeros(8, 8))
+        by_name = dict(zip(domain.files, domain.groups.tolist(), strict=True))
+        frames = {name.rpartition("/")[2]: group for name, group in by_name.items()}
+        assert len(set(frames.values())) == 8  # the two frames 0 are of one sequence
+        assert by_name["location_38/bobcat/f0.jpg"] == by_name["location_38/empty/f0.jpg"]
+        first, second = domain.split(0.5)
+        assert not set(first.groups.tolist()) & set(second.groups.tolist())
+
+    def test_a_folder_of_domainbeds_own_has_no_notes(self, tmp_path) -> None:
+        folder = tmp_path / "terra_incognita" / "location_38" / "dog"
+        folder.mkdir(parents=True)
+        (folder / "a.jpg").write_bytes(picture(1))
+        assert len(load_terra(tmp_path, size=8, progress=False)["location_38"]) == 1
+        with pytest.raises(FileNotFoundError, match="its sequences and boxes are not known"):
+            load_terra(tmp_path, size=8, progress=False, split="sequence")
+
+    @pytest.mark.parametrize(
+        "text",
+        ["{", "[]", '{"images": 3}', '{"images": [{}], "categories": [], "annotations": []}'],
+    )
+    def test_broken_annotations_are_named(self, tmp_path, text) -> None:
+        path = tmp_path / "labels.tar.gz"
+        path.write_bytes(tar({"a/broken.json": text.encode()}))
+        with pytest.raises(ValueError, match=r"'a/broken\.json' is no annotation file"):
+            terra.read_annotations(path)
+
+    def test_annotations_of_other_cameras_are_no_error_but_none_at_all_is(self, tmp_path) -> None:
+        path = tmp_path / "labels.tar.gz"
+        path.write_bytes(tar({"a.json": json.dumps(annotated(6, cameras=("7",))).encode()}))
+        with pytest.raises(ValueError, match="annotates no image of the cameras 100, 38"):
+            terra.read_annotations(path)
+
+    def test_each_image_and_each_annotation_is_looked_at_once(self) -> None:
+        class Counted(list):
+            def __iter__(self):
+                for entry in super().__iter__():
+                    looks.append(entry["id"])
+                    yield entry
+
+        looks: list = []
+        data = annotated(300)
+        data["images"], data["annotations"] = Counted(data["images"]), Counted(data["annotations"])
+        pictures: dict = {}
+        terra._add(pictures, data)
+        assert len(pictures) == 200 and len(looks) == 600
+
+    @pytest.mark.parametrize(
+        ("box", "area"),
+        [((0, 0, 1, 1), 1), ((0.25, 0.5, 0.5, 0.25), 0.125), ((0.3, 0.3, 0.01, 0.2), 0.002)],
+    )
+    def test_a_box_mask_has_the_boxs_area(self, box, area) -> None:
+        mask = terra.box_mask([box], 16)
+        assert mask.mean().item() == pytest.approx(area, rel=1e-4)
+        assert torch.equal(terra.box_mask([box, box], 16), mask)
+
+    def test_a_box_beyond_the_image_is_cut_and_an_empty_one_left_out(self) -> None:
+        image = {"width": 100, "height": 50}
+        assert terra._share([-10, 10, 60, 90], image) == (0, 0.2, 0.5, 0.8)
+        assert terra._share([120, 0, 10, 10], image) is None
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"split": "near-duplicates"}, "split is 'near-duplicates', expected 'random' or 'seq"),
+            ({"boxes": True, "masks": "x"}, "expected one kind of mask"),
+        ],
+    )
+    def test_bad_options(self, tmp_path, options, message) -> None:
+        with pytest.raises(ValueError, match=message):
+            load_terra(tmp_path, **options)
+        assert TERRA.counts == {}
+
+
+class TestNearDuplicates:
+    def test_cut_outs_are_found_and_strangers_are_not(self) -> None:
+        rng = np.random.default_rng(0)
+        scenes = rng.integers(0, 256, (10, 3, 9, 14), dtype=np.uint8)
+        whole = torch.nn.functional.interpolate(
+            torch.from_numpy(scenes).float(), (90, 140), mode="bilinear"
+        )
+        cuts = torch.nn.functional.interpolate(
+            whole[:, :, 4:88, 30:108], (64, 64), mode="bilinear", antialias=True
+        )
+        wholes = torch.nn.functional.interpolate(whole, (64, 64), mode="bilinear", antialias=True)
+        images = torch.cat([wholes, cuts, 255 - cuts[:1]]).round().clamp(0, 255).byte()
+        groups = near_duplicates(images)
+        assert torch.equal(groups[:10], groups[10:20])
+        assert len(groups.unique()) == 11
+
+    def test_flat_pictures_are_like_nothing(self) -> None:
+        flat = torch.full((5, 3, 30, 30), 9, dtype=torch.uint8)
+        assert len(near_duplicates(flat).unique()) == 5
+        assert near_duplicates(flat[:1]).tolist() == [0]
+        with pytest.raises(ValueError, match="expected torch.uint8 of shape"):
+            near_duplicates(flat.float())
+
+    def test_caltechs_people_stay_on_one_side(self, real_data) -> None:
+        options = {"size": 64, "domains": ["Caltech101"], "progress": False}
+        domain = load_vlcs(real_data, split="near-duplicates", **options)["Caltech101"]
+        people = [n for n, file in enumerate(domain.files) if "/person/" in file]
+        number = {n: domain.files[n].rpartition("_")[2] for n in people}
+        pairs = {}
+        for n in people:
+            pairs.setdefault(number[n], set()).add(int(domain.groups[n]))
+        assert sum(len(groups) == 1 for groups in pairs.values()) >= 0.97 * len(pairs)
+        assert domain.groups.unique(return_counts=True)[1].max() < 100
+        first, second = domain.split(0.8)
+        assert abs(len(first) / len(domain) - 0.8) < 0.03
+        assert align.load("vlcs", real_data, **options)["Caltech101"].groups is None
