@@ -11,12 +11,13 @@ from typing import Annotated
 
 import typer
 
+from align.benchmark_cli import benchmark_app
+
 app = typer.Typer(
     help="ALIGN: train classifiers that look where they should.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-benchmark_app = typer.Typer(help="Recorded runs: make them, see what is done, print the tables.")
 app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
 
 Settings = Annotated[
@@ -143,43 +144,6 @@ def doctor() -> None:
         + ("pacs" if found else "toy-vlcs")
         + "   (or `align demo` for a two-minute comparison)"
     )
-
-
-@benchmark_app.command("run")
-def benchmark_run(
-    grid: Annotated[
-        str, typer.Argument(help="A grid's name; `align benchmark status` lists them.")
-    ],
-    root: Root = None,
-    only: Annotated[str | None, typer.Option(help="One method's name: run only that.")] = None,
-) -> None:
-    """Make the runs of a grid that are not recorded yet; stop and start it as you like."""
-    from align.benchmark.experiment import run_all
-    from align.benchmark.grid import experiments, records_file
-
-    wanted = [e for e in experiments(grid) if only in (None, e.config.method)]
-    made = run_all(wanted, records_file(grid), root=root, checkpoints=Path("runs") / grid)
-    print(f"{made} runs made, {len(wanted)} recorded in {records_file(grid).name}")
-
-
-@benchmark_app.command("status")
-def benchmark_status() -> None:
-    """Say for each grid how many of its runs are recorded."""
-    from align.benchmark import records
-    from align.benchmark.grid import GRIDS, experiments, records_file
-
-    for name in GRIDS:
-        wanted = {e.key() for e in experiments(name)}
-        done = wanted & {record["key"] for record in records.read(records_file(name))}
-        print(f"{name}: {len(done)} of {len(wanted)} runs recorded")
-
-
-@benchmark_app.command("table")
-def benchmark_table(grid: Annotated[str, typer.Argument(help="A grid's name.")]) -> None:
-    """Print a grid's table: means over seeds, and paired differences to ERM with 95 % intervals."""
-    from align.benchmark.tables import summary
-
-    print(summary(grid).to_string())
 
 
 def main() -> None:
