@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from align.benchmark_cli import benchmark_app
+from align.config import METHODS
 
 app = typer.Typer(
     help="ALIGN: train classifiers that look where they should.",
@@ -31,7 +32,7 @@ Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="erm, guided or align.")] = "align",
+    method: Annotated[str, typer.Argument(help=f"One of {', '.join(METHODS)}.")] = "align",
     benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
     source: Annotated[
         str | None, typer.Option(help="Domain to train on; default the first.")

@@ -8,39 +8,13 @@ Source: Li et al. (DRE), CVPR 2023, with its weights 1 and ½; Hong et al. 2026 
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 from torch import Generator, Tensor
 
 from align import losses
 from align.classifier import Classifier
 from align.data.batches import Batch
+from align.methods.mixing import mix, same_class_partners, shares
 from align.saliency import class_evidence, finish
-
-CONCENTRATION = 0.2
-
-
-def same_class_partners(labels: Tensor, generator: Generator) -> Tensor:
-    """For each image another of its class, in a random cycle through the class.
-
-    Args:
-        labels: int64 `(N,)`.
-        generator: CPU random numbers.
-
-    Returns:
-        int64 `(N,)`, a permutation; an image alone in its class is its own partner.
-    """
-    order = torch.randperm(len(labels), generator=generator).to(labels.device)
-    order = order[labels[order].argsort(stable=True)]
-    classes = labels[order].contiguous()
-    following = torch.arange(1, len(labels) + 1, device=labels.device)
-    last = torch.ones_like(classes, dtype=torch.bool)
-    last[:-1] = classes[1:] != classes[:-1]
-    # The last of a class is followed by its first.
-    following = torch.where(last, torch.searchsorted(classes, classes), following)
-    partners = torch.empty_like(order)
-    partners[order] = order[following]
-    return partners
 
 
 def regulariser(
@@ -55,13 +29,29 @@ def regulariser(
         generator: CPU random numbers.
     """
     partner = same_class_partners(batch.labels, generator)
-    seed = int(torch.randint(2**31, (), generator=generator))
-    draws = np.random.default_rng(seed).beta(CONCENTRATION, CONCENTRATION, len(partner))
-    share = torch.from_numpy(draws).to(batch.images)
-    mixed = torch.lerp(batch.images[partner], batch.images, share[:, None, None, None])
+    share = shares(len(partner), generator).to(batch.images)
+    mixed = mix(batch.images, partner, share)
     weight, labels = classifier.linear.weight, batch.labels
     own = finish(class_evidence(features, weight, labels))
     blended = finish(class_evidence(classifier.features(mixed), weight, labels))
+    consistency, size = map_terms(own, blended, partner, share)
+    return consistency + 0.5 * size
+
+
+def map_terms(
+    own: Tensor, blended: Tensor, partner: Tensor, share: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The two parts of L_reg before they are weighted.
+
+    Args:
+        own: `(N, h, w)`, maps Φ(x) of the images.
+        blended: `(N, h, w)`, maps Φ(x̂) of the mixtures.
+        partner: int64 `(N,)`, positions in the batch of what each image was mixed with.
+        share: `(N,)` in [0, 1], the share m of the image itself.
+
+    Returns:
+        `(consistency, size)`, two scalars, at least 0.
+    """
     consistency = losses.attribution_consistency(blended, own, own[partner], share)
-    size = losses.attribution_sparsity(own) + losses.attribution_sparsity(blended)
-    return consistency + 0.5 * size / 2
+    size = (losses.attribution_sparsity(own) + losses.attribution_sparsity(blended)) / 2
+    return consistency, size
