@@ -14,6 +14,7 @@ import torch
 from align.benchmark import records
 from align.config import Config
 from align.data import Benchmark, Domain, join, load
+from align.data.mask_sources import mask_source
 from align.data.masks import corrupt, load_pennfudan, load_weizmann
 from align.data.toy import WORLDS
 from align.evaluation import evaluate
@@ -48,6 +49,8 @@ class Experiment:
         leaked: share of the background that they mark.
         target: the one domain not trained on, or "" where `source` is given.
         controls: also measure control explanations; they take five times as long.
+        mask_source: where the training masks come from, see `align.data.mask_sources`; "" takes the
+            data's own.
 
     Raises:
         ValueError: if both or neither of source and target are given.
@@ -63,6 +66,7 @@ class Experiment:
     leaked: float = 0.0
     target: str = ""
     controls: bool = False
+    mask_source: str = ""
 
     def __post_init__(self) -> None:
         if bool(self.source) == bool(self.target):
@@ -146,6 +150,8 @@ class Experiment:
         parts = {name: benchmark[name].split(1 - HELD_OUT, self.config.seed) for name in names}
         learnt = [first for first, _ in parts.values()]
         training = learnt[0] if self.source else join(learnt)
+        if self.mask_source:
+            training = mask_source(self.mask_source, training, seed=self.config.seed)
         if self.missed or self.leaked:
             masks = corrupt(training.masks, self.missed, self.leaked, self.config.seed)
             training = replace(training, masks=masks)

@@ -102,8 +102,8 @@ def run_all(
 
     Raises:
         ValueError: if jobs is less than 1.
-        RuntimeError: if a run's loss is no longer finite, once every other run is made; or if a
-            process has ended before its time.
+        RuntimeError: if a run diverged or lacks an optional package, once every other run is made;
+            or if a process has ended before its time.
     """
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}, expected at least 1")
@@ -162,7 +162,7 @@ def _work(
     work: Path | None,
     progress: bool,
 ) -> list[str]:
-    """Make whatever nobody has made or is making; a sentence for each run that diverged."""
+    """Make whatever nobody has made or is making; a sentence for each run that failed."""
     claims = (path.with_suffix("") if work is None else work) / "claims"
     began, to_do, failed = time.monotonic(), len(missing(experiments, path)), []
     for experiment in experiments:
@@ -176,7 +176,8 @@ def _work(
             folder = None if work is None else work / key
             try:
                 record, _ = run(experiment, root=root, folder=folder, progress=False)
-            except FloatingPointError as error:  # one setting that diverges must not end the grid
+            except (FloatingPointError, ModuleNotFoundError) as error:
+                # A setting that diverges, or lacks an optional package, must not end the grid.
                 failed.append(f"{describe(experiment)}: {error}")
                 continue
             records.append(path, record)
