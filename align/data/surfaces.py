@@ -1,4 +1,4 @@
-"""What the toy objects are covered with: feathers, varnish, grain, spots, checks.
+"""What the toy objects are covered with: feathers, varnish, grain, brindle, checks.
 
 A surface is a field of values between −1 and 1 that brightens and darkens the object's own
 colours. It belongs to the class, so a patch of an object tells its class without the outline:
@@ -33,14 +33,12 @@ def grain(x: Field, y: Field, rng: Generator) -> Field:
     return np.sign(np.sin(34 * x + 2 * np.sin(3 * y + wave) + line))
 
 
-def spots(x: Field, y: Field, rng: Generator) -> Field:
-    """Dark round spots of several sizes."""
-    places = rng.uniform(-1, 1, (44, 2))
-    sizes = rng.uniform(0.05, 0.12, 44)
-    spotted = np.zeros(np.broadcast_shapes(x.shape, y.shape), bool)
-    for (cx, cy), size in zip(places, sizes, strict=True):
-        spotted |= np.hypot(x - cx, y - cy) < size
-    return np.where(spotted, -1.0, 0.5)
+def brindle(x: Field, y: Field, rng: Generator) -> Field:
+    """Dark streaks that branch and break, as in a tiger's coat."""
+    a, b, c = rng.uniform(0, 2 * np.pi, 3)
+    across = np.sin(13 * x + 3 * np.sin(5 * y + a) + b)
+    down = np.sin(13 * y + 3 * np.sin(6 * x + c))
+    return np.sign(across * down - 0.1)
 
 
 def checks(x: Field, y: Field, rng: Generator) -> Field:
@@ -53,7 +51,7 @@ SURFACES: dict[str, Callable[[Field, Field, Generator], Field]] = {
     "bird": feathers,
     "car": varnish,
     "chair": grain,
-    "dog": spots,
+    "dog": brindle,
     "person": checks,
 }
 """The surface of each class that has one."""

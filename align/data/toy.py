@@ -96,7 +96,7 @@ def load_toy(
         rho: probability, in [0, 1], that an image shows its class's own scene; None takes the
             world's default (0.95 in toy-vlcs, 0.8 in toy-terra).
         pattern: contrast, in [0, 1], of the surface that each class of toy-vlcs has (feathers,
-            varnish, grain, spots, checks): how much of the class every patch of an object shows.
+            varnish, grain, brindle, checks): how much of the class every patch of an object shows.
             0 leaves the outline alone; None takes the world's default (0.35; toy-terra's animals
             are plain, and know no other).
         seed: fixes objects, labels and scenes; the same seed gives the same images.
