@@ -17,8 +17,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "results"
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent
+# Beside the library in a clone; inside it where it was installed, as in Colab (see setup.py).
+RESULTS = (ROOT if (ROOT / "pyproject.toml").is_file() else PACKAGE) / "results"
 
 
 def provenance(device: torch.device | str) -> dict[str, str]:
