@@ -107,15 +107,17 @@ def figure(
 
 
 @benchmark_app.command("rerun")
-def benchmark_rerun(
+def rerun(
     record: Annotated[str, typer.Argument(help="A record.json, a key, or FILE.jsonl:KEY.")],
-    root: Root = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")
+    ] = None,
     tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 0.0,
 ) -> None:
     """Make a recorded run again from its record alone and compare every number."""
-    from align.benchmark.rerun import find, rerun
+    from align.benchmark import rerun as again
 
-    made = rerun(find(record), root=root)
+    made = again.rerun(again.find(record), root=root)
     for name, (before, after) in made.place().items():
         print(f"{name}: {before} then, {after} now")
     differences = made.differences()
