@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from align.benchmark_cli import benchmark_app
+from align.config import METHODS
 from align.data.download import DownloadError
 from align.data_cli import data_app
 
@@ -19,7 +21,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-benchmark_app = typer.Typer(help="Recorded runs: make them, see what is done, print the tables.")
 app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
 
@@ -34,7 +35,7 @@ Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images
 
 @app.command()
 def train(
-    method: Annotated[str, typer.Argument(help="erm, guided or align.")] = "align",
+    method: Annotated[str, typer.Argument(help=f"One of {', '.join(METHODS)}.")] = "align",
     benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
     source: Annotated[
         str | None, typer.Option(help="Domain to train on; default the first.")
@@ -147,63 +148,6 @@ def doctor() -> None:
         + ("pacs" if found else "toy-vlcs")
         + "   (or `align demo` for a two-minute comparison)"
     )
-
-
-@benchmark_app.command("run")
-def benchmark_run(
-    grid: Annotated[
-        str, typer.Argument(help="A grid's name; `align benchmark status` lists them.")
-    ],
-    root: Root = None,
-    only: Annotated[str | None, typer.Option(help="One method's name: run only that.")] = None,
-) -> None:
-    """Make the runs of a grid that are not recorded yet; stop and start it as you like."""
-    from align.benchmark.experiment import run_all
-    from align.benchmark.grid import experiments, records_file
-
-    wanted = [e for e in experiments(grid) if only in (None, e.config.method)]
-    made = run_all(wanted, records_file(grid), root=root, checkpoints=Path("runs") / grid)
-    print(f"{made} runs made, {len(wanted)} recorded in {records_file(grid).name}")
-
-
-@benchmark_app.command("status")
-def benchmark_status() -> None:
-    """Say for each grid how many of its runs are recorded."""
-    from align.benchmark import records
-    from align.benchmark.grid import GRIDS, experiments, records_file
-
-    for name in GRIDS:
-        wanted = {e.key() for e in experiments(name)}
-        done = wanted & {record["key"] for record in records.read(records_file(name))}
-        print(f"{name}: {len(done)} of {len(wanted)} runs recorded")
-
-
-@benchmark_app.command("table")
-def benchmark_table(grid: Annotated[str, typer.Argument(help="A grid's name.")]) -> None:
-    """Print a grid's table: means over seeds, and paired differences to ERM with 95 % intervals."""
-    from align.benchmark.tables import summary
-
-    print(summary(grid).to_string())
-
-
-@benchmark_app.command("rerun")
-def benchmark_rerun(
-    record: Annotated[str, typer.Argument(help="A record.json, a key, or FILE.jsonl:KEY.")],
-    root: Root = None,
-    tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 0.0,
-) -> None:
-    """Make a recorded run again from its record alone and compare every number."""
-    from align.benchmark.rerun import find, rerun
-
-    made = rerun(find(record), root=root)
-    for name, (before, after) in made.place().items():
-        print(f"{name}: {before} then, {after} now")
-    differences = made.differences()
-    for path, (before, after) in list(differences.items())[:20]:
-        print(f"  {path}: {before} then, {after} now")
-    print(f"{len(differences)} numbers differ; the largest difference is {made.largest():.3g}")
-    if made.largest() > tolerance:
-        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -6,17 +6,31 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
 
-METHODS = ("erm", "guided", "align")
-ALIGNMENTS = ("energy", "bce", "l1")
+ALIGNMENTS = ("energy", "bce", "l1", "rrr")
 FILLS = ("shuffle", "zero")
 DISTINCTIONS = ("margin", "probability")
 TARGETS = ("hard", "stretch", "soft")
 
-GUIDANCE = frozenset({"alignment", "warmup", "lambda3"})
-"""Values that only guided training reads."""
+GUIDANCE = ("alignment", "warmup", "lambda3")
 
-LEARNING = frozenset("head_start masker_lr distinction fill target lambda1 lambda2 lambda4".split())
-"""Values that only training with a masker reads."""
+READS: dict[str, tuple[str, ...]] = {
+    "erm": (),
+    "mixup": ("mixup_concentration",),
+    "irm": ("irm_weight", "irm_anneal"),
+    "groupdro": ("groupdro_eta",),
+    "sgt": ("sgt_weight", "sgt_share"),
+    "dre": ("dre_consistency", "dre_sparsity", "dre_mixed"),
+    "cgc": ("cgc_weight", "cgc_temperature"),
+    "guided": GUIDANCE,
+    "align": (
+        *GUIDANCE,
+        *("head_start", "masker_lr", "distinction", "fill", "target"),
+        *("lambda1", "lambda2", "lambda4"),
+    ),
+}
+"""For each method the values that it reads besides those that all read."""
+
+METHODS = tuple(READS)
 
 
 @dataclass(frozen=True)
@@ -24,7 +38,8 @@ class Config:
     """Everything that determines a run besides its data.
 
     Args:
-        method: "erm", "guided" (given masks) or "align" (learned masks).
+        method: "erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided" (given masks) or
+            "align" (learned masks); see `align.methods`.
         backbone: see `align.Classifier`.
         weights: see `align.Classifier`.
         output_stride: see `align.Classifier`.
@@ -35,7 +50,7 @@ class Config:
         augment: mirror and shift the training images.
         seed: fixes initial weights, order and augmentation.
         alignment: "energy" (contrastive evidence outside the mask; ours), "bce" (the paper's, on
-            the min-max Grad-CAM) or "l1" (GRADIA's).
+            the min-max Grad-CAM), "l1" (GRADIA's) or "rrr" (input gradients outside the mask).
         warmup: epochs of plain training before any guidance.
         head_start: epochs after the warm-up in which the masker learns and the classifier does not
             follow it yet.
@@ -49,6 +64,17 @@ class Config:
         lambda2: weight of the mask's smoothness.
         lambda3: weight of the alignment.
         lambda4: weight of ALIGN's same-class mixup regulariser L_reg; 0 leaves it out.
+        mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
+        irm_weight: weight of IRM's penalty once it counts in full; 1 before.
+        irm_anneal: epochs before that.
+        groupdro_eta: step η of GroupDRO's weights.
+        sgt_weight: weight of SGT's divergence.
+        sgt_share: share of the pixels that SGT replaces by noise, at most 1.
+        dre_consistency: weight of DRE's consistency of maps.
+        dre_sparsity: weight of DRE's size of maps.
+        dre_mixed: weight of DRE's cross-entropy on mixtures.
+        cgc_weight: weight of CGC's contrast.
+        cgc_temperature: T in CGC's contrast, above 0.
 
     Raises:
         ValueError: if a value is out of range.
@@ -59,8 +85,8 @@ class Config:
     weights: str | None = None
     output_stride: int | None = None
     epochs: int = 12
-    batch_size: int = 64
-    lr: float = 5e-3
+    batch_size: int = 32
+    lr: float = 3e-3
     weight_decay: float = 1e-2
     augment: bool = True
     seed: int = 0
@@ -75,6 +101,17 @@ class Config:
     lambda2: float = 0.2
     lambda3: float = 2.0
     lambda4: float = 0.0
+    mixup_concentration: float = 0.2
+    irm_weight: float = 100.0
+    irm_anneal: int = 1
+    groupdro_eta: float = 0.01
+    sgt_weight: float = 1.0
+    sgt_share: float = 0.5
+    dre_consistency: float = 1.0
+    dre_sparsity: float = 0.5
+    dre_mixed: float = 0.1
+    cgc_weight: float = 0.5
+    cgc_temperature: float = 0.5
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -95,6 +132,11 @@ class Config:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not value >= 0:
                 raise ValueError(f"{field.name} is {value}, expected a number that is not negative")
+        for name in ("mixup_concentration", "cgc_temperature"):
+            if getattr(self, name) == 0:
+                raise ValueError(f"{name} is 0, expected a number above 0")
+        if self.sgt_share > 1:
+            raise ValueError(f"sgt_share is {self.sgt_share}, expected a share between 0 and 1")
 
     @property
     def joint_from(self) -> int:
@@ -103,11 +145,8 @@ class Config:
 
     def read(self) -> dict[str, object]:
         """The values that this method reads: two runs that agree on them are the same run."""
-        unread = GUIDANCE | LEARNING if self.method == "erm" else LEARNING
-        values = asdict(self)
-        if self.method == "align":
-            return values
-        return {name: value for name, value in values.items() if name not in unread}
+        unread = set().union(*READS.values()) - set(READS[self.method])
+        return {name: value for name, value in asdict(self).items() if name not in unread}
 
     def hash(self) -> str:
         """The first 12 hexadecimal digits of a SHA-256 over the values that are read."""

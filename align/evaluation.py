@@ -48,6 +48,7 @@ def evaluate(
     batch_size: int = 256,
     seed: int = 0,
     controls: bool = False,
+    details: bool = False,
 ) -> dict[str, Any]:
     """Measure accuracy on all images of a domain, and explanations on a random part of them.
 
@@ -67,6 +68,9 @@ def evaluate(
         batch_size: images in one forward pass.
         seed: the same seed explains the same images and gives the same control maps.
         controls: whether to measure control explanations as well (each as costly as the first).
+        details: whether to return, besides numbers, what they are the means of: `correct`, bool
+            `(N,)`, for each image of the domain whether it is classified rightly, and the mean
+            `insertion_curve` and `deletion_curve` as lists.
 
     Returns:
         Numbers ready for JSON; a key is absent where its metric is not defined.
@@ -104,6 +108,8 @@ def evaluate(
         raise ValueError(f"max_explained is {max_explained}, expected 0 or more")
     predicted = _predicted_classes(classifier, domain, batch_size)
     result = _accuracies(predicted == domain.labels, domain)
+    if details:
+        result["correct"] = predicted == domain.labels
     if max_explained == 0:
         return result
 
@@ -111,7 +117,7 @@ def evaluate(
     part, predicted = domain.subset(chosen), predicted[chosen]
     result["explained"] = len(part)
     maps = _explain(classifier, part, predicted, saliency, batch_size)
-    result |= _faithfulness(classifier, part, maps, predicted, batch_size)
+    result |= _faithfulness(classifier, part, maps, predicted, batch_size, details)
 
     shown = _objects(part)
     if len(shown):
@@ -125,7 +131,7 @@ def evaluate(
     if masker is not None:
         result |= _masker(masker, part, shown, batch_size)
     if controls:
-        result |= _controls(classifier, part, predicted, shown, batch_size, seed)
+        result |= _controls(classifier, part, predicted, shown, batch_size, seed, details)
     return result
 
 
@@ -215,15 +221,25 @@ def _explain(
 
 
 def _faithfulness(
-    classifier: Model, domain: Domain, maps: Tensor, predicted: Tensor, batch_size: int
+    classifier: Model,
+    domain: Domain,
+    maps: Tensor,
+    predicted: Tensor,
+    batch_size: int,
+    curves: bool,
 ) -> dict[str, Any]:
     """Means of the faithfulness metrics; normalised ones over the images that have one."""
-    values = faithfulness(classifier, domain.images, maps, target=predicted, batch_size=batch_size)
+    values = faithfulness(
+        classifier, domain.images, maps, target=predicted, batch_size=batch_size, curves=curves
+    )
     result: dict[str, Any] = {
         f"normalized_{fill}_count": int((~values[f"sufficiency_{fill}_normalized"].isnan()).sum())
         for fill in ("zero", "blur")
     }
     for name, value in values.items():
+        if name.endswith("_curve"):
+            result[name] = value.double().mean(0).tolist()
+            continue
         mean = value.double().nanmean().item()
         if mean == mean:  # NaN where the metric is defined for no image
             result[name] = mean
@@ -309,6 +325,7 @@ def _controls(
     shown: Tensor,
     batch_size: int,
     seed: int,
+    curves: bool,
 ) -> dict[str, Any]:
     """The same metrics for explanations that know nothing, and for the one that knows the truth."""
     result: dict[str, Any] = {}
@@ -321,7 +338,7 @@ def _controls(
         cases["true_mask"] = (domain.masks, shown)
     for name, (maps, rows) in cases.items():
         measured = _faithfulness(
-            classifier, domain.subset(rows), maps[rows], predicted[rows], batch_size
+            classifier, domain.subset(rows), maps[rows], predicted[rows], batch_size, curves
         )
         if len(shown):
             measured |= _localisation(domain, maps, shown, batch_size, scale=True)

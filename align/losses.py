@@ -192,6 +192,22 @@ def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
     return (outside / (size.sum((1, 2)) + EPSILON)).mean()
 
 
+def alignment_rrr(gradients: Tensor, masks: Tensor) -> Tensor:
+    """Input gradients outside the mask, `Σ ((1−M) ∂/∂x Σ_c log p_c)²`, the mean over images.
+
+    Args:
+        gradients: `(N, 3, H, W)`, of the sum of all log-probabilities by the image.
+        masks: `(N, H, W)` or `(N, 1, H, W)` in [0, 1], constants.
+
+    Returns:
+        A scalar, at least 0; it grows with the number of pixels.
+
+    Source: Ross et al., "Right for the right reasons", IJCAI 2017, the second term of equation 1.
+    """
+    outside = 1 - (masks if masks.ndim == 4 else masks[:, None])
+    return (gradients * outside).square().sum((1, 2, 3)).mean()
+
+
 def attribution_consistency(mixed: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     """Same-class mixup consistency, `mean |Φ(m x + (1−m) x′) − (m Φ(x) + (1−m) Φ(x′))|`.
 

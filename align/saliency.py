@@ -1,4 +1,4 @@
-"""Where a classifier looks: Grad-CAM from the same forward pass, and contrastive evidence.
+"""Where a classifier looks: Grad-CAM from one forward pass, contrastive evidence, input gradients.
 
 For a pooled linear head, logit `z_c = Σ_cells Σ_k W_ck A_k(cell) / (hw) + b_c`. Grad-CAM weights
 channel k by the mean gradient `∂z_c/∂A_k = W_ck / (hw)`, so its map is one product of the head's
@@ -140,6 +140,23 @@ def evidence_by_gradient(
         )
         evidence = torch.einsum("nk,nkhw->nhw", gradient.mean((2, 3)), leaf)
     return evidence if create_graph else evidence.detach()
+
+
+def input_gradient(outputs: Tensor, images: Tensor, create_graph: bool = False) -> Tensor:
+    """The gradient of the sum of some outputs by the image, from their own forward pass.
+
+    Args:
+        outputs: of any shape, computed from the images.
+        images: `(N, 3, H, W)`, requiring gradients.
+        create_graph: keep the graph of the gradient itself (second order).
+
+    Returns:
+        `(N, 3, H, W)`; detached unless `create_graph`. The outputs' own graph stays for use.
+    """
+    (gradient,) = torch.autograd.grad(
+        outputs.sum(), images, create_graph=create_graph, retain_graph=True
+    )
+    return gradient
 
 
 def finish(

@@ -114,8 +114,11 @@ def train(
 ) -> Run:
     """Train a classifier (and, for ALIGN, a masker) on one domain.
 
+    Several domains are trained on together when they are joined to one: `align.data.join`.
+
     Args:
-        method: "erm", "guided" or "align"; see `align.Config`.
+        method: "erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided" or "align"; each
+            is explained in its file of `align.methods`, its values in `align.Config`.
         benchmark: where the training images are, a benchmark or a single domain. All images of
             the domain are trained on: to hold some out, pass a part made by `Domain.split`.
         source: the benchmark's domain to train on; with a single domain, None.
@@ -138,15 +141,21 @@ def train(
     if seed is not None:
         config = replace(config, seed=seed)
     domain = _training_domain(benchmark, source)
-    if method != "erm" and config.joint_from >= config.epochs:
+    if method in ("guided", "align") and config.joint_from >= config.epochs:
         warnings.warn(
             f"the run ends after {config.epochs} epochs and guidance would begin after "
             f"{config.joint_from}; raise epochs, or lower warmup and head_start",
             stacklevel=2,
         )
+    if method == "irm" and config.irm_anneal >= config.epochs:
+        warnings.warn(
+            f"the run ends after {config.epochs} epochs and IRM's penalty would count in full "
+            f"after {config.irm_anneal}; raise epochs, or lower irm_anneal",
+            stacklevel=2,
+        )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     run = start(config, domain, device)
-    means = build(run.classifier, run.masker, config)
+    means = build(run.classifier, run.masker, config, domain.environment_count)
     batches = Batches(domain, config.batch_size, config.seed, config.augment, device)
     path = None if checkpoint is None else Path(checkpoint) / CHECKPOINT
     if path is not None and path.is_file():
@@ -246,6 +255,7 @@ def _train_epoch(run: Run, method: Method, batches: Batches, epoch: int, bar: tq
         run.masker.train()
     generator = torch.Generator().manual_seed(run.config.seed * 100_003 + 50_000 + epoch)
     sums = EpochTerms(epoch, len(batches))
+    method.begin(epoch)
     for step, batch in enumerate(batches.epoch(epoch)):
         method.set_progress((epoch + step / len(batches)) / run.config.epochs)
         with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=batch.images.is_cuda):
@@ -270,10 +280,10 @@ def _notes(run: Run) -> dict:
 
 def _resume(path: Path, run: Run, method: Method) -> None:
     notes = checkpoints.notes(path)
-    if notes["config"] != asdict(run.config):
-        differs = sorted(
-            key for key, value in asdict(run.config).items() if notes["config"].get(key) != value
-        )
+    # Read as a Config, so that a value which a checkpoint is too old to know has its default.
+    stored = asdict(Config(**notes["config"]))
+    if stored != asdict(run.config):
+        differs = sorted(key for key, value in asdict(run.config).items() if stored[key] != value)
         raise ValueError(
             f"'{path}' is the checkpoint of another run (differs in {', '.join(differs)}); use "
             "another folder, or delete it to start anew"

@@ -13,9 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 DRIVER = shutil.which("chromedriver")
 MISSING = "Chromium and its driver are not installed (Debian: chromium, chromium-driver)"
+needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic "
@@ -72,3 +75,14 @@ def console_errors(driver: Any) -> list[str]:
     """Return what the page reported as errors since the last call."""
     entries = driver.get_log("browser")
     return [json.dumps(entry["message"]) for entry in entries if entry["level"] == "SEVERE"]
+
+
+def settle(driver: Any) -> None:
+    """Wait until the page is loaded and its equations are set."""
+    driver.set_script_timeout(30)
+    driver.execute_async_script(
+        "const done = arguments[0];"
+        "const ready = () => window.MathJax && MathJax.startup && MathJax.startup.promise"
+        " ? MathJax.startup.promise.then(() => done()) : done();"
+        "document.readyState === 'complete' ? ready() : addEventListener('load', ready);"
+    )

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browser import chromium, served
+
+from book.tools import build, project
 
 BESIDE_THE_PROJECT = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -25,3 +32,41 @@ def real_data() -> Path:
         if folder and (Path(folder) / "PACS").is_dir():
             return Path(folder)
     pytest.skip("real photographs not found: set ALIGN_DATA to a folder that holds PACS/")
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The folder of the built site.
+
+    A site that was built from the sources as they are now is used as it is; otherwise one is built
+    at the smallest tier, in a folder of its own.
+    """
+    html = project.ROOT / "_build" / "html"
+    if build.is_fresh(html):
+        return html
+    output = project.ROOT / "_build" / "smoke"
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test workers, one build
+        if not build.is_fresh(output / "_build" / "html"):
+            _build_smallest(output)
+    return output / "_build" / "html"
+
+
+def _build_smallest(output: Path) -> None:
+    command = [sys.executable, "-m", "book.tools.build", "--tier", "smoke", "--workers", "1"]
+    done = subprocess.run(
+        [*command, "--output", str(output)],
+        cwd=project.ROOT,
+        env=os.environ | {"PYTHONWARNINGS": "default"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-6000:]
+
+
+@pytest.fixture(scope="session")
+def browser(site: Path) -> Iterator[tuple[Any, str]]:
+    """A browser, and the address at which it finds the site."""
+    with served(site) as address, chromium() as driver:
+        yield driver, address

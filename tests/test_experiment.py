@@ -8,8 +8,9 @@ import torch
 from typer.testing import CliRunner
 
 import align
-from align.benchmark import experiment, grid, records, tables
-from align.benchmark.experiment import Experiment, run, run_all
+from align.benchmark import grid, records, runner, tables
+from align.benchmark.experiment import Experiment, run
+from align.benchmark.runner import run_all
 from align.cli import app, main
 from align.config import Config
 from align.training import Run
@@ -54,7 +55,7 @@ def test_a_record_holds_all_that_is_needed_to_do_it_again(recorded):
 
 def test_what_is_recorded_is_not_run_again(recorded, monkeypatch):
     path, wanted = recorded
-    monkeypatch.setattr(experiment, "run", lambda *a, **k: pytest.fail("ran again"))
+    monkeypatch.setattr(runner, "run", lambda *a, **k: pytest.fail("ran again"))
     assert run_all(wanted, path, progress=False) == 0
 
 

@@ -1,31 +1,21 @@
-"""The built site, read as a reader's browser reads it.
-
-A site that was built from the sources as they are now is used as it is; otherwise one is built at
-the smallest tier, in a folder of its own.
-"""
+"""The built site, read as a reader's browser reads it."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import pytest
-from browser import CHROMIUM, DRIVER, MISSING, chromium, console_errors, served, set_width
+from browser import console_errors, needs_browser, set_width, settle
 
-from book.tools import build, check_pages, project
+from book.tools import check_pages, project
 
 PAGES = project.pages()
 WIDTHS = (390, 820, 1280)
 MAX_BYTES = 2_000_000
 
 each = pytest.mark.parametrize("name", PAGES)
-needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 
 
 class Page(HTMLParser):
@@ -45,32 +35,6 @@ class Page(HTMLParser):
         if tag == "img":
             self.images.append(given)
         self.names.update(filter(None, (given.get("id"), given.get("name"))))
-
-
-@pytest.fixture(scope="session")
-def site() -> Path:
-    """The folder of the built site."""
-    html = project.ROOT / "_build" / "html"
-    if build.is_fresh(html):
-        return html
-    output = project.ROOT / "_build" / "smoke"
-    if not build.is_fresh(output / "_build" / "html"):
-        command = [sys.executable, "-m", "book.tools.build", "--tier", "smoke", "--workers", "1"]
-        done = subprocess.run(
-            [*command, "--output", str(output)],
-            cwd=project.ROOT,
-            env=os.environ | {"PYTHONWARNINGS": "default"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-6000:]
-    return output / "_build" / "html"
-
-
-@pytest.fixture(scope="session")
-def browser(site: Path) -> Iterator[tuple[Any, str]]:
-    with served(site) as address, chromium() as driver:
-        yield driver, address
 
 
 def parse(path: Path) -> Page:
@@ -207,17 +171,6 @@ def test_the_search_finds_the_method(browser):
     from selenium.webdriver.support.ui import WebDriverWait
 
     assert WebDriverWait(driver, 20).until(lambda d: d.execute_script(found)) > 0
-
-
-def settle(driver: Any) -> None:
-    """Wait until the page is loaded and its equations are set."""
-    driver.set_script_timeout(30)
-    driver.execute_async_script(
-        "const done = arguments[0];"
-        "const ready = () => window.MathJax && MathJax.startup && MathJax.startup.promise"
-        " ? MathJax.startup.promise.then(() => done()) : done();"
-        "document.readyState === 'complete' ? ready() : addEventListener('load', ready);"
-    )
 
 
 WIDEST = """

@@ -110,6 +110,7 @@ def test_classes_are_balanced_and_colour_tells_nothing():
     [
         ({"size": 8}, "size is 8, expected a whole number of pixels, at least 16"),
         ({"n": 3}, "n is 3, expected at least 5 images"),
+        ({"pattern": -0.1}, "pattern is -0.1, expected a contrast"),
         ({"rho": 1.2}, "rho is 1.2, expected a probability"),
         ({"pairing": "midnight"}, "pairing is 'midnight', expected one of noon"),
         ({"root": "somewhere"}, "rendered, not read"),
@@ -125,3 +126,17 @@ def test_unknown_names_list_what_there_is():
         align.load("imagenet")
     with pytest.raises(KeyError, match="has no domain 'sunset'; it has noon"):
         align.load("toy-vlcs", **SMALL)["sunset"]
+
+
+def test_pattern_shows_on_the_object_alone_and_leaves_scene_and_outline():
+    plain = align.load("toy-vlcs", pattern=0, **SMALL)["noon"]
+    worn = align.load("toy-vlcs", **SMALL)["noon"]
+    assert torch.equal(plain.masks, worn.masks) and torch.equal(plain.groups, worn.groups)
+    changed = (plain.images != worn.images).any(1)
+    assert not changed[plain.masks == 0].any()
+    assert changed[plain.masks == 1].float().mean() > 0.5
+
+
+def test_trap_animals_are_plain_and_say_so():
+    with pytest.raises(ValueError, match="the animals of toy-terra are plain"):
+        align.load("toy-terra", pattern=0.3, **SMALL)

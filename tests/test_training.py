@@ -8,10 +8,12 @@ import torch
 
 import align
 from align import Config
+from align.config import ALIGNMENTS, METHODS, READS
+from align.data import join
 from align.data.batches import Batch, Batches, mirror_and_shift
 from align.methods import build
 from align.methods.align import keep_and_remove
-from align.methods.mixup import same_class_partners
+from align.methods.mixing import same_class_partners
 from align.terms import EpochTerms
 from align.training import start
 
@@ -21,6 +23,12 @@ TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1)
 @pytest.fixture(scope="module")
 def domain():
     return align.load("toy-vlcs", n=160, size=32)["noon"]
+
+
+@pytest.fixture(scope="module")
+def joined():
+    benchmark = align.load("toy-vlcs", n=80, size=32)
+    return join([benchmark["noon"], benchmark["dusk"]])
 
 
 def weights(module):
@@ -52,10 +60,13 @@ def test_the_loss_falls_and_the_same_seed_gives_the_same_weights(method, domain)
     assert first.images == 4 * 160
 
 
-@pytest.mark.parametrize("method", ["erm", "align"])
-def test_a_resumed_run_equals_an_uninterrupted_one(method, domain, tmp_path, monkeypatch):
-    config = replace(TINY, method=method)
-    straight = align.train(config.method, domain, config=config, progress=False)
+@pytest.mark.parametrize(
+    ("method", "anneal"), [*((name, 1) for name in METHODS), ("irm", 2), ("irm", 3)]
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(method, anneal, joined, tmp_path, monkeypatch):
+    """IRM's optimiser starts anew before, at or after the break."""
+    config = replace(TINY, method=method, irm_anneal=anneal)
+    straight = align.train(config.method, joined, config=config, progress=False)
     epochs = iter([None, None])
     original = align.training._train_epoch
 
@@ -66,14 +77,29 @@ def test_a_resumed_run_equals_an_uninterrupted_one(method, domain, tmp_path, mon
 
     monkeypatch.setattr(align.training, "_train_epoch", breaks_after_two)
     with pytest.raises(KeyboardInterrupt):
-        align.train(config.method, domain, config=config, checkpoint=tmp_path, progress=False)
+        align.train(config.method, joined, config=config, checkpoint=tmp_path, progress=False)
     monkeypatch.setattr(align.training, "_train_epoch", original)
-    resumed = align.train(config.method, domain, config=config, checkpoint=tmp_path, progress=False)
+    resumed = align.train(config.method, joined, config=config, checkpoint=tmp_path, progress=False)
     assert torch.equal(weights(straight.classifier), weights(resumed.classifier))
     if method == "align":
         assert torch.equal(weights(straight.masker), weights(resumed.masker))
     assert [row["epoch"] for row in resumed.history] == [0, 1, 2, 3]
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+
+
+def test_a_checkpoint_from_before_a_value_was_added_resumes(domain, tmp_path, monkeypatch):
+    config = replace(TINY, method="erm", epochs=1)
+    whole = align.training._notes
+
+    def older(run):
+        notes = whole(run)
+        del notes["config"]["groupdro_eta"]
+        return notes
+
+    monkeypatch.setattr(align.training, "_notes", older)
+    for _ in range(2):
+        run = align.train("erm", domain, config=config, checkpoint=tmp_path, progress=False)
+    assert len(run.history) == 1
 
 
 def test_a_checkpoint_of_another_run_is_refused(domain, tmp_path):
@@ -106,6 +132,8 @@ def test_a_benchmark_and_a_source_name_the_training_images(domain):
 def test_a_run_too_short_for_guidance_warns(domain):
     with pytest.warns(UserWarning, match="ends after 2 epochs and guidance would begin after 2"):
         align.train("align", domain, config=replace(TINY, epochs=2), progress=False)
+    with pytest.warns(UserWarning, match="ends after 1 epochs and IRM's penalty .* after 1"):
+        align.train("irm", domain, config=replace(TINY, epochs=1), progress=False)
 
 
 def test_a_run_that_goes_bad_stops_with_term_and_step(domain, tmp_path):
@@ -124,9 +152,10 @@ def test_the_guard_names_the_first_bad_step_of_each_term_and_the_mean_is_a_mean(
         terms.add({"ce": torch.tensor(2.0), "mask": torch.tensor(float("inf"))})
 
 
-@pytest.mark.parametrize("method", ["erm", "guided", "align"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_configuration_knows_what_its_method_reads(method, domain):
     """Two runs that agree on `read()` are the same run: the other values are never looked at."""
+    assert set(READS[method]) <= set(Config(method=method).read())
     seen = set()
 
     class Watched(Config):
@@ -141,6 +170,7 @@ def test_a_configuration_knows_what_its_method_reads(method, domain):
     )
     fields = {field.name for field in dataclasses.fields(Config)}
     assert seen & fields <= set(config.read())
+    assert set(READS[method]) <= seen
     other = replace(config, lambda1=9.0)
     assert (config.hash() == other.hash()) == (method != "align")
 
@@ -189,7 +219,7 @@ def test_each_phase_of_align_moves_the_networks_it_should(domain):
     assert all(p.requires_grad for p in method.classifier.parameters())
 
 
-@pytest.mark.parametrize("form", ["energy", "bce", "l1"])
+@pytest.mark.parametrize("form", ALIGNMENTS)
 def test_guidance_moves_evidence_into_the_mask(form, domain):
     """With alignment alone, a few steps on one batch must lower the alignment loss."""
     config = replace(TINY, method="guided", alignment=form, warmup=0, lambda3=5.0)
@@ -289,6 +319,9 @@ def test_a_shift_repeats_the_edge():
         ({"epochs": 0}, "epochs is 0, expected at least 1"),
         ({"lr": -1.0}, "lr is -1.0, expected a number that is not negative"),
         ({"lambda3": float("nan")}, "lambda3 is nan"),
+        ({"mixup_concentration": 0.0}, "mixup_concentration is 0, expected a number above 0"),
+        ({"cgc_temperature": 0.0}, "cgc_temperature is 0, expected a number above 0"),
+        ({"sgt_share": 1.5}, "sgt_share is 1.5, expected a share between 0 and 1"),
     ],
 )
 def test_bad_configurations_are_refused(changes, message):

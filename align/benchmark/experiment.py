@@ -1,4 +1,4 @@
-"""One run of the benchmark: load, split, train on one domain, test on all, record."""
+"""One run of the benchmark: load, split by a protocol, train, test on every domain, record."""
 
 from __future__ import annotations
 
@@ -13,22 +13,32 @@ import torch
 
 from align.benchmark import records
 from align.config import Config
-from align.data import Benchmark, Domain, load
+from align.data import Benchmark, Domain, join, load
+from align.data.mask_sources import mask_source
 from align.data.masks import corrupt, load_pennfudan, load_weizmann
 from align.data.toy import WORLDS
 from align.evaluation import evaluate
 from align.training import Run, train
 
 HELD_OUT = 0.2
+"""Share of each domain trained on that is held out: its in-distribution test."""
+
+SELECTION = "last epoch; settings, where chosen, by in-distribution accuracy alone"
+"""How a run's weights and settings come about: no image of another distribution has a say."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is run: data, source domain and configuration.
+    """What is run: data, protocol and configuration.
+
+    There are two protocols, and the choice of `source` or `target` decides. Single-source (the
+    paper's): train on `source`, test on its held-out fifth and on every other domain. Leave-one-out
+    (DomainBed's): train on every domain but `target`, test on it and on the others' held-out
+    fifths.
 
     Args:
         benchmark: a name that `align.load` takes.
-        source: the domain trained on; a fifth of it is held out for the in-distribution test.
+        source: the one domain trained on, or "" where `target` is given.
         config: the run's choices; its seed also draws the split and the toy worlds.
         options: further arguments of `align.load`, `size` among them; a relative `masks` folder
             is taken from the data's root, and so is a relative path in `config.weights`.
@@ -37,6 +47,13 @@ class Experiment:
             "pennfudan_person"; the classifier must know the class.
         missed: share of the object that the training masks miss (`align.data.masks.corrupt`).
         leaked: share of the background that they mark.
+        target: the one domain not trained on, or "" where `source` is given.
+        controls: also measure control explanations; they take five times as long.
+        mask_source: where the training masks come from, see `align.data.mask_sources`; "" takes the
+            data's own.
+
+    Raises:
+        ValueError: if both or neither of source and target are given.
     """
 
     benchmark: str
@@ -47,6 +64,45 @@ class Experiment:
     human_masks: tuple[str, ...] = ()
     missed: float = 0.0
     leaked: float = 0.0
+    target: str = ""
+    controls: bool = False
+    mask_source: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.source) == bool(self.target):
+            raise ValueError(
+                f"source is '{self.source}' and target is '{self.target}', expected one of them: "
+                "the domain trained on, or the one domain left out"
+            )
+
+    @property
+    def protocol(self) -> str:
+        """The protocol: "single-source" or "leave-one-out"."""
+        return "leave-one-out" if self.target else "single-source"
+
+    def trained_on(self, domains: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of a benchmark's domains that are trained on.
+
+        Args:
+            domains: the benchmark's domains.
+
+        Raises:
+            ValueError: if source or target is not one of them, or nothing is left to train on.
+        """
+        named = self.source or self.target
+        if named not in domains:
+            raise ValueError(
+                f"benchmark '{self.benchmark}' has no domain '{named}'; it has {', '.join(domains)}"
+            )
+        if self.source:
+            return (self.source,)
+        rest = tuple(name for name in domains if name != self.target)
+        if not rest:
+            raise ValueError(
+                f"benchmark '{self.benchmark}' has no domain but '{self.target}': leaving it out "
+                "leaves nothing to train on"
+            )
+        return rest
 
     def description(self) -> dict:
         """All that determines the run, JSON-ready."""
@@ -89,13 +145,18 @@ class Experiment:
         return replace(self.config, weights=str(_root(root) / weights))
 
     def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
-        """The training images, and each domain's test images."""
-        training, held_out = benchmark[self.source].split(1 - HELD_OUT, self.config.seed)
+        """The training images, and each domain's test images, those trained on first."""
+        names = self.trained_on(benchmark.domains)
+        parts = {name: benchmark[name].split(1 - HELD_OUT, self.config.seed) for name in names}
+        learnt = [first for first, _ in parts.values()]
+        training = learnt[0] if self.source else join(learnt)
+        if self.mask_source:
+            training = mask_source(self.mask_source, training, seed=self.config.seed)
         if self.missed or self.leaked:
             masks = corrupt(training.masks, self.missed, self.leaked, self.config.seed)
             training = replace(training, masks=masks)
-        others = {name: benchmark[name] for name in benchmark.domains if name != self.source}
-        return training, {self.source: held_out} | others
+        held_out = {name: second for name, (_, second) in parts.items()}
+        return training, held_out | {n: benchmark[n] for n in benchmark.domains if n not in names}
 
 
 def _root(root: str | Path | None) -> Path:
@@ -144,19 +205,20 @@ def run(
     )
     result.config = experiment.config  # as asked for: no path of this machine goes into a record
 
-    def measured(domains: dict[str, Domain]) -> dict[str, dict]:
-        return {
-            name: evaluate(result, domain, max_explained=experiment.explained)
-            for name, domain in domains.items()
-        }
-
-    metrics = measured(tests)
+    tested, correct = _measure(experiment, result, tests)
+    human, _ = _measure(experiment, result, experiment.human(benchmark.classes, root))
     record = {
         "key": experiment.key(),
         **experiment.description(),
+        "protocol": experiment.protocol,
+        "trained_on": list(experiment.trained_on(benchmark.domains)),
+        "selection": SELECTION,
+        "config_hash": experiment.config.hash(),
+        "training_data": training.fingerprint(),
         "data": {name: domain.fingerprint() for name, domain in tests.items()},
-        "metrics": metrics,
-        "human": measured(experiment.human(benchmark.classes, root)),
+        "metrics": tested,
+        "correct": correct,
+        "human": human,
         "history": result.history,
         "seconds": round(result.seconds, 2),
         "images_per_second": round(result.images / max(result.seconds, 1e-9), 1),
@@ -166,36 +228,22 @@ def run(
     return record, result
 
 
-def run_all(
-    experiments: list[Experiment],
-    path: Path,
-    *,
-    root: str | Path | None = None,
-    checkpoints: Path | None = None,
-    progress: bool = True,
-) -> int:
-    """Run what is not recorded yet, and record each run as it ends.
-
-    Args:
-        experiments: what is wanted.
-        path: the `.jsonl` file of records.
-        root: where real data are.
-        checkpoints: folder for unfinished runs; None keeps none.
-        progress: show progress bars.
-
-    Returns:
-        The number of runs made now.
-    """
-    made = 0
-    for number, experiment in enumerate(experiments, 1):
-        done = {record["key"] for record in records.read(path)}
-        if experiment.key() in done:
-            continue
-        if progress:
-            config = experiment.config
-            print(f"[{number}/{len(experiments)}] {config.method} seed {config.seed}", flush=True)
-        folder = None if checkpoints is None else checkpoints / experiment.key()
-        record, _ = run(experiment, root=root, folder=folder, progress=progress)
-        records.append(path, record)
-        made += 1
-    return made
+def _measure(
+    experiment: Experiment, result: Run, domains: dict[str, Domain]
+) -> tuple[dict[str, dict], dict[str, str]]:
+    """For each domain what is measured of a run, and which images it has right."""
+    metrics, correct = {}, {}
+    for name, domain in domains.items():
+        values = evaluate(
+            result,
+            domain,
+            max_explained=experiment.explained,
+            controls=experiment.controls,
+            details=True,
+        )
+        correct[name] = records.pack(values.pop("correct"))
+        metrics[name] = {
+            key: [round(point, 4) for point in value] if isinstance(value, list) else value
+            for key, value in values.items()
+        }
+    return metrics, correct

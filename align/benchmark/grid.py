@@ -45,7 +45,7 @@ def toy_vlcs() -> list[Experiment]:
     ]
 
 
-RHOS = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9)
+RHOS = (0.0, 0.6, 0.8, 0.9, 0.95, 0.98, 1.0)
 """Levels of the scene's correlation with the class: below, around and above the threshold."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -11,11 +12,15 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "results"
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent
+# Beside the library in a clone; inside it where it was installed, as in Colab (see setup.py).
+RESULTS = (ROOT if (ROOT / "pyproject.toml").is_file() else PACKAGE) / "results"
 
 
 def provenance(device: torch.device | str) -> dict[str, str]:
@@ -90,9 +95,66 @@ def read(path: Path) -> list[dict]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict):
+        if isinstance(record, dict):  # the head of a torn line may be JSON by chance
             records.append(record)
     return records
+
+
+def trained_on(record: dict) -> tuple[str, ...]:
+    """The domains that a recorded run was trained on; their tests are on held-out images.
+
+    Args:
+        record: what `read` returns, also of a time before there were several protocols.
+    """
+    return tuple(record.get("trained_on") or [record["source"]])
+
+
+def pack(correct: torch.Tensor) -> str:
+    """Write which images were classified rightly as text, eight images a byte.
+
+    Args:
+        correct: bool `(N,)`, in the order of the domain's images.
+
+    Returns:
+        Base64; `unpack` reads it.
+    """
+    return base64.b64encode(np.packbits(correct.cpu().numpy()).tobytes()).decode()
+
+
+def unpack(text: str, count: int) -> NDArray[np.bool_]:
+    """Read what `pack` wrote.
+
+    Args:
+        text: base64.
+        count: number of images N.
+
+    Returns:
+        bool `(N,)`.
+
+    Raises:
+        ValueError: if the text is not of that many images.
+    """
+    packed = np.frombuffer(base64.b64decode(text), np.uint8)
+    if len(packed) != -(-count // 8):
+        raise ValueError(
+            f"{len(packed)} bytes of correctness for {count} images, expected {-(-count // 8)}; "
+            "the record is not of these images"
+        )
+    return np.unpackbits(packed, count=count).astype(bool)
+
+
+def correctness(record: dict, domain: str) -> NDArray[np.bool_] | None:
+    """Which of a test domain's images a recorded run classified rightly.
+
+    Args:
+        record: what `read` returns.
+        domain: a domain that it was tested on.
+
+    Returns:
+        bool `(N,)`, or None if the record is of a time before this was kept.
+    """
+    text = record.get("correct", {}).get(domain)
+    return None if text is None else unpack(text, record["metrics"][domain]["count"])
 
 
 def frame(records: Iterable[dict]) -> pd.DataFrame:
@@ -102,21 +164,24 @@ def frame(records: Iterable[dict]) -> pd.DataFrame:
         records: what `read` returns.
 
     Returns:
-        Columns: benchmark, source, domain (the domain tested on), shift ("in" for the source's own
-        held-out part, else "out"), each of the configuration's values, and each metric.
+        Columns: benchmark, protocol, source (the domains trained on, joined by "+"), domain (the
+        domain tested on), shift ("in" for the held-out part of a domain trained on, else "out"),
+        each of the configuration's values, and each metric that is one number.
     """
     rows = []
     for record in records:
+        trained = trained_on(record)
         for domain, metrics in record["metrics"].items():
             rows.append(
                 {
                     "benchmark": record["benchmark"],
-                    "source": record["source"],
+                    "protocol": record.get("protocol", "single-source"),
+                    "source": "+".join(trained),
                     "domain": domain,
-                    "shift": "in" if domain == record["source"] else "out",
+                    "shift": "in" if domain in trained else "out",
                     **{f"option_{k}": v for k, v in record["options"].items()},
                     **record["config"],
-                    **{k: v for k, v in metrics.items() if not isinstance(v, dict)},
+                    **{k: v for k, v in metrics.items() if isinstance(v, int | float)},
                     "seconds": record["seconds"],
                     "images_per_second": record["images_per_second"],
                 }

@@ -21,7 +21,9 @@ from align.training import flushed_denormals, start
 
 # Forward passes of the classifier that a step needs, a backward pass counting two (one where
 # only the input's gradient is wanted), after which a step's cost can be judged.
-PASSES = {"erm": 3.0, "guided": 3.0, "align": 7.0}
+# SGT: x forward, back to the pixels and back to the weights; x̃ forward and back. DRE and CGC: all
+# of ERM's on twice the images.
+PASSES = {"erm": 3.0, "guided": 3.0, "sgt": 7.0, "dre": 6.0, "cgc": 6.0, "align": 7.0}
 
 
 def generator_rate(size: int = 64, n: int = 4000) -> float:

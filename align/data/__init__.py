@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from align.data.benchmark import Benchmark, Domain
+from align.data.benchmark import Benchmark, Domain, join
 from align.data.toy import WORLDS, load_toy
 
-__all__ = ["BENCHMARKS", "Benchmark", "Domain", "load"]
+__all__ = ["BENCHMARKS", "Benchmark", "Domain", "join", "load"]
 
 BENCHMARKS = ("toy-vlcs", "toy-terra", "vlcs", "terra", "pacs", "folder")
 

@@ -23,11 +23,13 @@ class Batch:
         images: float32 `(n, 3, H, W)` in [0, 1].
         labels: int64 `(n,)`.
         masks: float32 `(n, H, W)` in [0, 1], or None.
+        environments: int64 `(n,)`, the joined domain each image is from, or None for a single one.
     """
 
     images: Tensor
     labels: Tensor
     masks: Tensor | None
+    environments: Tensor | None = None
 
 
 class Batches:
@@ -63,6 +65,7 @@ class Batches:
         self.images = domain.images.to(device)
         self.labels = domain.labels.to(device)
         self.masks = None if domain.masks is None else domain.masks.to(device)
+        self.environments = None if domain.environments is None else domain.environments.to(device)
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
 
     def __len__(self) -> int:
@@ -85,7 +88,8 @@ class Batches:
             masks = None if self.masks is None else self.masks[index]
             if self.augment:
                 images, masks = mirror_and_shift(images, masks, generator)
-            yield Batch(images, self.labels[index], masks)
+            environments = None if self.environments is None else self.environments[index]
+            yield Batch(images, self.labels[index], masks, environments)
 
 
 def mirror_and_shift(

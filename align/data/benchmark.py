@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ class Domain:
             (the scene it shows in the toy worlds, the capture sequence in Terra Incognita).
         split_by: what `split` deals out: "image", or "group" to keep every group on one side.
         files: one name an image, relative to the data set's root, or None for rendered images.
+        environments: int64 `(N,)`, not negative: which of several joined domains an image is
+            from; None where there is but one. See `join`.
 
     Raises:
         ValueError: if shapes, dtypes or ranges do not fit together.
@@ -38,10 +41,11 @@ class Domain:
     masks: Tensor | None = None
     groups: Tensor | None = None
     files: tuple[str, ...] | None = None
+    environments: Tensor | None = None
     split_by: str = "image"
 
     def __post_init__(self) -> None:
-        for what in ("images", "labels", "masks", "groups"):
+        for what in ("images", "labels", "masks", "groups", "environments"):
             value = getattr(self, what)
             if not isinstance(value, Tensor) and (
                 value is not None or what in ("images", "labels")
@@ -63,6 +67,13 @@ class Domain:
             _check_masks(self.name, self.masks, self.images)
         if self.groups is not None:
             _check_vector(self.name, "groups", self.groups, count)
+        if self.environments is not None:
+            _check_vector(self.name, "environments", self.environments, count)
+            if count and self.environments.min() < 0:
+                raise ValueError(
+                    f"domain '{self.name}': environments start at {int(self.environments.min())}, "
+                    "expected numbers from 0"
+                )
         if self.files is not None and len(self.files) != count:
             raise ValueError(
                 f"domain '{self.name}': {len(self.files)} file names for {count} images, "
@@ -78,6 +89,13 @@ class Domain:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def environment_count(self) -> int:
+        """How many environments there are; 1 where images carry none."""
+        if self.environments is None or not len(self):
+            return 1
+        return int(self.environments.max()) + 1
 
     def subset(self, indices: Tensor) -> Domain:
         """The domain restricted to some images.
@@ -100,6 +118,7 @@ class Domain:
             masks=None if self.masks is None else self.masks[indices],
             groups=None if self.groups is None else self.groups[indices],
             files=files,
+            environments=None if self.environments is None else self.environments[indices],
         )
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Domain, Domain]:
@@ -140,6 +159,61 @@ class Domain:
             if tensor is not None:
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+def join(domains: Sequence[Domain]) -> Domain:
+    """Join several domains into one, in which each image remembers where it is from.
+
+    Training on all domains but one (the leave-one-out protocol) takes its images from here.
+
+    Args:
+        domains: at least one, over the same classes and with images of one size.
+
+    Returns:
+        A domain named after its parts ("noon+dusk"). Environments number the parts in order, and
+        a part that was joined before keeps its own apart; groups are renumbered so that no two
+        parts share one. Masks, groups and file names are kept where every part has them.
+
+    Raises:
+        ValueError: if there is no domain, or classes or sizes differ.
+    """
+    if not domains:
+        raise ValueError("no domains given to join, expected at least one")
+    first = domains[0]
+    for domain in domains:
+        if domain.classes != first.classes or domain.images.shape[1:] != first.images.shape[1:]:
+            raise ValueError(
+                f"domains '{first.name}' and '{domain.name}' do not fit together: classes "
+                f"{', '.join(first.classes)} at {tuple(first.images.shape[2:])} pixels against "
+                f"{', '.join(domain.classes)} at {tuple(domain.images.shape[2:])}; load both alike"
+            )
+    files = [domain.files for domain in domains]
+    groups = [domain.groups for domain in domains]
+    environments = [
+        torch.zeros_like(domain.labels) if domain.environments is None else domain.environments
+        for domain in domains
+    ]
+    return Domain(
+        "+".join(domain.name for domain in domains),
+        torch.cat([domain.images for domain in domains]),
+        torch.cat([domain.labels for domain in domains]),
+        first.classes,
+        _joined([domain.masks for domain in domains]),
+        None if any(part is None for part in groups) else _renumbered(groups),
+        None if any(part is None for part in files) else tuple(chain.from_iterable(files)),
+        _renumbered(environments),
+    )
+
+
+def _joined(parts: list[Tensor | None]) -> Tensor | None:
+    return None if any(part is None for part in parts) else torch.cat(parts)
+
+
+def _renumbered(parts: list[Tensor]) -> Tensor:
+    """One vector of numbers from 0, those of each part after those of the parts before it."""
+    counts = torch.tensor([int(part.max()) + 1 if len(part) else 0 for part in parts])
+    starts = (counts.cumsum(0) - counts).tolist()
+    return torch.cat([part + start for part, start in zip(parts, starts, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)

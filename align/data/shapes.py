@@ -16,10 +16,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 
-Field = NDArray[np.float32]
+from align.data.surfaces import SURFACES, Field
+
 Part = tuple[Field, float, float]  # distance, share of the first colour, brightness
 
 VARIANTS = 12
@@ -265,12 +265,15 @@ DRAWINGS: dict[str, Callable[[Field, Field, Generator], list[Part]]] = {
 
 
 @lru_cache(maxsize=16)
-def atlas(names: tuple[str, ...], resolution: int) -> tuple[Tensor, Tensor, Tensor]:
+def atlas(
+    names: tuple[str, ...], resolution: int, pattern: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """Draw every pose of some silhouettes once, ready to be sampled at any smaller scale.
 
     Args:
         names: keys of `DRAWINGS`, or "empty" for a drawing of nothing.
         resolution: pixels R along a drawing's side.
+        pattern: contrast of the class's surface, in [0, 1]; 0 leaves every object plain.
 
     Returns:
         `(planes, areas, boxes)`: uint8 `(3, len(names) * VARIANTS, R, R)`, the planes opacity
@@ -286,7 +289,10 @@ def atlas(names: tuple[str, ...], resolution: int) -> tuple[Tensor, Tensor, Tens
             # The pose depends on the name and the variant alone, never on the caller's seed.
             rng = np.random.default_rng([variant, *name.encode()])
             parts = [] if name == "empty" else DRAWINGS[name](x, y, rng)
-            drawings.append(_paint(parts, resolution))
+            picture = _paint(parts, resolution)
+            if pattern and name in SURFACES:
+                picture[2] *= 1 + pattern * SURFACES[name](x, y, rng)
+            drawings.append(picture)
     stack = np.stack(drawings, 1) * np.array([255, 255, BRIGHT], np.float32)[:, None, None, None]
     planes = torch.from_numpy(np.clip(stack + 0.5, 0, 255).astype(np.uint8))
     opacity = planes[0].float() / 255

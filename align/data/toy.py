@@ -36,6 +36,7 @@ class World:
     domains: tuple[str, ...]
     scenes: tuple[str, ...]
     rho: float
+    pattern: float
     area: tuple[float, float]
     hues: tuple[float, float]  # of the objects' colours, on a wheel of circumference 1
     hidden: bool  # a trap camera: it stands still, and light, weather and grass touch the animal
@@ -47,7 +48,8 @@ WORLDS = {
         classes=("bird", "car", "chair", "dog", "person"),
         domains=("noon", "dusk", "film", "fog"),
         scenes=SCENES,
-        rho=0.8,
+        rho=0.95,
+        pattern=0.35,
         area=(0.12, 0.28),
         hues=(0.0, 1.0),
         hidden=False,
@@ -58,6 +60,7 @@ WORLDS = {
         domains=CAMERAS,
         scenes=LIGHTS,
         rho=0.8,
+        pattern=0.0,
         area=(0.15, 0.22),
         hues=(0.02, 0.13),
         hidden=True,
@@ -79,6 +82,7 @@ def load_toy(
     size: int = 64,
     n: int = 2500,
     rho: float | None = None,
+    pattern: float | None = None,
     seed: int = 0,
     scene_seed: int | None = None,
     pairing: str | None = None,
@@ -90,7 +94,11 @@ def load_toy(
         size: side of the images, in pixels, at least 16.
         n: images per domain, at least one a class.
         rho: probability, in [0, 1], that an image shows its class's own scene; None takes the
-            world's default (0.8).
+            world's default (0.95 in toy-vlcs, 0.8 in toy-terra).
+        pattern: contrast, in [0, 1], of the surface that each class of toy-vlcs has (feathers,
+            varnish, grain, brindle, checks): how much of the class every patch of an object shows.
+            0 leaves the outline alone; None takes the world's default (0.35; toy-terra's animals
+            are plain, and know no other).
         seed: fixes objects, labels and scenes; the same seed gives the same images.
         scene_seed: fixes the scenes alone; with the same `seed` and another `scene_seed`, the same
             objects stand before other scenes. None takes `seed`.
@@ -108,10 +116,11 @@ def load_toy(
         raise ValueError(f"toy benchmark '{name}' is unknown, expected one of {', '.join(WORLDS)}")
     world = WORLDS[name]
     rho = world.rho if rho is None else rho
-    _check(world, size, n, rho, pairing)
+    pattern = world.pattern if pattern is None else pattern
+    _check(world, size, n, rho, pattern, pairing)
     scene_seed = seed if scene_seed is None else scene_seed
     loaders = {
-        domain: partial(_render, world, domain, size, n, rho, seed, scene_seed, pairing)
+        domain: partial(_render, world, domain, size, n, rho, pattern, seed, scene_seed, pairing)
         for domain in world.domains
     }
     return Benchmark(name=name, classes=world.classes, loaders=loaders)
@@ -131,7 +140,9 @@ def paired_scene(world: str, domain: str) -> tuple[str, ...]:
     return tuple(spec.scenes[k] for k in _pairing(spec, domain).tolist())
 
 
-def _check(world: World, size: int, n: int, rho: float, pairing: str | None) -> None:
+def _check(
+    world: World, size: int, n: int, rho: float, pattern: float, pairing: str | None
+) -> None:
     if int(size) != size or size < 16:
         raise ValueError(f"size is {size}, expected a whole number of pixels, at least 16")
     if int(n) != n or n < len(world.classes):
@@ -140,6 +151,10 @@ def _check(world: World, size: int, n: int, rho: float, pairing: str | None) -> 
         )
     if not 0 <= rho <= 1:
         raise ValueError(f"rho is {rho}, expected a probability between 0 and 1")
+    if not 0 <= pattern <= 1:
+        raise ValueError(f"pattern is {pattern}, expected a contrast between 0 and 1")
+    if pattern and world.hidden:
+        raise ValueError(f"pattern is {pattern}, expected 0: the animals of {world.name} are plain")
     if pairing is not None and pairing not in (*world.domains, "none"):
         raise ValueError(
             f"pairing is '{pairing}', expected one of {', '.join(world.domains)}, or 'none'"
@@ -158,12 +173,14 @@ def _render(
     size: int,
     n: int,
     rho: float,
+    pattern: float,
     seed: int,
     scene_seed: int,
     pairing: str | None,
 ) -> Domain:
     number = world.domains.index(domain)
-    objects = _draw_objects(world, n, np.random.default_rng([seed, number, 1]), size)
+    planes, areas, boxes = atlas(world.classes, _resolution(size), pattern)
+    objects = _draw_objects(world, n, np.random.default_rng([seed, number, 1]), areas, boxes)
     rng = np.random.default_rng([scene_seed, number, 2])
     scene = _draw_scenes(world, objects["labels"], rho, domain, pairing, rng)
     views = _draw_views(n, size, rng)
@@ -172,7 +189,7 @@ def _render(
     kinds = scene + (number * len(world.scenes) if world.hidden else 0)
     for start in range(0, n, CHUNK):
         part = slice(start, start + CHUNK)
-        colours, opacity = _object_layer(world, objects, part, size)
+        colours, opacity = _object_layer(planes, objects, part, size)
         background = _background(world, domain, kinds[part], {k: v[part] for k, v in views.items()})
         if world.hidden:
             colours = _lit(colours, scene[part])
@@ -191,11 +208,12 @@ def _render(
     )
 
 
-def _draw_objects(world: World, n: int, rng: Generator, size: int) -> dict[str, Tensor]:
+def _draw_objects(
+    world: World, n: int, rng: Generator, areas: Tensor, boxes: Tensor
+) -> dict[str, Tensor]:
     """Everything random about the objects: class, pose, place, size and colours."""
     labels = torch.from_numpy(rng.permutation(np.arange(n) % len(world.classes)))
     drawing = labels * VARIANTS + torch.from_numpy(rng.integers(0, VARIANTS, n))
-    _, areas, boxes = atlas(world.classes, _resolution(size))
     area = torch.from_numpy(rng.uniform(*world.area, n)).float()
     # A drawing scaled by s covers s² of its own share of the image; s is bounded by its box.
     scale = (area / areas[drawing].clamp_min(1e-6)).sqrt()
@@ -293,10 +311,9 @@ def _gather(planes: Tensor, index: Tensor) -> Tensor:
 
 
 def _object_layer(
-    world: World, objects: dict[str, Tensor], part: slice, size: int
+    planes: Tensor, objects: dict[str, Tensor], part: slice, size: int
 ) -> tuple[Tensor, Tensor]:
     """Colours `(m, 3, size, size)` in 0 to 255, and opacity `(m, 1, size, size)`."""
-    planes, _, _ = atlas(world.classes, _resolution(size))
     side = planes.shape[-1]
     line = (torch.arange(size) + 0.5) * (2 / size) - 1
     # Position in the drawing, in its pixels: one multiply-add an axis of the image.

@@ -21,7 +21,7 @@ from align.data.batches import Batch
 from align.masker import Masker
 from align.methods.base import Losses, Method, adamw, descend
 from align.methods.guided import guided_terms
-from align.methods.mixup import regulariser
+from align.methods.regulariser import regulariser
 
 
 class Align(Method):

@@ -20,18 +20,23 @@ class Method:
     Args:
         classifier: the network f, already on its device.
         config: the run's choices.
+        environments: how many domains the training images were joined from.
     """
 
-    def __init__(self, classifier: Classifier, config: Config) -> None:
+    def __init__(self, classifier: Classifier, config: Config, environments: int = 1) -> None:
         self.classifier = classifier
         self.config = config
+        self.environments = environments
         self.optimizer = adamw(classifier, config.lr, config.weight_decay)
+
+    def begin(self, epoch: int) -> None:
+        """Prepare for an epoch, before its first step; most methods have nothing to do."""
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """The terms of the classifier's loss; `"loss"` is what is minimised.
 
         Args:
-            batch: images, labels and masks.
+            batch: images, labels, masks and environments.
             epoch: the current epoch, from 0.
             generator: CPU random numbers for this epoch.
         """

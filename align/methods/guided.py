@@ -3,8 +3,9 @@
     L = CE(f(x), y) + λ3 · alignment(f's evidence, M)          after a warm-up with CE alone
 
 With `alignment="bce"` this is HAICS (Shen et al. 2021), with "l1" GRADIA (Gao et al. 2022), with
-"energy" our contrastive form. The map comes from the forward pass that the cross-entropy makes
-anyway.
+"rrr" the right reasons of Ross et al. (2017), with "energy" our contrastive form. The map comes
+from the forward pass that the cross-entropy makes anyway; "rrr" has no map and differentiates the
+input gradient instead.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batch
 from align.methods.base import Losses, Method
-from align.saliency import class_evidence, contrastive_evidence, finish
+from align.saliency import class_evidence, contrastive_evidence, finish, input_gradient
 
 
 class Guided(Method):
@@ -56,13 +57,21 @@ def guided_terms(
         `(terms, features)`: the terms with their sum under "loss", and the feature map
         `(N, K, h, w)` that they were read from.
     """
-    features = classifier.features(batch.images)
-    terms = {"ce": cross_entropy(classifier.head(features), batch.labels)}
+    guided = epoch >= config.joint_from
+    by_pixel = guided and config.alignment == "rrr"
+    images = batch.images.detach().requires_grad_() if by_pixel else batch.images
+    features = classifier.features(images)
+    logits = classifier.head(features)
+    terms = {"ce": cross_entropy(logits, batch.labels)}
     terms["loss"] = terms["ce"]
-    if epoch >= config.joint_from:
+    if by_pixel:
+        gradients = input_gradient(logits.log_softmax(1), images, create_graph=True)
+        terms["alignment"] = losses.alignment_rrr(gradients, masks())
+    elif guided:
         terms["alignment"] = alignment(
             config.alignment, features, classifier.linear.weight, batch.labels, masks()
         )
+    if guided:
         terms["loss"] = terms["ce"] + config.lambda3 * terms["alignment"]
     return terms, features
 
@@ -71,7 +80,7 @@ def alignment(form: str, features: Tensor, weight: Tensor, labels: Tensor, masks
     """Disagreement between a classifier's evidence and masks, a scalar.
 
     Args:
-        form: "energy", "bce" or "l1"; see `align.losses`.
+        form: "energy", "bce" or "l1"; see `align.losses`. "rrr" reads pixels, not features.
         features: `(N, K, h, w)`.
         weight: `(C, K)`, the pooled linear head's.
         labels: int64 `(N,)`.

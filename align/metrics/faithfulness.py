@@ -321,6 +321,7 @@ def faithfulness(
     fractions: Sequence[float] = FRACTIONS,
     target: Tensor | None = None,
     batch_size: int = 256,
+    curves: bool = False,
 ) -> dict[str, Tensor]:
     """Every faithfulness metric in one pass over the images.
 
@@ -336,6 +337,7 @@ def faithfulness(
         fractions: as for `sufficiency`.
         target: as for `insertion_curve`.
         batch_size: images in one forward pass.
+        curves: also return `insertion_curve` and `deletion_curve`, `(N, steps + 1)`.
 
     Returns:
         `(N,)` tensors on the images' device under the keys `confidence` (of the target on the
@@ -357,6 +359,7 @@ def faithfulness(
     insertion, kept_blur = values[0].split([len(curve), len(counts)], dim=1)
     deletion, left_zero = values[1].split([len(curve), len(counts)], dim=1)
     blurred, zeroed = insertion[:, 0], deletion[:, -1]
+    whole_curves = {"insertion_curve": insertion, "deletion_curve": deletion} if curves else {}
     return {
         "confidence": whole,
         "insertion_auc": area(insertion),
@@ -371,6 +374,7 @@ def faithfulness(
         "comprehensiveness_zero_normalized": _mean_loss(whole, left_zero, zeroed),
         "comprehensiveness_blur": _mean_loss(whole, values[3]),
         "comprehensiveness_blur_normalized": _mean_loss(whole, values[3], blurred),
+        **whole_curves,
     }
 
 

@@ -57,7 +57,7 @@ def run(path: Path) -> Any:
     # A kernel that can encrypt its channels warns on every start if it was not asked to.
     encrypted = Config({"KernelManager": {"transport_encryption": "auto"}})
     return single_nb_execution(
-        _read(path),
+        read(path),
         cwd=str(path.parent),
         timeout=TIMEOUT,
         allow_errors=False,
@@ -85,7 +85,8 @@ def environment(tier: str, workers: int) -> dict[str, str]:
     }
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
+    """Read a notebook as the page builder does: as version 4."""
     import nbformat
 
     return nbformat.read(path, as_version=4)
@@ -104,7 +105,7 @@ def _open_cache(folder: Path, key: str) -> Any:
 
 def _holds(cache: Any, path: Path) -> bool:
     try:
-        cache.match_cache_notebook(_read(path))
+        cache.match_cache_notebook(read(path))
     except KeyError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""A Sphinx extension that leaves out of each page what it has no use for.
+"""A Sphinx extension that leaves out of each page what it has no use for, and mends a role.
 
 The builder announces thebe, a live-code service that the book does not offer, on every page, and
 twice: browsers report an error for the second announcement.
@@ -23,6 +23,9 @@ def keep_useful(app: Any, page: str, template: str, context: dict[str, Any], doc
     context["script_files"] = kept
     # The sidebar has the search field already; the theme's header would hold a second one.
     context["theme_navbar_persistent"] = []
+    # The works cited stand in a list; a list's children must be its items.
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -1,0 +1,132 @@
+"""Where masks come from: truth, rules that look at nothing, and other people's models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from align.data import segmenters
+from align.data.benchmark import Domain
+from align.data.masks import BLOB
+
+SOURCES = ("true", "gray", "centre", "random", "grabcut", "segmenter", "sam")
+PART = 256
+"""Images handled at a time, so that ranking pixels takes little memory."""
+
+
+def mask_source(
+    name: str,
+    domain: Domain,
+    *,
+    area: float | None = None,
+    seed: int = 0,
+    weights: str | Path | None = None,
+    device: torch.device | str | None = None,
+) -> Domain:
+    """Give a domain masks from a chosen source, in place of those it has.
+
+    Args:
+        name: "true", the domain's own masks; "gray", each pixel's brightness; "centre", the
+            pixels nearest to the centre; "random", blobs in random places; "grabcut", what
+            differs from the image's border; "segmenter", whatever torchvision's segmentation
+            network takes for an object; "sam", what Segment Anything finds at the centre.
+        domain: the images. Their classes are not looked at.
+        area: share of each image, in [0, 1], that "centre" and "random" mark; None marks as much
+            as the true mask of that image does.
+        seed: fixes "random" and "grabcut".
+        weights: for "segmenter" a weights file, for "sam" a folder or a name of the Hugging Face
+            hub; None downloads the usual ones.
+        device: where "segmenter" and "sam" run; None takes a GPU if there is one.
+
+    Returns:
+        The same domain with other masks: float32 `(N, H, W)` in [0, 1].
+
+    Raises:
+        ValueError: if there is no such source, the area is out of range, or a source that needs
+            true masks finds none.
+        FileNotFoundError: if weights are neither given nor to be downloaded.
+        ModuleNotFoundError: if the source needs a package that is not installed.
+
+    Source: the paper's ablation names m-Gray and m-SAM and does not define them; brightness as the
+    mask and a point at the centre as the prompt are our readings.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"mask source '{name}' is unknown, expected one of {', '.join(SOURCES)}")
+    if area is not None and not 0 <= area <= 1:
+        raise ValueError(f"area is {area}, expected a share between 0 and 1")
+    needs_truth = name == "true" or (name in ("centre", "random") and area is None)
+    if needs_truth and domain.masks is None:
+        remedy = "" if name == "true" else ", or pass area, a share of the image"
+        raise ValueError(
+            f"mask source '{name}' needs true masks and domain '{domain.name}' has none; load the "
+            f"data with masks=...{remedy}"
+        )
+    if name == "true":
+        return domain
+    if name in ("centre", "random"):
+        counts = _counts(domain, area)
+        fields = _centre(domain.images) if name == "centre" else _blobs(domain.images, seed)
+        return replace(domain, masks=_highest(fields, counts))
+    if name == "gray":
+        return replace(domain, masks=brightness(domain.images))
+    if name == "grabcut":
+        return replace(domain, masks=segmenters.grabcut(domain.images, seed))
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    segment = segmenters.objects if name == "segmenter" else segmenters.segment_anything
+    return replace(domain, masks=segment(domain.images, weights, device))
+
+
+def brightness(images: Tensor) -> Tensor:
+    """How bright each pixel is, `.299 R + .587 G + .114 B`.
+
+    Args:
+        images: uint8 `(N, 3, H, W)`.
+
+    Returns:
+        float32 `(N, H, W)` in [0, 1].
+
+    Source: ITU-R recommendation BT.601.
+    """
+    red, green, blue = images.float().div(255).unbind(1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue).clamp_(0, 1)
+
+
+def _counts(domain: Domain, area: float | None) -> Tensor:
+    """How many pixels to mark in each image."""
+    if area is None:
+        return domain.masks.flatten(1).sum(1).round().long()
+    pixels = domain.images.shape[2] * domain.images.shape[3]
+    return torch.full((len(domain),), round(area * pixels))
+
+
+def _centre(images: Tensor) -> Iterator[Tensor]:
+    """Fields that are highest at the centre, and fall with the distance as a share of the side."""
+    height, width = images.shape[2:]
+    rows, columns = ((torch.arange(n) + 0.5) / n - 0.5 for n in (height, width))
+    field = -(rows[:, None] ** 2 + columns**2)
+    for part in images.split(PART):
+        yield field.expand(len(part), -1, -1)
+
+
+def _blobs(images: Tensor, seed: int) -> Iterator[Tensor]:
+    """Smooth random fields, each image its own."""
+    size = tuple(images.shape[2:])
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand((len(images), 1, *(max(2, n // BLOB) for n in size)), generator=generator)
+    for part in coarse.split(PART):
+        yield interpolate(part, size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _highest(fields: Iterator[Tensor], counts: Tensor) -> Tensor:
+    """Mark in each image so many pixels, those at which its field is highest."""
+    masks = []
+    for field, count in zip(fields, counts.split(PART), strict=True):
+        order = field.flatten(1).argsort(dim=1, descending=True, stable=True)
+        marked = torch.arange(order.shape[1]) < count[:, None]
+        masks.append(torch.zeros(order.shape).scatter(1, order, marked.float()).view_as(field))
+    return torch.cat(masks)

@@ -1,0 +1,181 @@
+"""Masks from other people's segmentation: GrabCut, torchvision's network, Segment Anything.
+
+OpenCV and transformers are imported when they are asked for; `align` runs without them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from align.classifier import IMAGENET_MEAN, IMAGENET_STD
+
+BORDER = 0.1
+"""Share of the side that GrabCut takes for background at each edge."""
+NETWORK = "deeplabv3_mobilenet_v3_large"
+WEIGHTS = "COCO_WITH_VOC_LABELS_V1"
+SIDE = 320
+"""Images are enlarged to this side: the network has seen none much smaller."""
+SAM = "facebook/sam-vit-base"
+PART = 16
+
+
+def grabcut(images: Tensor, seed: int = 0) -> Tensor:
+    """Mark what differs in colour from the image's border.
+
+    Args:
+        images: uint8 `(N, 3, H, W)`.
+        seed: fixes the first clustering of colours.
+
+    Returns:
+        float32 `(N, H, W)`, zeros and ones; all 0 where nothing differs.
+
+    Raises:
+        ModuleNotFoundError: if OpenCV is not installed.
+
+    Source: Rother, Kolmogorov and Blake, "GrabCut", SIGGRAPH 2004, in OpenCV.
+    """
+    cv2 = _needed("cv2", "grabcut", "OpenCV", "classical")
+    masks = torch.zeros(len(images), *images.shape[2:])
+    height, width = images.shape[2:]
+    top, left = max(1, round(BORDER * height)), max(1, round(BORDER * width))
+    inner = (left, top, width - 2 * left, height - 2 * top)
+    for image, mask in zip(images.permute(0, 2, 3, 1).contiguous().numpy(), masks, strict=True):
+        if (image == image[0, 0]).all():
+            continue  # one colour: nothing to cluster
+        cv2.setRNGSeed(seed)
+        marks, _, _ = cv2.grabCut(image, None, inner, None, None, 5, cv2.GC_INIT_WITH_RECT)
+        # Marks are 0 and 2 for sure and likely background, 1 and 3 for the rest.
+        mask.copy_(torch.from_numpy(marks % 2))
+    return masks
+
+
+@torch.no_grad()
+def objects(images: Tensor, weights: str | Path | None, device: torch.device) -> Tensor:
+    """How surely each pixel belongs to any object, by torchvision's DeepLabV3 on MobileNetV3.
+
+    Args:
+        images: uint8 `(N, 3, H, W)`.
+        weights: a .pth or .safetensors file of this network, or None to download torchvision's.
+        device: where the network runs.
+
+    Returns:
+        float32 `(N, H, W)` in [0, 1]: 1 minus the probability of background.
+
+    Raises:
+        FileNotFoundError: if the weights are not there and cannot be downloaded.
+        ValueError: if the file is of another network.
+
+    Source: Chen et al., "Rethinking atrous convolution", 2017; trained on COCO by torchvision.
+    """
+    network = _segmenter(weights).to(device).eval()
+    size = tuple(images.shape[2:])
+    enlarged = [max(SIDE, side) for side in size]
+    masks = []
+    for part in images.split(PART):
+        x = interpolate(_normal(part.to(device)), enlarged, mode="bilinear", align_corners=False)
+        logits = interpolate(network(x)["out"], size, mode="bilinear", align_corners=False)
+        masks.append((1 - logits.softmax(1)[:, 0]).clamp(0, 1).cpu())
+    return torch.cat(masks)
+
+
+def _segmenter(weights: str | Path | None) -> nn.Module:
+    build = torchvision.models.get_model
+    if weights is None:
+        chosen = torchvision.models.get_model_weights(NETWORK)[WEIGHTS]
+        try:
+            return build(NETWORK, weights=chosen)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"the weights of {NETWORK} could not be downloaded ({error}); fetch {chosen.url} "
+                "where there is a network, and pass that file as weights"
+            ) from None
+    path = Path(weights)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no weights file at '{path}'; expected a .pth or .safetensors file of {NETWORK}, or "
+            "None to download it"
+        )
+    network = build(NETWORK, weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
+    try:
+        network.load_state_dict(_state(path))
+    except RuntimeError:
+        raise ValueError(
+            f"weights file '{path}' does not fit {NETWORK} with 21 classes; use torchvision's "
+            f"{WEIGHTS}"
+        ) from None
+    return network
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+@torch.no_grad()
+def segment_anything(images: Tensor, weights: str | Path | None, device: torch.device) -> Tensor:
+    """The thing at the image's centre, by Segment Anything prompted with that one point.
+
+    Args:
+        images: uint8 `(N, 3, H, W)`.
+        weights: a folder, or a name of the Hugging Face hub; None takes "facebook/sam-vit-base".
+        device: where the network runs.
+
+    Returns:
+        float32 `(N, H, W)`, zeros and ones: of the three masks it proposes the one that it scores
+        highest.
+
+    Raises:
+        ModuleNotFoundError: if transformers is not installed.
+        FileNotFoundError: if the weights are not there and cannot be downloaded.
+
+    Source: Kirillov et al., "Segment anything", ICCV 2023.
+    """
+    transformers = _needed("transformers", "sam", "transformers", "sam")
+    name = str(weights or SAM)
+    try:
+        network = transformers.SamModel.from_pretrained(name).to(device).eval()
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise FileNotFoundError(
+            f"no Segment Anything weights at '{name}' ({reason}); pass weights, a folder that "
+            "holds them, or connect to the network"
+        ) from None
+    side = network.config.vision_config.image_size
+    masks = []
+    for image in images:
+        x = interpolate(_normal(image[None].to(device)), [side, side], mode="bilinear")
+        centre = torch.full((1, 1, 1, 2), side / 2, device=device)
+        found = network(pixel_values=x, input_points=centre, multimask_output=True)
+        best = found.iou_scores[0, 0].argmax()
+        proposal = found.pred_masks[0, 0, best][None, None]
+        logits = interpolate(proposal, tuple(image.shape[1:]), mode="bilinear")
+        masks.append((logits[0, 0] > 0).float().cpu())
+    return torch.stack(masks)
+
+
+def _normal(images: Tensor) -> Tensor:
+    """Bytes to floats, ImageNet's mean at 0 and its spread at 1, as both networks expect."""
+    mean, std = (
+        torch.tensor(v, device=images.device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    return (images.float() / 255 - mean) / std
+
+
+def _needed(module: str, source: str, package: str, extra: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            f"mask source '{source}' needs {package}, which is not installed: "
+            f"pip install 'align-book[{extra}]'"
+        ) from None

@@ -1,0 +1,168 @@
+"""Make a course of the book: notebooks for students and for instructors, slides, the project.
+
+    python -m book.tools.course [--output _build/course]
+
+Everything comes from the chapters. Slides show the figures of the last `make book`; where
+there is none that fits the sources as they are, they are made without figures and say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from book.tools import execute, plain, project, slides, strip
+
+BIBLIOGRAPHY = project.ROOT / "book" / "references.bib"
+PROJECT = project.ROOT / "book" / "teaching" / "project"
+FOR_STUDENTS = ("starter.py", "grade.py")
+
+
+def make(output: Path, cache: Path) -> dict[str, int]:
+    """Write the course.
+
+    Args:
+        output: the folder; emptied first.
+        cache: where the executed notebooks of `make book` are.
+
+    Returns:
+        How many notebooks, decks and figures were written.
+    """
+    shutil.rmtree(output, ignore_errors=True)
+    paths = project.notebooks()
+    book = plain.read_book(paths, project.ROOT, BIBLIOGRAPHY)
+    for path in paths:
+        page = path.relative_to(project.ROOT).as_posix()
+        for kind in ("student", "instructor"):
+            _write_notebook(path, book, page, output, kind)
+    _copy_project(output)
+    figures = _write_slides(output / "slides", book, cache)
+    (output / "index.html").write_text(_index(book), encoding="utf-8")
+    return {"notebooks": len(paths), "decks": len(parts()), "figures": figures}
+
+
+def parts(root: Path = project.ROOT) -> dict[str, list[Path]]:
+    """Return the notebooks of each part of `_toc.yml` that has any, in reading order."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    found = {}
+    for part in contents["parts"]:
+        files = [root / f"{chapter['file']}.ipynb" for chapter in part["chapters"]]
+        notebooks = [path for path in files if path.is_file()]
+        if notebooks:
+            found[part["caption"]] = notebooks
+    return found
+
+
+def deck_name(part: str) -> str:
+    """Return the file name of a part's slides."""
+    return part.lower().replace(" ", "-") + ".html"
+
+
+def _write_notebook(path: Path, book: plain.Book, page: str, output: Path, kind: str) -> None:
+    source = nbformat.read(path, as_version=4)
+    made = plain.version(source, book, page, solutions=kind == "instructor")
+    target = output / kind / Path(page).relative_to("book")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(strip.text(strip.strip(made)), encoding="utf-8")
+
+
+def _copy_project(output: Path) -> None:
+    for kind in ("student", "instructor"):
+        folder = output / kind / "project"
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(PROJECT.iterdir()):
+            if path.name in FOR_STUDENTS or (kind == "instructor" and path.suffix == ".py"):
+                shutil.copy(path, folder)
+        shutil.copy(PROJECT.with_suffix(".md"), folder / "README.md")
+
+
+def _write_slides(folder: Path, book: plain.Book, cache: Path) -> int:
+    folder.mkdir(parents=True)
+    slides.assets(folder)
+    figures = 0
+    for part, paths in parts().items():
+        chapters = [
+            (path.relative_to(project.ROOT).as_posix(), executed(path, cache)) for path in paths
+        ]
+        figures += sum(_pictures(notebook) for _, notebook in chapters)
+        slides.write(part, chapters, book, folder / deck_name(part))
+    return figures
+
+
+def executed(path: Path, cache: Path) -> Any:
+    """Return a notebook with the outputs of the last `make book`, or without any."""
+    notebook = nbformat.read(path, as_version=4)
+    stamp = cache / "key.txt"
+    fresh = project.fingerprint(pages_too=False)
+    if not stamp.is_file() or not stamp.read_text().endswith(fresh):
+        return notebook
+    from jupyter_cache import get_cache
+
+    try:
+        record = get_cache(cache).match_cache_notebook(execute.read(path))
+    except KeyError:
+        return notebook
+    stored = get_cache(cache).get_cache_bundle(record.pk).nb
+    outputs = iter([cell.outputs for cell in stored.cells if cell.cell_type == "code"])
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = next(outputs)
+    return notebook
+
+
+def _pictures(notebook: Any) -> int:
+    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    return sum("image/png" in out.get("data", {}) for out in outputs)
+
+
+def _index(book: plain.Book) -> str:
+    title = html.escape(project.config()["title"])
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td>"
+        + "".join(
+            f'<td><a href="{kind}/{Path(page).relative_to("book").as_posix()}">{kind}</a></td>'
+            for kind in ("student", "instructor")
+        )
+        + "</tr>"
+        for page, name in book.titles.items()
+    )
+    decks = "".join(
+        f'<li><a href="slides/{deck_name(part)}">{html.escape(part)}</a></li>' for part in parts()
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: course</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><style>body'
+        "{font:17px/1.6 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
+        "td{padding:.2rem 1rem .2rem 0}</style></head><body><main>"
+        f"<h1>{title}: course</h1><h2>Notebooks</h2><table>{rows}</table>"
+        f"<h2>Slides</h2><ul>{decks}</ul><h2>Project</h2><ul>"
+        '<li><a href="student/project/">for students</a></li>'
+        '<li><a href="instructor/project/">for instructors</a></li></ul></main></body></html>\n'
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=project.ROOT / "_build" / "course")
+    parser.add_argument("--cache", type=Path, default=project.ROOT / "_build" / ".jupyter_cache")
+    options = parser.parse_args()
+    made = make(options.output.resolve(), options.cache)
+    print(
+        f"course: {made['notebooks']} notebooks, each for students and for instructors; "
+        f"{made['decks']} decks with {made['figures']} figures"
+    )
+    if not made["figures"]:
+        print("the slides have no figures: run `make book`, then `make course` again")
+    print(f"open {(options.output.resolve() / 'index.html').as_uri()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

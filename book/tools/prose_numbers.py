@@ -1,0 +1,150 @@
+"""Find numbers in prose that look measured, and ask where each comes from.
+
+    python -m book.tools.prose_numbers
+
+A number *looks measured* if it has a decimal point, is a percentage, counts seconds, minutes or
+hours, or says how many times. It is *bound* if one of these holds:
+
+1. a record says it: an HTML comment follows, which no reader sees, with an expression over the
+   recorded runs, as in `0.083<!--= gain("toy-vlcs", "true masks, energy") -->`. The expression is
+   evaluated and must round to what is written;
+2. code says it: the same number stands as a literal in a code cell of the same notebook, where it
+   sets something up or is asserted;
+3. it is a constant by definition, listed with its reason in `book/constants.yml`.
+
+Code, links and the names of files are not prose; formulas are, as far as their decimals go.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from book.tools import project
+
+CONSTANTS = project.ROOT / "book" / "constants.yml"
+NUMBER = r"(?<![\w./-])[+−-]?(?:\d+(?:[.,]\d+)*|\.\d+)"
+UNITS = r"%|percent|per cent|seconds?|s|ms|minutes?|min|hours?|h|times|-fold|×|images/s"
+LOOKS = re.compile(
+    rf"(?P<number>{NUMBER})(?P<unit>\s?(?:{UNITS})(?![\w]))?"
+    r"(?P<bound><!--=(?P<expression>.*?)-->)?"
+)
+NOT_PROSE = (
+    r"(?ms)^(`{3,}|~{3,})(?!\{).*?^\1`*\s*$",  # fenced code
+    r"(?m)^(?:`{3,}|:{3,})\{.*$",  # the head of a directive
+    r"(?m)^:[\w-]+:.*$",  # its options
+    r"\{[\w:]+\}`[^`]*`",  # roles
+    r"`[^`]*`",  # code
+    r"\]\([^)]*\)",  # targets of links
+    r"<?https?://\S+",
+    r"(?s)<!--(?!=).*?-->",
+)
+
+
+def measured(markdown: str) -> Iterator[tuple[str, str, float, str | None]]:
+    """Yield what looks measured: its text, its line, its value and the expression that binds it."""
+    prose = markdown
+    for pattern in NOT_PROSE:
+        prose = re.sub(pattern, lambda found: "\n" * found[0].count("\n") or " ", prose)
+    for line in prose.splitlines():
+        for found in LOOKS.finditer(line):
+            number, unit = found["number"], (found["unit"] or "").strip()
+            if "." not in number and not unit:
+                continue
+            value = float(number.replace("−", "-").replace(",", ""))
+            yield f"{number}{found['unit'] or ''}", line.strip(), value, found["expression"]
+
+
+def problems(page: str, markdown: str, code: str, constants: dict[str, Any]) -> list[str]:
+    """Return one sentence for each number of a page that nothing binds.
+
+    Args:
+        page: its name, such as `book/saliency`.
+        markdown: its prose.
+        code: the source of its code cells, or nothing.
+        constants: the page's part of `book/constants.yml`.
+    """
+    literals = set(_literals(code))
+    found = []
+    for text, line, value, expression in measured(markdown):
+        if expression is not None:
+            said = _evaluate(expression)
+            if round(said, _digits(text)) != value:
+                found.append(f"{page}: the records say {said:.6g} and the prose {text}: {line}")
+        elif text not in constants and not {abs(value), abs(value) / 100} & literals:
+            found.append(f"{page}: nothing binds '{text}' in: {line}")
+    return found
+
+
+def _literals(code: str) -> Iterator[float]:
+    magic = re.compile(r"(?m)^(\s*)[%!].*$")
+    for node in ast.walk(ast.parse(magic.sub(r"\1pass", code))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+            yield float(node.value)
+
+
+def _digits(text: str) -> int:
+    return len(re.match(NUMBER, text)[0].partition(".")[2])
+
+
+def _evaluate(expression: str) -> float:
+    from align.benchmark import tables
+    from align.benchmark.statistics import interval
+
+    def mean(grid: str, label: str, metric: str = "accuracy out") -> float:
+        table = tables.by_seed(grid)
+        return interval(table.loc[table["label"] == label, metric].tolist()).mean
+
+    def gap(grid: str, first: str, second: str = "ERM", metric: str = "accuracy out") -> Any:
+        return tables.difference(tables.by_seed(grid), first, second, metric)
+
+    names = {
+        "mean": mean,
+        "gap": gap,
+        "gain": lambda *words, **more: gap(*words, **more).mean,
+        "round": round,
+        "abs": abs,
+    }
+    return float(eval(expression, {"__builtins__": {}}, names))  # the book's own pages, not input
+
+
+def pages() -> Iterator[tuple[str, str, str]]:
+    """Yield name, prose and code of README.md and of each page of the book."""
+    yield "README", (project.ROOT / "README.md").read_text(encoding="utf-8"), ""
+    for name in project.pages():
+        path = project.ROOT / f"{name}.md"
+        if path.is_file():
+            yield name, path.read_text(encoding="utf-8"), ""
+            continue
+        cells = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
+        prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        # The first cell's minutes are an announcement, not a definition.
+        codes = [cell.source for cell in cells if cell.cell_type == "code"][1:]
+        yield name, prose, "\n".join(codes)
+
+
+def constants(path: Path = CONSTANTS) -> dict[str, dict[str, str]]:
+    """Return the definitional constants: page, then text, then reason."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def main() -> int:
+    known = constants()
+    found = [
+        line
+        for name, prose, code in pages()
+        for line in problems(name, prose, code, known.get(name, {}))
+    ]
+    print("\n".join(found) or "every number in prose is bound")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""Slides of one part of the book, from the same notebooks that make its chapters.
+
+A slide shows what a room must see: the claim, a statement, its equation, a figure, a question. The
+prose goes into the speaker's notes (key S). Nothing is fetched from a network.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from book.tools import project
+from book.tools.plain import EQUATION, Book, Directive, Plain, split
+
+TEMPLATES = Path(__file__).parent
+STATEMENTS = {"theorem", "proposition", "corollary", "definition", "assumption", "example"}
+SPOKEN = {"proof", "remark", "solution", "solution-start", "solution-end", "exercise-end"}
+SHOWN = ("image/png", "text/html")
+
+
+def write(part: str, notebooks: Sequence[tuple[str, Any]], book: Book, target: Path) -> None:
+    """Write one deck.
+
+    Args:
+        part: the part's name.
+        notebooks: page and notebook of each chapter, with outputs where there are any.
+        book: what `plain.read_book` returns.
+        target: the `.html` file; `reveal/` and `mathjax/` must lie beside it.
+    """
+    from nbconvert import SlidesExporter
+    from traitlets.config import Config
+
+    deck = nbformat.v4.new_notebook()
+    _slide(deck, f"# {part}\n\n{project.config()['title']}")
+    for page, notebook in notebooks:
+        _chapter(deck, notebook, Plain(book, page), book)
+    deck.metadata["title"] = part
+    deck.metadata["macros"] = _macros()
+    options = Config()
+    options.SlidesExporter.extra_template_basedirs = [str(TEMPLATES)]
+    options.SlidesExporter.template_name = "slides_template"
+    options.SlidesExporter.reveal_url_prefix = "reveal"
+    options.SlidesExporter.reveal_theme = "white"  # its letters come with it
+    exporter = SlidesExporter(config=options)
+    html, _ = exporter.from_notebook_node(deck)
+    target.write_text(html, encoding="utf-8")
+
+
+def assets(folder: Path) -> None:
+    """Copy reveal.js and MathJax beside the decks: a room without a network can show them."""
+    reveal = Path(str(files("sphinx_revealjs"))) / "_static" / "revealjs"
+    for name in ("dist", "plugin/notes"):
+        shutil.copytree(reveal / name, folder / "reveal" / name, dirs_exist_ok=True)
+    mathjax = project.ROOT / "book" / "_static" / "mathjax"
+    shutil.copytree(mathjax, folder / "mathjax", dirs_exist_ok=True)
+
+
+def _chapter(deck: Any, notebook: Any, plain: Plain, book: Book) -> None:
+    title, _, claim = notebook.cells[0].source.partition("\n")
+    first, *rest = [p for p in claim.strip().split("\n\n") if p.strip()]
+    _slide(deck, f"{title}\n\n{plain.text(first)}")
+    _notes(deck, plain.text("\n\n".join(rest)))
+    within_solution = False
+    for cell in notebook.cells[1:]:
+        if cell.cell_type == "code":
+            if not within_solution:
+                _output(deck, cell, book)
+            continue
+        for part in split(cell.source):
+            if isinstance(part, Directive):
+                if part.name in ("solution-start", "solution-end"):
+                    within_solution = part.name == "solution-start"
+                _directive(deck, part, plain)
+            elif not within_solution:
+                _prose(deck, part, plain)
+
+
+def _directive(deck: Any, part: Directive, plain: Plain) -> None:
+    kind = part.name.removeprefix("prf:")
+    words = plain.directive(part, True)
+    if kind in SPOKEN:
+        _notes(deck, re.sub(r"</?(details|summary)>", "", words))
+    elif kind in STATEMENTS or kind.startswith("exercise"):
+        _slide(deck, words, below=True)
+    else:
+        _slide(deck, words, below=False)
+
+
+def _prose(deck: Any, text: str, plain: Plain) -> None:
+    """Give each heading a slide: its first sentence, and its equations; the prose goes to notes."""
+    for section in re.split(r"(?m)^(?=## )", text):
+        heading, body = "", section
+        if section.startswith("## "):
+            heading, _, body = section.partition("\n")
+        if "quiz" in body:
+            _slide(deck, heading)
+            _quiz(deck, body, plain)
+            continue
+        equations = [plain.text(m[0]) for m in EQUATION.finditer(body)]
+        if heading:
+            _slide(deck, "\n\n".join([heading, _first_sentence(body, plain), *equations[:1]]))
+            equations = equations[1:]
+        for equation in equations:
+            _slide(deck, equation, below=True)
+        _notes(deck, plain.text(body))
+
+
+def _quiz(deck: Any, body: str, plain: Plain) -> None:
+    for question in re.split(r"(?m)^(?=\*\*\d\.\*\*)", body):
+        asked, _, answer = question.partition('<details class="quiz">')
+        if not answer:
+            continue
+        _slide(deck, plain.text(asked.strip()), below=True)
+        answer = re.sub(r"<summary>.*?</summary>|</details>", "", answer)
+        _fragment(deck, plain.text(answer.strip()))
+
+
+def _first_sentence(body: str, plain: Plain) -> str:
+    paragraph = next((p for p in body.strip().split("\n\n") if p[:1].isalnum()), "")
+    if EQUATION.search(paragraph):
+        return ""
+    sentence = re.split(r"(?<=[.?!:])\s", plain.text(paragraph).replace("\n", " "), maxsplit=1)[0]
+    return sentence
+
+
+def _output(deck: Any, cell: Any, book: Book) -> None:
+    shown = [out for out in cell.get("outputs", []) if set(SHOWN) & set(out.get("data", {}))]
+    if not shown:
+        return
+    figure = cell.metadata.get("mystnb", {}).get("figure")
+    kept = nbformat.v4.new_code_cell(cell.source, outputs=[nbformat.from_dict(o) for o in shown])
+    for output in kept.outputs:
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        if "image/png" in output.data:
+            output.metadata = {"image/png": {"alt": alt}}
+    kept.metadata["slideshow"] = {"slide_type": "subslide"}
+    deck.cells.append(kept)
+    if figure:
+        _fragmentless(deck, f"*{book.labels[figure['name']].words}. {figure['caption']}*")
+
+
+def _slide(deck: Any, source: str, below: bool = False) -> None:
+    _append(deck, source, "subslide" if below else "slide")
+
+
+def _fragment(deck: Any, source: str) -> None:
+    _append(deck, source, "fragment")
+
+
+def _fragmentless(deck: Any, source: str) -> None:
+    _append(deck, source, "-")
+
+
+def _notes(deck: Any, source: str) -> None:
+    _append(deck, source, "notes")
+
+
+def _append(deck: Any, source: str, kind: str) -> None:
+    if source.strip():
+        cell = nbformat.v4.new_markdown_cell(source)
+        cell.metadata["slideshow"] = {"slide_type": kind}
+        deck.cells.append(cell)
+
+
+def _macros() -> dict[str, str]:
+    return project.config()["sphinx"]["config"]["mathjax3_config"]["tex"]["macros"]

@@ -1,0 +1,198 @@
+"""The course: no solution reaches students, none is lost for instructors, the slides open."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from browser import chromium, console_errors, needs_browser, served
+
+from book.tools import course, plain, project
+
+NOTEBOOKS = project.notebooks()
+PROJECT = course.PROJECT
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The course, made from the chapters as they are, with the last build's figures if any."""
+    output = tmp_path_factory.mktemp("course")
+    started = time.monotonic()
+    counts = course.make(output, project.ROOT / "_build" / ".jupyter_cache")
+    assert time.monotonic() - started < 60
+    assert counts["notebooks"] == len(NOTEBOOKS) and counts["decks"] == len(course.parts())
+    return output
+
+
+def version(made: Path, kind: str, path: Path):
+    return nbformat.read(made / kind / path.relative_to(project.ROOT / "book"), as_version=4)
+
+
+def words(notebook) -> str:
+    return "\n".join(cell.source for cell in notebook.cells)
+
+
+def solutions(path: Path) -> list[str]:
+    """Each line that stands in a solution of the source, text or code."""
+    found, inside = [], False
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            found += cell.source.splitlines() if inside else []
+            continue
+        for part in plain.split(cell.source):
+            name = getattr(part, "name", "")
+            inside = (inside or name == "solution-start") and name != "solution-end"
+            if name == "solution":
+                found += part.body.splitlines()
+    return [line.strip() for line in found if len(line.strip()) > 40]
+
+
+@each
+def test_students_see_no_solution_and_instructors_see_every_one(made, path):
+    student, instructor = (words(version(made, kind, path)) for kind in ("student", "instructor"))
+    wanted = solutions(path)
+    assert wanted, "a chapter has exercises"
+    plain_lines = [line for line in wanted if "{" not in line and "](" not in line]
+    assert [line for line in plain_lines if line in student] == []
+    assert [line for line in plain_lines if line not in instructor] == []
+    assert '<details class="quiz">' not in student
+    assert instructor.count("**Solution.**") == student.count("### Exercise") > 0
+
+
+@each
+def test_both_versions_are_plain_markdown_and_hold_the_same_code(made, path):
+    source = nbformat.read(path, as_version=4)
+    for kind in ("student", "instructor"):
+        notebook = version(made, kind, path)
+        text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        assert not re.search(r"^(`{3,}|:{3,})\{", text, re.MULTILINE)
+        assert not re.search(r"\{[\w:]+\}`", text)
+        assert not re.search(r"\$\$ \(eq-", text)
+        codes = [c.source for c in notebook.cells if c.cell_type == "code"]
+        all_codes = [c.source for c in source.cells if c.cell_type == "code"]
+        assert [code for code in all_codes if code in codes] == codes
+        assert codes[0] == all_codes[0], "the first cell still fetches what is missing"
+        assert (kind == "instructor") == (codes == all_codes)
+
+
+def test_references_become_numbers_and_names():
+    book = plain.Book(
+        {
+            "eq-a": plain.Label("(3)", "book/x.ipynb"),
+            "thm-b": plain.Label("Theorem 1", "book/y.ipynb"),
+        },
+        {"book/x.ipynb": "Here", "book/y.ipynb": "There"},
+        {"lee2020": ("Lee et al.", "2020")},
+    )
+    here = plain.Plain(book, "book/x.ipynb")
+    text = here.text("By {eq}`eq-a`, {prf:ref}`thm-b` and {cite:t}`lee2020`, see [](y.ipynb).")
+    assert text == "By (3), Theorem 1 of *There* and Lee et al. (2020), see [There](y.ipynb)."
+    assert here.text("$$\nx=1\n$$ (eq-a)") == "$$\nx=1 \\tag{3}\n$$"
+    assert here.text("[table](notation.md)") == "table"
+
+
+def test_a_solution_that_is_not_marked_as_one_would_be_noticed(made):
+    """The control: the same notebook, exercises and solutions unmarked, leaks."""
+    path = NOTEBOOKS[0]
+    source = nbformat.read(path, as_version=4)
+    for cell in source.cells:
+        cell.source = cell.source.replace("{solution}", "{note}").replace("solution-start", "note")
+    book = plain.read_book(NOTEBOOKS, project.ROOT, course.BIBLIOGRAPHY)
+    leaky = plain.version(source, book, path.relative_to(project.ROOT).as_posix(), solutions=False)
+    assert any(line in words(leaky) for line in solutions(path))
+
+
+def test_slides_say_what_the_chapters_claim_and_fetch_nothing(made):
+    for part, paths in course.parts().items():
+        deck = (made / "slides" / course.deck_name(part)).read_text(encoding="utf-8")
+        for path in paths:
+            title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].lstrip("# ")
+            assert title in deck, f"{part}: {title}"
+        assert not re.search(r'(src|href)="https?://[^"]*\.(js|css)', deck)
+        assert "def solved" not in deck and 'class="notes"' in deck
+
+
+@needs_browser
+def test_slides_open_typeset_and_move(made):
+    with served(made / "slides") as address, chromium() as driver:
+        driver.set_window_size(1280, 800)
+        for part in course.parts():
+            driver.get(f"{address}/{course.deck_name(part)}")
+            ready = "const done = arguments[0]; const look = () => window.Reveal && "
+            ready += "Reveal.isReady() && window.MathJax && MathJax.startup.promise ? "
+            ready += "MathJax.startup.promise.then(() => done(Reveal.getTotalSlides())) : "
+            ready += "setTimeout(look, 50); look();"
+            driver.set_script_timeout(30)
+            assert driver.execute_async_script(ready) > 5
+            assert (
+                driver.execute_script("return document.querySelectorAll('mjx-merror').length") == 0
+            )
+            driver.execute_script("Reveal.next()")
+            assert driver.execute_script("return Reveal.getIndices()") != {"h": 0, "v": 0}
+            assert console_errors(driver) == []
+
+
+def test_students_get_the_project_without_its_answers(made):
+    student = {p.name for p in (made / "student" / "project").iterdir()}
+    assert student == {"README.md", "starter.py", "grade.py"}
+    assert "reference.py" in {p.name for p in (made / "instructor" / "project").iterdir()}
+
+
+GRADER = runpy.run_path(str(PROJECT / "grade.py"))
+REFERENCE = (PROJECT / "reference.py").read_text()
+WRONG = {
+    "leak": [("return low", "return low / 2"), ("return low", "return 0.0")],
+    "loss": [
+        ("* (1 - cells)", "* cells"),
+        ("return torch.where(total > 0, outside / total.clamp_min(1e-12), 0.0).mean()",
+         "return (outside / total).mean()"),
+        ("contrast = weight[labels][:, None] - weight[None]",
+         "contrast = (weight[labels] - weight.mean(0))[:, None]"),
+    ],
+    "verdict": [
+        ("stats.t.ppf(0.975, len(gaps) - 1)", "0.0"),
+        ("gaps = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)",
+         "gaps = np.asarray(first, dtype=float) - np.mean(second)"),
+    ],
+    "method": [("masks * batch.images + (1 - masks)", "0 * batch.images + (1 - masks)")],
+}  # fmt: skip
+
+
+def judge(tmp_path: Path, task: str, seed: int, *change: str) -> tuple[float, str]:
+    """Grade the reference, with one change, in this process."""
+    path = tmp_path / "submission.py"
+    path.write_text(REFERENCE.replace(*change) if change else REFERENCE)
+    return GRADER["TASKS"][task](GRADER["_answers"](path), seed)
+
+
+@pytest.mark.parametrize("task", GRADER["POINTS"])
+def test_the_reference_earns_every_point_on_a_seed_of_the_instructors(tmp_path, task):
+    share, why = judge(tmp_path, task, 11)
+    assert share == 1, why
+
+
+@pytest.mark.parametrize(
+    ("task", "change"), [(task, change) for task, bank in WRONG.items() for change in bank]
+)
+def test_wrong_answers_lose_points(tmp_path, task, change):
+    assert change[0] in REFERENCE
+    share, why = judge(tmp_path, task, 0, *change)
+    assert share < 0.75, why
+
+
+def test_the_unedited_starter_earns_nothing_and_is_told_why(tmp_path, monkeypatch):
+    monkeypatch.setitem(GRADER["grade"].__globals__, "POINTS", {"verdict": 10})
+    found = GRADER["grade"](PROJECT / "starter.py")
+    assert found["verdict"]["points"] == 0 and "NotImplementedError" in found["verdict"]["why"]
+
+
+def test_an_endless_loop_costs_one_task_only(tmp_path, monkeypatch):
+    path = tmp_path / "submission.py"
+    path.write_text("while True:\n    pass\n")
+    monkeypatch.setitem(GRADER["run_task"].__globals__, "LIMIT", 2)
+    assert GRADER["run_task"](path, "leak", 0) == (0.0, "stopped after 2 seconds")

@@ -1,0 +1,50 @@
+"""Published tables: whole, internally consistent, and apart from ours."""
+
+import pytest
+
+from align.benchmark.published import MARKS, NOT_RUN, PUBLISHED, beside
+from align.data import BENCHMARKS, folders
+
+each = pytest.mark.parametrize("name", PUBLISHED)
+
+
+@each
+def test_reported_averages_follow_from_their_rows_within_rounding(name):
+    table = PUBLISHED[name]
+    for method, average in table.averages.items():
+        row = table.rows[method]
+        # Entries and average are each rounded to one decimal: off by .05 and .05 at most.
+        assert sum(row) / len(row) == pytest.approx(average, abs=0.1 + 1e-9), method
+    if table.protocol == "leave-one-out" and table.metric == "accuracy":
+        assert set(table.averages) == set(table.rows)
+
+
+@each
+def test_a_table_says_where_it_is_from_and_fits_its_benchmark(name):
+    table = PUBLISHED[name]
+    assert table.mark in MARKS and "20" in table.source
+    assert table.benchmark in BENCHMARKS
+    assert table.protocol in ("single-source", "leave-one-out") and table.shift in ("in", "out")
+    assert set(table.columns) <= set(getattr(folders, table.benchmark.upper()).domains)
+    for values in (*table.rows.values(), *table.errors.values()):
+        assert len(values) == len(table.columns)
+        assert all(0 <= value <= 100 for value in values)
+
+
+def test_rows_that_two_papers_share_are_the_same():
+    for benchmark in ("vlcs", "terra"):
+        dre, domainbed = PUBLISHED[f"dre-{benchmark}"], PUBLISHED[f"domainbed-{benchmark}"]
+        assert dre.rows["ERM"] == domainbed.rows["ERM"]
+    paper = PUBLISHED["align-vlcs"].frame()["VOC2007"]
+    assert PUBLISHED["align-maskers"].rows["ALIGN"] == (paper["ALIGN"],)
+    assert PUBLISHED["align-maskers"].rows["without guidance"] == (paper["DRE"],)
+
+
+def test_ours_stand_beside_and_never_among_the_published():
+    table = beside(PUBLISHED["align-vlcs"], {"ERM": {"VOC2007": "0.801"}, "Mixup": {}})
+    assert table.loc[("published [N]", "ERM"), "VOC2007"] == "85.35"
+    assert table.loc[("ours", "ERM"), "VOC2007"] == "0.801"
+    assert table.loc[("ours", "ERM"), "SUN09"] == NOT_RUN
+    assert (table.loc[("ours", "Mixup")] == NOT_RUN).all()
+    assert ("published [N]", "Mixup") not in table.index
+    assert "97.7 ± 0.4 s.e." in beside(PUBLISHED["domainbed-vlcs"], {}).to_string()
