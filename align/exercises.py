@@ -287,6 +287,37 @@ def check_smoothness(candidate: Callable[..., Any]) -> str:
     return _verdict(candidate, cases)
 
 
+def check_leaked_share(candidate: Callable[..., Any]) -> str:
+    """Check a function for the share of held-out images with a group-mate in training.
+
+    Args:
+        candidate: `candidate(groups, training) -> float`, for an integer array and a boolean array
+            of one length; 0 without held-out images.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    pairs = [
+        ("two whole groups", [0, 0, 1, 1], [True, True, False, False]),
+        ("a group torn apart", [0, 0, 1, 2], [True, False, False, False]),
+        ("no held-out images", [0, 1], [True, True]),
+        ("no training images", [0, 0], [False, False]),
+        ("large group numbers", [900, 900, 7], [True, False, False]),
+    ]
+    for number in range(10):
+        count = int(rng.integers(2, 30))
+        groups, training = rng.integers(0, 8, count), rng.random(count) < rng.random()
+        pairs.append((f"random groups {number}", groups, training))
+    cases = []
+    for name, groups, training in pairs:
+        group, kept = np.array(groups), np.array(training)
+        trained, held_out = set(group[kept].tolist()), group[~kept].tolist()
+        share = sum(g in trained for g in held_out) / len(held_out) if held_out else 0.0
+        cases.append((name, (group, kept), share))
+    return _verdict(candidate, cases)
+
+
 def check_schedule(candidate: Callable[..., Any]) -> str:
     """Check a function that says who learns in an epoch of ALIGN.
 

@@ -495,8 +495,10 @@ def cameras(server, monkeypatch):
 
     monkeypatch.setattr(terra, "IMAGES", archive("images.tar.gz", "/images"))
     versions = {
-        "eccv18": terra.Version("eccv18", archive("l.tar.gz", "/labels"), 16, {"location_38": 9}),
-        "lila2021": terra.Version("lila2021", archive("l.zip", "/newer"), 8, {}),
+        "eccv18": terra.Version(
+            "eccv18", archive("l.tar.gz", "/labels"), 16, {"location_38": 9}, True
+        ),
+        "lila2021": terra.Version("lila2021", archive("l.zip", "/newer"), 8, {}, False),
     }
     monkeypatch.setattr(terra, "VERSIONS", versions)
     return server

@@ -38,20 +38,31 @@ def schedule(epoch, warmup, head_start):
     return epoch >= warmup, epoch >= warmup + head_start
 
 
-grad_cam, tv, turns = (
+def leaked(groups, training, *, held_out=True, empty=0.0):
+    shown = groups[~training] if held_out else groups
+    return np.isin(shown, groups[training]).mean() if len(shown) else empty
+
+
+grad_cam, tv, turns, leak = (
     exercises.check_original_grad_cam,
     exercises.check_smoothness,
     exercises.check_schedule,
+    exercises.check_leaked_share,
 )
 
 RIGHT = [
     (grad_cam, original_map),
     (tv, smoothness),
     (turns, schedule),
+    (leak, leaked),
     (turns, lambda *a: [float(v) for v in schedule(*a)]),
 ]
 
 WRONG = [
+    (leak, lambda g, t: leaked(g, ~t)),
+    (leak, lambda g, t: leaked(g, t, held_out=False)),
+    (leak, lambda g, t: leaked(g, t, empty=1.0)),
+    (leak, lambda g, t: len(set(g[t]) & set(g[~t])) / max(1, len(set(g[~t])))),
     (grad_cam, minmax_map),
     (grad_cam, lambda *a: original_map(*a, rectify=False)),
     (grad_cam, lambda *a: original_map(*a, guard=False)),

@@ -99,7 +99,8 @@ def entries(archive: Path, bounds: Bounds | None = None) -> Iterator[tuple[str, 
     """
     bounds = bounds or Bounds()
     count = total = 0
-    with damage_told(archive):
+    # tarfile stumbles over broken headers with errors of many kinds.
+    with damage_told(archive, TypeError, LookupError, AttributeError):
         for name, size, content in _raw_entries(archive):
             count, total = count + 1, total + size
             if count > bounds.files or total > bounds.bytes:
@@ -166,11 +167,12 @@ def _not_plain(archive: Path, name: str) -> ArchiveError:
 
 
 @contextmanager
-def damage_told(archive: Path) -> Iterator[None]:
+def damage_told(archive: Path, *further: type[Exception]) -> Iterator[None]:
     """Turn the many errors of a damaged archive into one sentence.
 
     Args:
         archive: the file that is read inside the `with` block.
+        *further: more kinds of error that only damage can lead to there.
 
     Raises:
         ArchiveError: in place of what tarfile, zipfile and the decompressors raise.
@@ -179,7 +181,7 @@ def damage_told(archive: Path) -> Iterator[None]:
         yield
     except ArchiveError:
         raise
-    except (*DAMAGE, OSError) as error:
+    except (*DAMAGE, *further, OSError) as error:
         # Of the system's own errors only "invalid argument" is the archive's fault: a bad offset.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise

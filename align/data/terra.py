@@ -48,12 +48,14 @@ class Version:
         annotations: the archive of its annotation files.
         total: its number of images.
         counts: images by domain, {} where nobody published them.
+        boxes: whether its annotations have boxes.
     """
 
     name: str
     annotations: Archive
     total: int
     counts: Mapping[str, int]
+    boxes: bool
 
 
 VERSIONS = {
@@ -67,9 +69,10 @@ VERSIONS = {
             "location_43": 4_020,
             "location_46": 6_122,
         },
+        True,
     ),
     "lila2021": Version(
-        "lila2021", _archive("labels/caltech_camera_traps.json.zip", 9_000_000), 24_330, {}
+        "lila2021", _archive("labels/caltech_camera_traps.json.zip", 9_000_000), 24_330, {}, False
     ),
 }
 """By name: the paper's annotations (with boxes), and those of 2021 for the whole collection."""
