@@ -62,8 +62,9 @@ def runs(recorded: Iterable[dict]) -> pd.DataFrame:
         recorded: records.
 
     Returns:
-        Columns: label, seed, benchmark, protocol, source (domains trained on, joined by "+"),
-        domain (tested on), shift ("in" or "out"), seconds, and each metric that is one number.
+        Columns: label, method, seed, key, benchmark, protocol, source (domains trained on, joined
+        by "+"), domain (tested on), shift ("in" or "out"), seconds, and each metric that is one
+        number.
     """
     rows = []
     for record in recorded:
@@ -72,7 +73,9 @@ def runs(recorded: Iterable[dict]) -> pd.DataFrame:
         kept = [c for c in table if c not in record["config"] and not c.startswith("option_")]
         table = table[kept].assign(
             label=label(record["config"], record.get("mask_source", "")),
+            method=record["config"]["method"],
             seed=record["config"]["seed"],
+            key=record["key"],
         )
         rows.append(table)
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
