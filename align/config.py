@@ -103,7 +103,7 @@ class Config:
     lambda4: float = 0.0
     mixup_concentration: float = 0.2
     irm_weight: float = 100.0
-    irm_anneal: int = 1
+    irm_anneal: int = 8
     groupdro_eta: float = 0.01
     sgt_weight: float = 1.0
     sgt_share: float = 0.5

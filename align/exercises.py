@@ -336,3 +336,30 @@ def check_schedule(candidate: Callable[..., Any]) -> str:
             name = f"epoch {epoch} with {warmup} of warm-up and a head start of {head_start}"
             cases.append((name, (epoch, warmup, head_start), wanted))
     return _verdict(candidate, cases)
+
+
+def check_spoilt_mask(candidate: Callable[..., Any]) -> str:
+    """Check a function that spoils a mask by exact shares.
+
+    Args:
+        candidate: `candidate(mask, noise, missed, leaked) -> (n,)`, for a mask of zeros and ones
+            and one number a pixel: it drops the share `missed` of the object's pixels and adds the
+            share `leaked` of the others, smallest numbers first, counts rounded.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    shares = [(0.0, 0.0), (0.5, 0.0), (0.0, 0.25), (0.5, 0.25), (1.0, 1.0)]
+    shares += [tuple(rng.random(2)) for _ in range(6)]
+    cases = []
+    for missed, leaked in shares:
+        mask, noise = (rng.random(30) < 0.3).astype(float), rng.random(30)
+        wanted = mask.copy()
+        for inside, share in ((1, missed), (0, leaked)):
+            pixels = sorted(np.flatnonzero(mask == inside), key=lambda i, noise=noise: noise[i])
+            for pixel in pixels[: round(share * len(pixels))]:
+                wanted[pixel] = 1 - inside
+        name = f"missed {missed:.2f}, leaked {leaked:.2f}"
+        cases.append((name, (mask, noise, float(missed), float(leaked)), wanted))
+    return _verdict(candidate, cases)

@@ -43,11 +43,21 @@ def leaked(groups, training, *, held_out=True, empty=0.0):
     return np.isin(shown, groups[training]).mean() if len(shown) else empty
 
 
-grad_cam, tv, turns, leak = (
+def spoilt(mask, noise, missed, leaked):
+    result = mask.copy()
+    for inside, share in ((1, missed), (0, leaked)):
+        pixels = np.flatnonzero(mask == inside)
+        order = pixels[np.argsort(noise[pixels])]
+        result[order[: round(share * len(pixels))]] = 1 - inside
+    return result
+
+
+grad_cam, tv, turns, leak, spoil = (
     exercises.check_original_grad_cam,
     exercises.check_smoothness,
     exercises.check_schedule,
     exercises.check_leaked_share,
+    exercises.check_spoilt_mask,
 )
 
 RIGHT = [
@@ -55,6 +65,7 @@ RIGHT = [
     (tv, smoothness),
     (turns, schedule),
     (leak, leaked),
+    (spoil, spoilt),
     (turns, lambda *a: [float(v) for v in schedule(*a)]),
 ]
 
@@ -77,9 +88,14 @@ WRONG = [
     (tv, lambda m: np.abs(np.diff(m, axis=1)).mean()),
     (turns, lambda e, w, a: schedule(e + 1, w, a)),
     (turns, lambda e, w, a: schedule(e, w, 0)),
-    (turns, lambda e, w, a: (e >= w, True, e >= w + a)),
-    (turns, lambda e, w, a: (e >= w and e % 2 == 0, e < w or e % 2 == 1, e >= w)),
-    (turns, lambda e, w, a: (e >= w + a, e < w or e >= w + a, e >= w + a)),
+    (turns, lambda e, w, a: (True, e >= w + a)),
+    (turns, lambda e, w, a: (e >= w and e % 2 == 0, e >= w + a)),
+    (turns, lambda e, w, a: (w <= e < w + a, e >= w + a)),
+    (turns, lambda e, w, a: (e >= w + a, e >= w + a)),
+    (spoil, lambda m, n, a, b: spoilt(m, n, b, a)),
+    (spoil, lambda m, n, a, b: spoilt(m, -n, a, b)),
+    (spoil, lambda m, n, a, b: np.where(n < np.where(m == 1, a, b), 1 - m, m)),
+    (spoil, lambda m, n, a, b: spoilt(spoilt(m, n, a, 0), n, 0, b)),
 ]
 
 
@@ -96,7 +112,7 @@ def test_wrong_answers_are_rejected_with_a_reason(check, answer):
     assert verdict.startswith("Not yet: on ")
 
 
-@pytest.mark.parametrize("check", [grad_cam, tv, turns])
+@pytest.mark.parametrize("check", [grad_cam, tv, turns, leak, spoil])
 def test_stubs_and_broken_answers_are_rejected_without_raising(check):
     def fails(*arguments):
         raise ZeroDivisionError("by nought")
