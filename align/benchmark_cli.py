@@ -78,15 +78,20 @@ def status(
 def table(
     grid: Grid,
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
-    beside: Annotated[bool, typer.Option(help="Compare with ERM: effect, noise, rank.")] = True,
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
     from align.benchmark import tables
 
-    print(tables.per_domain(grid, metric).to_string())
-    if beside:
-        print()
-        print(tables.comparison(grid, metric).to_string())
+    recorded = tables.current(grid)
+    if not recorded:
+        raise FileNotFoundError(
+            f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
+        )
+    print(tables.per_domain(recorded, metric).to_string())
+    for shift, words in (("in", "in distribution"), ("out", "out of distribution")):
+        compared = tables.comparison(recorded, metric, shift)
+        if len(compared):
+            print(f"\n{words}\n{compared.to_string()}")
 
 
 @benchmark_app.command("figure")

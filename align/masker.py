@@ -47,7 +47,8 @@ class Masker(nn.Module):
         Raises:
             ValueError: if the images have another shape or dtype.
         """
-        return torch.sigmoid(self.logits(images))
+        # In full precision: masks blend images, and half of it would show in them.
+        return torch.sigmoid(self.logits(images).float())
 
     def logits(self, images: Tensor) -> Tensor:
         """The mask before the sigmoid, `(N, 1, H, W)`."""

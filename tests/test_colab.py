@@ -33,7 +33,7 @@ print("REPORT " + json.dumps({
     "align": align.__file__,
     "results": {p.relative_to(records.RESULTS).as_posix():
                 hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
-    "rows": len(tables.summary("toy-vlcs")),
+    "rows": len(tables.summary("toy")),
     "versions": {name: version(name) for name in ("torch", "torchvision", "numpy")},
     "loaded": {name: sys.modules[name].__file__ for name in ("torch", "numpy")},
 }))

@@ -131,7 +131,7 @@ def test_doctor_and_status_say_what_there_is(monkeypatch, tmp_path):
     assert "next: align train --benchmark toy-vlcs" in output
     monkeypatch.setattr(grid, "RESULTS", tmp_path)
     output = CliRunner().invoke(app, ["benchmark", "status"]).output
-    assert "toy-vlcs: 0 of" in output
+    assert "toy: 0 of" in output
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,17 @@ def test_sgt_ranks_pixels_by_the_size_of_the_true_classs_gradient(monkeypatch):
     assert terms["loss"].item() == pytest.approx(terms["ce"].item(), abs=1e-6)
 
 
+def test_sgt_measures_the_divergence_from_the_clean_prediction(monkeypatch):
+    monkeypatch.setattr(sgt, "replace_least", lambda images, *_: images * 0)
+    method = sgt.SGT(Colours(RED_OR_GREEN), Config(method="sgt"))
+    batch = Batch(pixels([1.0, 0.0, 0.0]), torch.tensor([0]), None)
+    terms = method.loss(batch, 0, torch.Generator())
+    p = 1 / (1 + math.exp(-2))  # of the red pixel; the black one has ½
+    expected = p * math.log(2 * p) + (1 - p) * math.log(2 * (1 - p))
+    assert terms["divergence"].item() == pytest.approx(expected)
+    assert terms["loss"].item() == pytest.approx(expected - math.log(p))
+
+
 def test_sgt_weighs_the_divergence_and_keeps_noise_out_of_batchnorms_statistics(domain):
     method = method_for(replace(TINY, method="sgt", sgt_weight=7.0), domain)
     twin = method_for(replace(TINY, method="erm"), domain)
@@ -344,13 +355,14 @@ def test_cgc_terms_add_up_over_both_views(monkeypatch):
     monkeypatch.setattr(cgc, "random_crops", lambda *_: whole)
     images = torch.zeros(2, 3, 1, 2)
     images[0, 0, 0, 0] = images[1, 1, 0, 1] = 1  # red on the left; green on the right
-    method = cgc.CGC(Colours(RED_OR_GREEN), Config(method="cgc"))
+    images[0, 2, 0, 1] = 0.2  # blue speaks against red, which the map leaves out
+    method = cgc.CGC(Colours([[2.0, 0.0, -5.0], [0.0, 2.0, 0.0]]), Config(method="cgc"))
     terms = method.loss(Batch(images, torch.tensor([0, 0]), None), 0, torch.Generator())
-    right, wrong = math.log(1 + math.exp(-1)), math.log(1 + math.exp(1))
+    ce = math.log(1 + math.exp(-0.5)) + math.log(1 + math.exp(1))
     contrast = -math.log(math.exp(2) / (math.exp(2) + 1))  # of the predicted classes' maps
-    assert terms["ce"].item() == pytest.approx(right + wrong)
+    assert terms["ce"].item() == pytest.approx(ce)
     assert terms["contrast"].item() == pytest.approx(contrast, rel=1e-5)
-    assert terms["loss"].item() == pytest.approx(right + wrong + 0.5 * contrast, rel=1e-5)
+    assert terms["loss"].item() == pytest.approx(ce + 0.5 * contrast, rel=1e-5)
 
 
 def test_rrr_by_hand():

@@ -51,11 +51,11 @@ def test_code_binds_what_it_sets_up_and_nothing_else():
 
 
 def test_a_record_binds_a_number_to_its_last_digit():
-    true = prose_numbers._evaluate('mean("toy-vlcs", "ERM")')
-    bound = '<!--= mean("toy-vlcs", "ERM") -->'
+    true = prose_numbers._evaluate('mean("toy", "ERM")')
+    bound = '<!--= mean("toy", "ERM") -->'
     assert problems("page", f"ERM has {true:.3f}{bound}.", "", {}) == []
     wrong = problems("page", f"ERM has {true + 0.001:.3f}{bound}.", "", {})
     assert len(wrong) == 1 and "records say" in wrong[0]
-    gain = prose_numbers._evaluate('gain("toy-vlcs", "true masks, energy")')
-    text = f'{gain:+.2f}<!--= gain("toy-vlcs", "true masks, energy") -->'.replace("-0", "−0")
+    gain = prose_numbers._evaluate('gain("toy", "true masks, energy")')
+    text = f'{gain:+.2f}<!--= gain("toy", "true masks, energy") -->'.replace("-0", "−0")
     assert problems("page", text, "", {}) == []

@@ -15,14 +15,14 @@ def test_reported_averages_follow_from_their_rows_within_rounding(name):
         row = table.rows[method]
         # Entries and average are each rounded to one decimal: off by .05 and .05 at most.
         assert sum(row) / len(row) == pytest.approx(average, abs=0.1 + 1e-9), method
-    if table.protocol == "leave-one-out" and table.metric == "accuracy":
+    if (table.protocol, table.shift, table.metric) == ("leave-one-out", "out", "accuracy"):
         assert set(table.averages) == set(table.rows)
 
 
 @each
 def test_a_table_says_where_it_is_from_and_fits_its_benchmark(name):
     table = PUBLISHED[name]
-    assert table.mark in MARKS and "20" in table.source
+    assert table.mark in MARKS and ("arXiv" in table.source or table.mark == "?")
     assert table.benchmark in BENCHMARKS
     assert table.protocol in ("single-source", "leave-one-out") and table.shift in ("in", "out")
     assert set(table.columns) <= set(getattr(folders, table.benchmark.upper()).domains)

@@ -11,7 +11,7 @@ from align import Config
 from align.config import ALIGNMENTS, METHODS, READS
 from align.data import join
 from align.data.batches import Batch, Batches, mirror_and_shift
-from align.methods import build
+from align.methods import ERM, build
 from align.methods.align import keep_and_remove
 from align.methods.mixing import same_class_partners
 from align.terms import EpochTerms
@@ -169,10 +169,24 @@ def test_a_configuration_knows_what_its_method_reads(method, domain):
         next(Batches(domain, 32).epoch(0)), config.epochs, torch.Generator()
     )
     fields = {field.name for field in dataclasses.fields(Config)}
-    assert seen & fields <= set(config.read())
-    assert set(READS[method]) <= seen
+    used = seen & fields
+    assert set(READS[method]) <= used <= set(config.read())
     other = replace(config, lambda1=9.0)
     assert (config.hash() == other.hash()) == (method != "align")
+
+
+def test_what_all_methods_read_is_all_that_plain_training_reads():
+    common = "method backbone weights output_stride epochs batch_size lr weight_decay augment seed"
+    assert set(Config(method="erm").read()) == set(common.split())
+
+
+def test_a_method_is_told_of_each_epoch_before_its_first_step(domain, monkeypatch):
+    told = []
+    monkeypatch.setattr(ERM, "begin", lambda _, epoch: told.append(epoch))
+    original = ERM.loss
+    monkeypatch.setattr(ERM, "loss", lambda *given: told.append("step") or original(*given))
+    align.train("erm", domain, config=replace(TINY, batch_size=80, epochs=2), progress=False)
+    assert told == [0, "step", "step", 1, "step", "step"]
 
 
 def test_training_leaves_the_callers_random_numbers_alone(domain):

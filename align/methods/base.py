@@ -66,5 +66,6 @@ def adamw(module: nn.Module, lr: float, weight_decay: float) -> torch.optim.Adam
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """One step down the gradient of a loss."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    # To the parameters only: methods that look at input gradients leave images that require one.
+    loss.backward(inputs=[p for group in optimizer.param_groups for p in group["params"]])
     optimizer.step()

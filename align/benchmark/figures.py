@@ -1,0 +1,482 @@
+"""Figures from records; where there are none, a figure says so instead of showing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from align import plotting
+from align.benchmark import tables
+from align.benchmark.grid import ablation_levels
+from align.benchmark.published import NOT_RUN
+from align.benchmark.statistics import Interval, interval, paired
+from align.plotting import INK, MUTED, PAPER
+
+CONTROLS = {
+    "random": ("random", "x", "#8c959f"),
+    "centre": ("centre", "+", "#8c959f"),
+    "constant": ("constant", "|", "#8c959f"),
+    "true_mask": ("true mask", "d", INK),
+}
+"""Control explanations: label, marker and colour."""
+
+NAMES = {
+    "accuracy": "accuracy",
+    "insertion_auc": "insertion AUC",
+    "insertion_auc_normalized": "insertion AUC, normalised",
+    "evidence_inside": "evidence inside the object",
+    "sufficiency_zero": "sufficiency (less is better)",
+    "comprehensiveness_zero": "comprehensiveness (more is better)",
+    "sufficiency_zero_normalized": "sufficiency, normalised (less is better)",
+    "comprehensiveness_zero_normalized": "comprehensiveness, normalised (more is better)",
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and what it shows, in words.
+
+    Args:
+        figure: the figure.
+        alt: its text alternative, with the numbers that matter.
+    """
+
+    figure: Figure
+    alt: str
+
+
+def absent(what: str) -> Drawn:
+    """A figure that says that its runs were not made here.
+
+    Args:
+        what: what it would show.
+    """
+    fig, ax = plotting.figure(size=(5.6, 1.4))
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, f"{what}:\n{NOT_RUN}", ha="center", va="center", color=MUTED)
+    return Drawn(fig, f"An empty figure: {what}, {NOT_RUN}.")
+
+
+def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
+    """Each method's mean over seeds with its 95 % interval, one panel a test domain.
+
+    Args:
+        recorded: records, of one benchmark or several.
+        metric: a metric's name.
+        shift: tests "in" or "out" of distribution.
+    """
+    where = "in distribution" if shift == "in" else "out of distribution"
+    table = _where(recorded, metric, shift)
+    if table.empty:
+        return absent(f"{NAMES.get(metric, metric)} {where}")
+    names = list(table["label"].drop_duplicates())
+    domains = list(table[["benchmark", "domain"]].drop_duplicates().itertuples(index=False))
+    columns = min(2, len(domains))
+    rows = -(-len(domains) // columns)
+    size = (5.6, rows * (0.9 + 0.27 * len(names)))
+    fig, axes = plotting.figure(rows, columns, size=size, squeeze=False, sharex=True, sharey=True)
+    for ax, (benchmark, domain) in zip(axes.flat, domains, strict=False):
+        part = table[(table["benchmark"] == benchmark) & (table["domain"] == domain)]
+        _dots(ax, part, metric, names)
+        ax.set_title(f"{benchmark}: {domain}" + (" (held out)" if shift == "in" else ""))
+    for ax in axes.flat[len(domains) :]:
+        ax.set_visible(False)
+    fig.supxlabel(f"{NAMES.get(metric, metric)}, mean and 95 % interval over seeds", fontsize=11)
+    return Drawn(fig, f"{_sentence(metric, where, len(domains))} {_ends(table, metric)}")
+
+
+def _where(recorded: list[dict], metric: str, shift: str) -> pd.DataFrame:
+    table = tables.runs(recorded)
+    if table.empty or metric not in table:
+        return pd.DataFrame()
+    return table[(table["shift"] == shift) & table[metric].notna()]
+
+
+def _sentence(metric: str, where: str, count: int) -> str:
+    panels = "one panel" if count == 1 else f"{count} panels, one a test domain"
+    return f"Dots with intervals in {panels}: {NAMES.get(metric, metric)} {where}, a row a method."
+
+
+def _ends(table: pd.DataFrame, metric: str) -> str:
+    means = table.groupby("label")[metric].mean()
+    if means.max() == means.min():
+        return f"All means are {means.max():.3f}."
+    return (
+        f"On average the highest is {means.idxmax()} with {means.max():.3f}, the lowest "
+        f"{means.idxmin()} with {means.min():.3f}."
+    )
+
+
+def _dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> None:
+    for row, name in enumerate(names):
+        part = table[table["label"] == name]
+        if part.empty:
+            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=_row(ax), fontsize=9)
+            continue
+        style = plotting.method_style(part["method"].iloc[0])
+        values = part.groupby("seed")[metric].mean()
+        _dot(ax, row, values.tolist(), style.color, style.marker)
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    ax.grid(axis="y", visible=False)
+
+
+def _row(ax: Axes) -> object:
+    """Across in shares of the axes, down in rows."""
+    return ax.get_yaxis_transform()
+
+
+def _dot(ax: Axes, row: float, values: list[float], color: str, marker: str) -> None:
+    """A mean and, from two seeds on, its interval."""
+    if len(values) > 1:
+        found = interval(values)
+        ax.hlines(row, found.low, found.high, color=color, linewidth=2)
+    thin = marker in "+x|"  # made of lines alone: an edge in the paper's colour would hide them
+    ax.plot(
+        np.mean(values),
+        row,
+        marker,
+        color=color,
+        markeredgecolor=color if thin else PAPER,
+        markersize=12 if marker == "*" else 8,
+    )
+
+
+def matrix(recorded: list[dict], metric: str = "accuracy") -> Drawn:
+    """Train on one domain, test on each: one heatmap a method.
+
+    Args:
+        recorded: single-source records of one benchmark.
+        metric: a metric's name, in [0, 1].
+    """
+    table = tables.runs(recorded)
+    if not table.empty:
+        table = table[table["protocol"] == "single-source"]
+    if table.empty or table["source"].nunique() < 2:
+        return absent("train on one domain, test on the others")
+    # A method that was trained on a single domain has no matrix.
+    sources = table.groupby("label")["source"].nunique()
+    names = [name for name in table["label"].drop_duplicates() if sources[name] > 1]
+    order = [d for d in table["domain"].drop_duplicates()]
+    fig, axes = plotting.figure(
+        1, len(names), size=(2.3 * len(names) + 0.9, 3.1), squeeze=False, sharey=True
+    )
+    means = table.pivot_table(index=["label", "source"], columns="domain", values=metric)
+    low, high = float(np.nanmin(means)), float(np.nanmax(means))
+    for ax, name in zip(axes[0], names, strict=True):
+        values = means.loc[name].reindex(index=order, columns=order).to_numpy()
+        _heatmap(ax, values, order, low, high)
+        ax.set_title(name, fontsize=11)
+    axes[0, 0].set_ylabel("trained on")
+    fig.supxlabel("tested on (the diagonal: held-out images)", fontsize=11)
+    inside = {n: _diagonal(means.loc[n], order, True) for n in names}
+    outside = {n: _diagonal(means.loc[n], order, False) for n in names}
+    words = "; ".join(f"{n} {inside[n]:.2f} and {outside[n]:.2f}" for n in names)
+    return Drawn(
+        fig,
+        f"Heatmaps of {NAMES.get(metric, metric)}, domain trained on against domain tested on. "
+        f"Means on and off the diagonal: {words}.",
+    )
+
+
+def _heatmap(ax: Axes, values: np.ndarray, order: list[str], low: float, high: float) -> None:
+    ax.imshow(values, vmin=low, vmax=high, cmap="cividis")
+    for (row, column), value in np.ndenumerate(values):
+        text = NOT_RUN.replace(" ", "\n") if np.isnan(value) else f"{value:.2f}"
+        dark = np.isnan(value) or value > (low + high) / 2
+        ax.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            fontsize=6 if np.isnan(value) else 10,
+            color=INK if dark else PAPER,
+        )
+    ax.set(xticks=range(len(order)), yticks=range(len(order)), yticklabels=order)
+    ax.set_xticklabels(order, rotation=45, ha="right")
+    ax.grid(visible=False)
+
+
+def _diagonal(means: pd.DataFrame, order: list[str], on: bool) -> float:
+    values = means.reindex(index=order, columns=order).to_numpy()
+    return float(np.nanmean(values[np.eye(len(order), dtype=bool) == on]))
+
+
+def curves(recorded: list[dict], shift: str = "out") -> Drawn:
+    """Insertion and deletion curves: mean probability of the predicted class over pixels changed.
+
+    Args:
+        recorded: records with curves.
+        shift: tests "in" or "out" of distribution.
+    """
+    means = _curves(recorded, shift)
+    if not means:
+        return absent("insertion and deletion curves")
+    fig, axes = plotting.figure(1, 2, size=(7.0, 3.4), sharey=True)
+    for ax, kind in zip(axes, ("insertion", "deletion"), strict=True):
+        for (name, method), found in means.items():
+            if kind not in found:
+                continue
+            points = np.mean(found[kind], axis=0)
+            style = {"label": name, "color": MUTED, "linestyle": ":"}
+            if method:
+                style = plotting.method_style(method).kwargs() | {"label": name}
+            ax.plot(np.linspace(0, 1, len(points)), points, **(style | {"markevery": 7}))
+        ax.set(title=kind, xlabel=f"share of pixels {'restored' if kind[0] == 'i' else 'removed'}")
+    axes[0].set_ylabel("probability")
+    handles, labels = axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+    areas = {name: np.mean(found["insertion"]) for (name, _), found in means.items()}
+    best = max(areas, key=areas.get)
+    return Drawn(
+        fig,
+        f"Two panels of curves, insertion rising and deletion falling, for {len(means)} "
+        f"explanations; {best} has the highest insertion curve on average, {areas[best]:.2f}.",
+    )
+
+
+def _curves(recorded: list[dict], shift: str) -> dict[tuple[str, str], dict[str, list]]:
+    """By (label, method) the curves of all runs; ERM's control by random maps has no method."""
+    found: dict[tuple[str, str], dict[str, list]] = {}
+    for record in recorded:
+        method = record["config"]["method"]
+        name = tables.label(record["config"], record.get("mask_source", ""))
+        trained = tables.records.trained_on(record)
+        for domain, metrics in record["metrics"].items():
+            if (domain in trained) != (shift == "in"):
+                continue
+            for kind in ("insertion", "deletion"):
+                if curve := metrics.get(f"{kind}_curve"):
+                    found.setdefault((name, method), {}).setdefault(kind, []).append(curve)
+                control = metrics.get(f"control_random_{kind}_curve")
+                if control and method == "erm":
+                    key = ("random maps (ERM)", "")
+                    found.setdefault(key, {}).setdefault(kind, []).append(control)
+    return found
+
+
+def faithfulness(
+    recorded: list[dict],
+    metrics: tuple[str, str] = ("sufficiency_zero", "comprehensiveness_zero"),
+    shift: str = "out",
+) -> Drawn:
+    """Sufficiency and comprehensiveness of each method, with its control explanations.
+
+    Args:
+        recorded: records.
+        metrics: two metrics' names.
+        shift: tests "in" or "out" of distribution.
+    """
+    table = _where(recorded, metrics[0], shift)
+    if table.empty or metrics[1] not in table:
+        return absent(" and ".join(NAMES.get(metric, metric) for metric in metrics))
+    names = list(table["label"].drop_duplicates())
+    fig, axes = plotting.figure(1, 2, size=(7.0, 1.6 + 0.32 * len(names)), sharey=True)
+    for ax, metric in zip(axes, metrics, strict=True):
+        for key, (name, marker, color) in CONTROLS.items():
+            column = f"control_{key}_{metric}"
+            if column in table:
+                means = table.groupby("label")[column].mean().reindex(names)
+                ax.plot(means, range(len(names)), marker, color=color, label=name, markersize=7)
+        _dots(ax, table, metric, names)
+        ax.set_xlabel(NAMES.get(metric, metric), fontsize=10)
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        fig.legend(handles, labels, loc="outside lower center", ncols=4, title="controls")
+    text = " ".join(f"{NAMES.get(metric, metric)}: {_ends(table, metric)}" for metric in metrics)
+    controls = "with controls" if handles else "without controls, which no record has"
+    return Drawn(fig, f"Two panels of dots, a row a method, {controls}. {text}")
+
+
+def ablation(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
+    """What one changed choice does to ALIGN: paired differences to its default, with intervals.
+
+    Args:
+        recorded: records of the grid "ablations".
+        metric: a metric's name.
+        shift: tests "in" or "out" of distribution.
+    """
+    effects = ablation_effects(recorded, metric, shift)
+    if effects.empty:
+        return absent("ablations")
+    fig, ax = plotting.figure(size=(6.4, 0.9 + 0.27 * len(effects)))
+    for row, effect in enumerate(effects.itertuples()):
+        if np.isnan(effect.mean):
+            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=_row(ax), fontsize=9)
+            continue
+        clear = effect.low > 0 or effect.high < 0
+        if not np.isnan(effect.low):
+            ax.hlines(row, effect.low, effect.high, color="#0066cc" if clear else MUTED)
+        face = "#0066cc" if clear else PAPER
+        ax.plot(effect.mean, row, "o", color="#0066cc" if clear else MUTED, markerfacecolor=face)
+    ax.axvline(0, color=INK, linewidth=1)
+    names = list(effects["change"])
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    ax.set_xlabel(f"change in {NAMES.get(metric, metric)}")
+    ax.grid(axis="y", visible=False)
+    return Drawn(fig, _ablation_words(effects, metric))
+
+
+def ablation_effects(
+    recorded: list[dict], metric: str = "accuracy", shift: str = "out"
+) -> pd.DataFrame:
+    """For each factor and level the paired difference to ALIGN's default over seeds.
+
+    Args:
+        recorded: records of the grid "ablations".
+        metric: a metric's name.
+        shift: tests "in" or "out" of distribution.
+
+    Returns:
+        Columns change, runs, mean, low, high; NaN where there are too few runs. Empty
+        if the default itself was not run.
+    """
+    table = _where(recorded, metric, shift)
+    if table.empty:
+        return pd.DataFrame()
+    levels = {key: f"{factor}: {level}" for key, (factor, level) in ablation_levels().items()}
+    table = table[table["key"].isin(levels)]
+    values = table.groupby([table["key"].map(levels), "seed"])[metric].mean().unstack()
+    if ": " not in values.index:  # the default changes nothing
+        return pd.DataFrame()
+    rows = []
+    for case in dict.fromkeys(levels.values()):
+        if case == ": ":
+            continue
+        pair = values.reindex([case, ": "]).dropna(axis=1).to_numpy()
+        gain = Interval(float("nan"), float("nan"), float("nan"))
+        if pair.shape[1] > 1:
+            gain = paired(*pair)
+        elif pair.shape[1] == 1:
+            gain = gain._replace(mean=float(pair[0, 0] - pair[1, 0]))
+        rows.append({"change": case, "runs": pair.shape[1], **gain._asdict()})
+    return pd.DataFrame(rows)
+
+
+def _ablation_words(effects: pd.DataFrame, metric: str) -> str:
+    clear = effects[(effects["low"] > 0) | (effects["high"] < 0)]
+    listed = "; ".join(f"{e.change} {e.mean:+.3f}" for e in clear.itertuples())
+    return (
+        f"A row for each changed choice, with the change in {NAMES.get(metric, metric)} against "
+        f"ALIGN's default. {(effects['runs'] > 0).sum()} of {len(effects)} were run; the 95 % "
+        f"intervals of {len(clear)} exclude zero" + (f": {listed}." if listed else ".")
+    )
+
+
+def cost(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
+    """A metric against the cost of training, as a multiple of plain training's.
+
+    Args:
+        recorded: records of one benchmark and machine.
+        metric: a metric's name.
+        shift: tests "in" or "out" of distribution.
+    """
+    points = cost_table(recorded, metric, shift)
+    if points.empty:
+        return absent("accuracy against cost")
+    fig, ax = plotting.figure(size=(5.6, 3.8))
+    for name, point in points.iterrows():
+        style = plotting.method_style(point["method"])
+        size = 14 if style.marker == "*" else 10
+        ax.plot(
+            point["cost"],
+            point[metric],
+            style.marker,
+            color=style.color,
+            markersize=size,
+            label=name,
+            linestyle="",
+        )
+    limits = (0, 1.1 * points["cost"].max())
+    ax.set(xlabel="time of training, ERM = 1", ylabel=NAMES.get(metric, metric), xlim=limits)
+    fig.legend(loc="outside lower center", ncols=3, fontsize=9)
+    words = "; ".join(f"{n} {p['cost']:.1f} times, {p[metric]:.3f}" for n, p in points.iterrows())
+    return Drawn(
+        fig, f"A point for each method, cost against {NAMES.get(metric, metric)}: {words}."
+    )
+
+
+def cost_table(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> pd.DataFrame:
+    """Each method's training time as a multiple of ERM's for the same seed, and its metric.
+
+    Args:
+        recorded: records of one benchmark and machine.
+        metric: a metric's name.
+        shift: tests "in" or "out" of distribution.
+
+    Returns:
+        Rows labels; columns method, cost (median over seeds of the ratio), seconds (median) and
+        the metric's mean. Empty without records of ERM.
+    """
+    table = _where(recorded, metric, shift)
+    if table.empty or "ERM" not in set(table["label"]):
+        return pd.DataFrame()
+    one = table.groupby(["label", "method", "seed"], sort=False)[["seconds", metric]].mean()
+    erm = one.xs("ERM", level="label")["seconds"].groupby("seed").mean()
+    one["cost"] = one["seconds"] / one.index.get_level_values("seed").map(erm)
+    each = one.groupby(["label", "method"], sort=False)
+    found = each.agg({"cost": "median", "seconds": "median", metric: "mean"})
+    return found.reset_index("method").dropna()
+
+
+@dataclass(frozen=True)
+class Named:
+    """A figure of the book and the records it is drawn from.
+
+    Args:
+        shows: what it shows, in a few words.
+        grids: the grids whose records it needs.
+        function: records to `Drawn`.
+    """
+
+    shows: str
+    grids: tuple[str, ...]
+    function: Callable[[list[dict]], Drawn]
+
+    def records(self) -> list[dict]:
+        """The records that there are for it."""
+        return [record for grid in self.grids for record in tables.current(grid)]
+
+    def draw(self) -> Drawn:
+        """The figure, from the records that there are."""
+        return self.function(self.records())
+
+
+FIGURES: dict[str, Named] = {
+    "in-distribution": Named(
+        "accuracy in distribution",
+        ("toy", "toy-terra"),
+        lambda recorded: by_domain(recorded, shift="in"),
+    ),
+    "in-distribution-insertion": Named(
+        "insertion AUC in distribution",
+        ("toy", "toy-terra"),
+        lambda recorded: by_domain(recorded, "insertion_auc", "in"),
+    ),
+    "out-of-distribution": Named("accuracy out of distribution", ("toy",), by_domain),
+    "out-of-distribution-terra": Named("accuracy at other cameras", ("toy-terra",), by_domain),
+    "leave-one-out": Named("accuracy on the domain left out", ("toy-leave-one-out",), by_domain),
+    "matrix": Named("train on one domain, test on each", ("toy", "toy-sources"), matrix),
+    "curves": Named("insertion and deletion curves", ("toy",), curves),
+    "faithfulness": Named("sufficiency and comprehensiveness", ("toy",), faithfulness),
+    "faithfulness-normalized": Named(
+        "sufficiency and comprehensiveness, normalised",
+        ("toy",),
+        lambda recorded: faithfulness(
+            recorded, ("sufficiency_zero_normalized", "comprehensiveness_zero_normalized")
+        ),
+    ),
+    "evidence": Named(
+        "evidence inside the object",
+        ("toy",),
+        lambda recorded: by_domain(recorded, "evidence_inside"),
+    ),
+    "ablations": Named("one choice of ALIGN changed at a time", ("ablations",), ablation),
+    "cost": Named("accuracy against cost", ("toy",), cost),
+}
+"""Every figure that is drawn from the benchmark's records, by name."""

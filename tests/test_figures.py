@@ -1,0 +1,106 @@
+"""Figures from records: they show the records' numbers, and say so where there are none."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from synthetic import record
+
+from align.benchmark import figures, grid, tables
+from align.benchmark.figures import FIGURES
+
+
+def accuracy(one):
+    better = {"guided": 0.1, "align": 0.05}.get(one.config.method, 0)
+    return lambda domain, shift: 0.8 if shift == "in" else 0.6 + better
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    found = {}
+    for name in ("toy", "toy-sources", "toy-leave-one-out", "ablations"):
+        found[name] = [record(one, accuracy(one)) for one in grid.experiments(name)]
+    return found
+
+
+def texts(drawn):
+    return [t.get_text() for t in drawn.figure.findobj(lambda o: hasattr(o, "get_text"))]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_without_records_a_figure_says_so(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "RESULTS", tmp_path)
+    drawn = FIGURES[name].draw()
+    assert "not run here" in drawn.alt
+    assert any("not run here" in text for text in texts(drawn))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_with_records_a_figure_is_drawn_and_said_in_words(name, recorded, tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "RESULTS", tmp_path)
+    for file, found in recorded.items():
+        lines = [json.dumps(one) + "\n" for one in found]
+        (tmp_path / f"{file}.jsonl").write_text("".join(lines))
+    drawn = FIGURES[name].draw()
+    if name == "out-of-distribution-terra":
+        assert "not run here" in drawn.alt
+        return
+    assert not drawn.alt.startswith("An empty figure")
+    assert re.search(r"\d", drawn.alt) and drawn.alt.endswith(".")
+    drawn.figure.savefig(tmp_path / "figure.png", dpi=40)
+    assert (tmp_path / "figure.png").stat().st_size > 3000
+
+
+def test_the_matrix_shows_each_pair_of_domains(recorded):
+    both = recorded["toy"] + recorded["toy-sources"]
+    drawn = figures.matrix(both)
+    table = tables.runs(both)
+    for label in ("ERM", "true masks, energy"):
+        part = table[(table["label"] == label) & (table["source"] == "dusk")]
+        for domain in ("noon", "dusk", "film", "fog"):
+            mean = part[part["domain"] == domain]["accuracy"].mean()
+            assert f"{mean:.2f}" in texts(drawn)
+    assert "Mixup" not in texts(drawn)  # trained on noon alone
+    partly = figures.matrix([r for r in both if r["trained_on"] != ["fog"]])
+    assert "not\nrun\nhere" in texts(partly)
+
+
+def test_an_ablation_is_the_paired_difference_to_the_default(recorded):
+    effects = figures.ablation_effects(recorded["ablations"]).set_index("change")
+    table = tables.runs(recorded["ablations"])
+    out = table[table["shift"] == "out"].groupby(["key", "seed"])["accuracy"].mean()
+    levels = grid.ablation_levels()
+    change = [
+        [out[key].iloc[0] for key, names in levels.items() if names == wanted]
+        for wanted in (("masks given", "centre"), ("", ""))
+    ]
+    row = effects.loc["masks given: centre"]
+    assert row["mean"] == pytest.approx(np.mean(change[0]) - np.mean(change[1]))
+    assert row["runs"] == 3 and row["low"] < row["mean"] < row["high"]
+    few = [r for r in recorded["ablations"] if levels[r["key"]] in (("", ""), ("fill", "zero"))]
+    effects = figures.ablation_effects(few).set_index("change")
+    assert effects["mean"].notna().sum() == 1 and effects.loc["alignment: L1", "runs"] == 0
+    assert any("not run here" in text for text in texts(figures.ablation(few)))
+    without = [r for r in few if levels[r["key"]] != ("", "")]
+    assert "not run here" in figures.ablation(without).alt
+
+
+def test_cost_is_the_ratio_to_plain_training_with_the_same_seed(recorded):
+    found = [dict(r) for r in recorded["toy"]]
+    for r in found:
+        r["seconds"] = (10 + r["config"]["seed"]) * (3 if r["config"]["method"] == "align" else 1)
+    table = figures.cost_table(found)
+    assert table.loc["ALIGN, energy", "cost"] == 3 and table.loc["ERM", "cost"] == 1
+    assert table.loc["ALIGN, energy", "seconds"] == 36
+    assert figures.cost_table([r for r in found if r["config"]["method"] != "erm"]).empty
+
+
+def test_controls_and_curves_are_drawn_from_the_records(recorded):
+    assert "true mask" in texts(figures.faithfulness(recorded["toy"]))
+    drawn = figures.curves(recorded["toy"])
+    assert "random maps (ERM)" in texts(drawn)
+    line = next(x for x in drawn.figure.axes[0].lines if x.get_label() == "ERM")
+    np.testing.assert_allclose(line.get_ydata(), np.linspace(0.1, 0.8, 29))
+    plain = figures.faithfulness(recorded["toy-leave-one-out"][:9])
+    assert "not run here" not in plain.alt

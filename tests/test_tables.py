@@ -1,0 +1,153 @@
+"""Tables: against numbers worked out by hand from records made up for it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import record
+
+from align.benchmark import grid, records, tables
+from align.benchmark.experiment import Experiment
+from align.benchmark.published import NOT_RUN, PUBLISHED
+from align.benchmark.statistics import interval, paired
+from align.config import Config
+
+ERM, GUIDED, MIXUP = Config(method="erm"), Config(method="guided"), Config(method="mixup")
+GOOD, BAD = 0.9, 0.5
+
+
+def made(configs, seeds=4, **options):
+    levels = {"erm": 0.7, "guided": GOOD, "mixup": BAD}
+    return [
+        record(
+            Experiment("toy-vlcs", "noon", replace(config, seed=seed)),
+            lambda domain, shift, c=config: 0.7 if shift == "in" else levels[c.method],
+            **options,
+        )
+        for seed in range(seeds)
+        for config in configs
+    ]
+
+
+def test_a_cell_is_mean_and_half_width_and_marked_only_if_the_interval_excludes_zero():
+    recorded = made([ERM, GUIDED, MIXUP])
+    table = tables.per_domain(recorded)
+    assert list(table.columns) == ["noon (held out)", "dusk", "film", "fog"]
+    values = [r["metrics"]["fog"]["accuracy"] for r in recorded if r["config"]["method"] == "erm"]
+    by_hand = interval(values)
+    assert table.loc["ERM", "fog"] == f"{by_hand.mean:.3f} ± {by_hand.high - by_hand.mean:.3f}"
+    assert table.loc["true masks, energy", "fog"].endswith("*")
+    assert table.loc["Mixup", "fog"].endswith("†")
+    for name in table.index:  # in distribution all are alike
+        gain, _ = tables.compare(recorded, name, "ERM", domain="noon")
+        assert table.loc[name, "noon (held out)"][-1].isdigit() == (not gain.excludes_zero)
+        assert abs(gain.mean) < 0.1
+
+
+def test_the_comparison_shows_effect_noise_and_rank():
+    recorded = made([ERM, GUIDED, MIXUP])
+    table = tables.comparison(recorded)
+    assert list(table.index) == ["true masks, energy", "ERM", "Mixup"]
+    assert list(table["average rank"]) == ["1.0", "2.0", "3.0"]
+    scores = tables.runs(recorded).query("shift == 'out'")
+    means = scores.groupby(["label", "seed"])["accuracy"].mean().unstack()
+    noise, effect = means.loc["Mixup"].std(), (means.loc["Mixup"] - means.loc["ERM"]).mean()
+    assert table.loc["Mixup", "seed noise"] == f"{noise:.3f}"
+    assert table.loc["Mixup", "effect / noise"] == f"{effect / noise:+.1f}"
+    assert table.loc["Mixup", "− ERM"].startswith(f"{effect:+.3f} [")
+    assert set(table["paired over"]) == {"seeds and images", ""}
+
+
+def test_images_are_paired_only_where_they_are_known_to_be_the_same():
+    recorded = made([ERM, GUIDED])
+    assert tables.compare(recorded, "true masks, energy", "ERM")[1] == "seeds and images"
+    gain, over = tables.compare(recorded, "true masks, energy", "ERM", "insertion_auc")
+    assert (over, gain.mean) == ("seeds", 0)
+    old = made([ERM, GUIDED], correctness=False)
+    gain, over = tables.compare(old, "true masks, energy", "ERM", shift="in")
+    accuracy = [
+        [r["metrics"]["noon"]["accuracy"] for r in old if r["config"]["method"] == method]
+        for method in ("guided", "erm")
+    ]
+    assert (over, gain) == ("seeds", paired(*accuracy))
+    recorded[0]["data"]["fog"] = "another"
+    assert tables.compare(recorded, "true masks, energy", "ERM")[1] == "seeds"
+    with pytest.raises(ValueError, match="expected at least 2"):
+        tables.compare(recorded[:2], "true masks, energy", "ERM")
+    with pytest.raises(ValueError, match="have 0 seeds in common"):
+        tables.compare(recorded, "DRE", "ERM")
+
+
+def test_photographs_that_all_seeds_share_widen_the_interval_by_their_number():
+    few, many = (made([ERM, GUIDED], images="shared", count=n) for n in (30, 3000))
+    widths = [
+        np.diff(tables.compare(r, "true masks, energy", "ERM", shift="out")[0][1:])[0]
+        for r in (few, many)
+    ]
+    assert widths[0] > 3 * widths[1]
+
+
+def test_a_missing_run_leaves_both_methods_on_the_same_tests():
+    recorded = []
+    for seed in range(3):
+        for target in ("noon", "fog"):
+            for config in (ERM, GUIDED):
+                one = Experiment("toy-vlcs", "", replace(config, seed=seed), target=target)
+                recorded.append(record(one, lambda d, s, t=target: 0.9 if t == "fog" else 0.3))
+    without = recorded[:-1]  # one guided run, of the easy target
+    gain, _ = tables.compare(without, "true masks, energy", "ERM", shift="out")
+    assert abs(gain.mean) < 0.1
+
+
+def test_only_records_of_the_grid_as_it_is_now_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "RESULTS", tmp_path)
+    wanted = grid.toy()
+    stale = record(replace(wanted[0], explained=7), lambda d, s: 0.5)
+    fresh = record(wanted[3], lambda d, s: 0.5)
+    for one in (stale, fresh):
+        records.append(tmp_path / "toy.jsonl", one)
+    assert [r["key"] for r in tables.current("toy")] == [wanted[3].key()]
+    assert tables.current("toy-terra") == []
+    assert tables.per_domain([]).empty and tables.comparison([]).empty
+
+
+def test_every_run_of_a_grid_has_its_own_key_and_every_row_its_own_label():
+    for name in grid.GRIDS:
+        wanted = grid.experiments(name)
+        assert len({one.key() for one in wanted}) == len(wanted), name
+    levels = grid.ablation_levels()
+    assert set(levels) == {one.key() for one in grid.ablations()}
+    labels = {
+        tables.label(one.config.read() | {"method": one.config.method}, one.mask_source)
+        for one in grid.toy()
+    }
+    assert len(labels) == 9 == len(grid.COMPARED)
+    assert {one.protocol for one in grid.toy_leave_one_out()} == {"leave-one-out"}
+    assert {one.config.seed for one in grid.toy_leave_one_out()} == {0, 1, 2}
+
+
+def test_settings_are_chosen_in_distribution_even_where_another_is_better_outside():
+    table = pd.DataFrame(
+        {"lambda3": [1, 1, 2, 2], "accuracy in": [0.8, 0.9, 0.7, 0.7], "accuracy out": [0, 0, 1, 1]}
+    )
+    assert tables.selected(table, "lambda3").name == 1
+
+
+def test_our_cells_stand_under_a_published_table_of_the_same_protocol_only():
+    ours = record(Experiment("toy-vlcs", "noon", ERM), lambda d, s: 0.9)
+    renamed = {
+        "benchmark": "vlcs",
+        "trained_on": ["VOC2007"],
+        "metrics": {"VOC2007": ours["metrics"]["noon"], "SUN09": ours["metrics"]["fog"]},
+    }
+    table = tables.with_published(PUBLISHED["align-vlcs"], [ours | renamed])
+    accuracy = 100 * ours["metrics"]["noon"]["accuracy"]
+    assert table.loc[("ours", "ERM"), "VOC2007"] == f"{accuracy:.1f}"
+    assert table.loc[("ours", "ERM"), "SUN09"] == NOT_RUN  # tested there, not trained there
+    other = ours | renamed | {"protocol": "leave-one-out"}
+    table = tables.with_published(PUBLISHED["align-vlcs"], [other, ours])
+    assert (table.loc["ours"] == NOT_RUN).all(axis=None)
+    yardstick = tables.with_published(PUBLISHED["single-source-vlcs"], [ours | renamed])
+    accuracy = 100 * ours["metrics"]["fog"]["accuracy"]
+    assert yardstick.loc[("ours", "ERM"), "VOC2007"] == f"{accuracy:.1f}"
