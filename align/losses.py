@@ -204,6 +204,9 @@ def alignment_rrr(gradients: Tensor, masks: Tensor) -> Tensor:
 
     Source: Ross et al., "Right for the right reasons", IJCAI 2017, the second term of equation 1.
     """
+    sizes = check_floats("gradients", gradients, "N3HW", {"3": 3})
+    _masks(masks)
+    check_floats("masks", masks[:, 0] if masks.ndim == 4 else masks, "NHW", sizes)
     outside = 1 - (masks if masks.ndim == 4 else masks[:, None])
     return (gradients * outside).square().sum((1, 2, 3)).mean()
 

@@ -152,7 +152,17 @@ def input_gradient(outputs: Tensor, images: Tensor, create_graph: bool = False) 
 
     Returns:
         `(N, 3, H, W)`; detached unless `create_graph`. The outputs' own graph stays for use.
+
+    Raises:
+        ValueError: if the images have another shape, or there is no graph between the two.
     """
+    check_floats("images", images, "N3HW", {"3": 3})
+    check_flag("create_graph", create_graph)
+    if not isinstance(outputs, Tensor) or not outputs.requires_grad or not images.requires_grad:
+        raise ValueError(
+            "outputs or images carry no graph, expected images with requires_grad and outputs "
+            "computed from them"
+        )
     (gradient,) = torch.autograd.grad(
         outputs.sum(), images, create_graph=create_graph, retain_graph=True
     )

@@ -14,7 +14,7 @@ from PIL import Image
 
 import align
 from align import losses, metrics
-from align.data import Domain
+from align.data import Domain, join
 from align.data.batches import Batches, mirror_and_shift
 from align.data.folders import load_folder
 from align.data.masks import corrupt
@@ -68,6 +68,14 @@ def test_a_split_by_group_tears_none_apart(groups: list[int], fraction: float, s
     assert sorted(map(int, first.files + second.files)) == list(range(len(groups)))
     largest = max(groups.count(group) for group in groups)
     assert abs(len(first) - fraction * len(groups)) <= largest / 2 + 0.5
+
+
+def test_joined_domains_are_split_by_group_if_one_of_them_is() -> None:
+    several = join([numbered(6, [0, 0, 1, 1, 2, 2]), numbered(4, [0, 0, 0, 5])])
+    first, second = several.split(0.5)
+    assert several.split_by == "group" and len(several.groups.unique()) == 5
+    assert not set(first.groups.tolist()) & set(second.groups.tolist())
+    assert join([numbered(6, [0] * 6), numbered(4)]).split_by == "image"
 
 
 @FEW

@@ -172,7 +172,8 @@ def join(domains: Sequence[Domain]) -> Domain:
     Returns:
         A domain named after its parts ("noon+dusk"). Environments number the parts in order, and
         a part that was joined before keeps its own apart; groups are renumbered so that no two
-        parts share one. Masks, groups and file names are kept where every part has them.
+        parts share one. Masks, groups and file names are kept where every part has them; if one
+        part is split by groups and all have them, so is the whole.
 
     Raises:
         ValueError: if there is no domain, or classes or sizes differ.
@@ -189,6 +190,7 @@ def join(domains: Sequence[Domain]) -> Domain:
             )
     files = [domain.files for domain in domains]
     groups = [domain.groups for domain in domains]
+    together = all(part is not None for part in groups)
     environments = [
         torch.zeros_like(domain.labels) if domain.environments is None else domain.environments
         for domain in domains
@@ -199,9 +201,10 @@ def join(domains: Sequence[Domain]) -> Domain:
         torch.cat([domain.labels for domain in domains]),
         first.classes,
         _joined([domain.masks for domain in domains]),
-        None if any(part is None for part in groups) else _renumbered(groups),
+        _renumbered(groups) if together else None,
         None if any(part is None for part in files) else tuple(chain.from_iterable(files)),
         _renumbered(environments),
+        "group" if together and any(d.split_by == "group" for d in domains) else "image",
     )
 
 

@@ -348,6 +348,7 @@ def faithfulness(
     Raises:
         ValueError: if the inputs do not fit together or a value is not finite.
     """
+    check_flag("curves", curves)
     curve, counts = _equal_steps(steps, images), _pixel_counts(fractions, images)
     series = [
         _Series(True, "blur", curve + counts),
