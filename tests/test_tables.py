@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from synthetic import record
 
-from align.benchmark import grid, records, tables
+from align.benchmark import coverage, grid, records, tables
 from align.benchmark.experiment import Experiment
 from align.benchmark.published import NOT_RUN, PUBLISHED
 from align.benchmark.statistics import interval, paired
@@ -151,3 +151,24 @@ def test_our_cells_stand_under_a_published_table_of_the_same_protocol_only():
     yardstick = tables.with_published(PUBLISHED["single-source-vlcs"], [ours | renamed])
     accuracy = 100 * ours["metrics"]["fog"]["accuracy"]
     assert yardstick.loc[("ours", "ERM"), "VOC2007"] == f"{accuracy:.1f}"
+
+
+def test_findings_say_what_the_interval_says():
+    recorded = made([ERM, GUIDED, MIXUP])
+    first, last = tables.findings(recorded)
+    assert first.startswith("true masks, energy is above ERM (+0.")
+    assert last.startswith("Mixup is below ERM (-0.")
+    assert all("cannot be told from" in s for s in tables.findings(recorded, "insertion_auc"))
+    assert tables.findings([]) == ["nothing to compare with ERM: not run here"]
+
+
+def test_coverage_counts_what_is_recorded_and_says_what_the_rest_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "RESULTS", tmp_path)
+    records.append(tmp_path / "toy.jsonl", record(grid.toy()[0], lambda d, s: 0.5))
+    table = coverage.grids()
+    assert tuple(table.loc["toy", ["recorded", "wanted"]]) == (1, 45)
+    assert table.loc["toy", "devices"] == "cpu" and "run toy`" in table.loc["toy", "missing"]
+    assert "photographs of vlcs" in table.loc["vlcs", "missing"]
+    assert "a GPU" in table.loc["vlcs", "missing"] and "GPU" not in table.loc["rho", "missing"]
+    states = coverage.figures()["state"]
+    assert (states["cost"], states["ablations"]) == ("partly", "not run here")

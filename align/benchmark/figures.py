@@ -86,6 +86,7 @@ def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out"
         ax.set_title(f"{benchmark}: {domain}" + (" (held out)" if shift == "in" else ""))
     for ax in axes.flat[len(domains) :]:
         ax.set_visible(False)
+        axes[-2, -1].tick_params(labelbottom=True)  # nothing below it shows the scale
     fig.supxlabel(f"{NAMES.get(metric, metric)}, mean and 95 % interval over seeds", fontsize=11)
     return Drawn(fig, f"{_sentence(metric, where, len(domains))} {_ends(table, metric)}")
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from align.benchmark import records
 from align.benchmark.grid import experiments, records_file
-from align.benchmark.published import Published, beside
+from align.benchmark.published import NOT_RUN, Published, beside
 from align.benchmark.statistics import Interval, average_rank, interval, paired, paired_bootstrap
 from align.plotting import METHODS
 
@@ -316,6 +316,36 @@ def comparison(
     columns = ["seeds", "mean", f"− {against}", "paired over", "seed noise", "effect / noise"]
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.reindex(columns=[*columns, "average rank"]).fillna("")
+
+
+def findings(
+    recorded: list[dict], metric: str = "accuracy", shift: str = "out", against: str = "ERM"
+) -> list[str]:
+    """What the records say of each method against another one, as sentences.
+
+    Args:
+        recorded: records of one benchmark and protocol.
+        metric: a metric's name.
+        shift: tests "in" or "out" of distribution.
+        against: the label that the others are compared with.
+
+    Returns:
+        One sentence a label, by size of the difference; one that says so if there is nothing to
+        compare.
+    """
+    table = runs(recorded)
+    names = [] if table.empty else [n for n in table["label"].drop_duplicates() if n != against]
+    found = []
+    for name in names:
+        try:
+            gain, over = compare(recorded, name, against, metric, shift=shift)
+        except (ValueError, KeyError):
+            continue
+        verdict = {"*": "is above", "†": "is below", "": "cannot be told from"}[_sign(gain)]
+        size = f"{gain.mean:+.3f}, from {gain.low:+.3f} to {gain.high:+.3f}"
+        found.append((gain.mean, f"{name} {verdict} {against} ({size}; paired over {over})"))
+    sentences = [text for _, text in sorted(found, reverse=True)]
+    return sentences or [f"nothing to compare with {against}: {NOT_RUN}"]
 
 
 def _effect(
