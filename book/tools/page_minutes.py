@@ -33,7 +33,9 @@ class Minutes(Directive):
             else f"{tier}: not recorded yet."
             for tier in TIERS
         ]
-        listed = nodes.bullet_list("", *(nodes.list_item("", nodes.paragraph("", n)) for n in notes))
+        listed = nodes.bullet_list(
+            "", *(nodes.list_item("", nodes.paragraph("", n)) for n in notes)
+        )
         return [_table(head, rows, env), listed]
 
 
@@ -48,7 +50,9 @@ def _table(head: list[str], rows: list[list[str]], env: Any) -> nodes.table:
     group += nodes.thead("", nodes.row("", *(_entry(nodes.Text(text)) for text in head)))
     body = nodes.tbody("")
     for name, *cells in rows:
-        body += nodes.row("", _entry(_link(env, name)), *(_entry(nodes.Text(cell)) for cell in cells))
+        body += nodes.row(
+            "", _entry(_link(env, name)), *(_entry(nodes.Text(cell)) for cell in cells)
+        )
     group += body
     return nodes.table("", group, classes=["minutes"])
 
