@@ -12,7 +12,7 @@ export JUPYTER_CONFIG_DIR := $(abspath $(VENV))/etc/jupyter
 export IPYTHONDIR := $(abspath $(VENV))/share/ipython
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test demo bench cells format lint clean
+.PHONY: help setup book test course demo bench minutes cells format lint clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,14 +33,21 @@ test: $(STAMP) ## Run every test: library, notebooks, pages
 	ALIGN_TIER=smoke OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(BIN)/python -m pytest \
 		-n auto --maxprocesses 8 --dist loadfile --nbval-lax --nbval-current-env tests book
 
+course: $(STAMP) ## Notebooks for students and for instructors, slides, the graded project
+	@$(BIN)/python -m book.tools.course
+
 demo: $(STAMP) ## Train ERM and ALIGN on the embedded benchmark and compare them
 	@$(BIN)/python -m align demo
 
 bench: $(STAMP) ## Measure the speed of data, training and metrics
 	@$(BIN)/python -m align speed
 
-cells: $(STAMP) ## After a change of address in _config.yml: rewrite the notebooks' first cells
+minutes: $(STAMP) ## After a build: keep what it measured for the page of minutes
+	@$(BIN)/python -m book.tools.minutes
+
+cells: $(STAMP) ## After a change of address in _config.yml: rewrite all that derives from it
 	@$(BIN)/python -m book.tools.first_cell --write
+	@$(BIN)/python -m book.tools.citation --write
 	@$(BIN)/python -m book.tools.strip --write
 
 format: $(STAMP) ## Format code and notebooks, take outputs out of the notebooks
@@ -53,6 +60,7 @@ lint: $(STAMP) ## Check format, style and notebooks without changing them
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m book.tools.strip --check
 	@$(BIN)/python -m book.tools.first_cell --check
+	@$(BIN)/python -m book.tools.citation --check
 
 clean: ## Remove what was built (the environment in .venv stays)
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

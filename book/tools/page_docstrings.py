@@ -1,6 +1,6 @@
 """A Sphinx extension that reads the library's docstrings, which are written for people, as markup.
 
-They put code in single backticks, as Markdown does, and set equations off by four spaces.
+They put code in single backticks, as Markdown does, and set formulas off by spaces.
 """
 
 from __future__ import annotations
@@ -9,27 +9,35 @@ import re
 from typing import Any
 
 SINGLE = re.compile(r"(?<![`:\w])`([^`\n]+)`(?![`_])")
+SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Examples?|Notes?):$")
+ITEM = re.compile(r"^([-*]|\d+\.) ")
 
 
 def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Turn single backticks into double ones and indented blocks into literal ones, in place."""
+    """Double single backticks and make indented formulas literal blocks, in place."""
     made: list[str] = []
-    within = False
+    opener = literal = ""
     for line in lines:
-        indented = line.startswith("    ")
-        if indented and not within and made and not made[-1].strip() and not _in_section(made):
-            made += ["::", ""]
-            within = True
-        elif line.strip() and not indented:
-            within = False
-        made.append(line if within else SINGLE.sub(r"``\1``", line))
+        flush = bool(line.strip()) and not line.startswith(" ")
+        if flush:
+            if literal:
+                made.append("")
+            opener, literal = line, ""
+        formula = line.startswith(" ") and not SECTION.match(opener) and not ITEM.match(opener)
+        if formula and line.strip() and not literal:
+            made += ["", "::", ""]
+            literal = line[: -len(line.lstrip())]
+        made.append(line if literal else _words(line))
     lines[:] = made
 
 
-def _in_section(lines: list[str]) -> bool:
-    """Return True if the last line that is not indented opens or belongs to a section."""
-    last = next((line for line in reversed(lines) if line.strip()), "")
-    return last.startswith((" ", ":")) or last.rstrip().endswith(":")
+def _words(line: str) -> str:
+    parts = re.split(SINGLE, line)
+    # Every second part stood in backticks; in the others a bar is a bar, and no substitution.
+    return "".join(
+        f"``{part}``" if number % 2 else part.replace("|", r"\|")
+        for number, part in enumerate(parts)
+    )
 
 
 def setup(app: Any) -> dict[str, bool]:

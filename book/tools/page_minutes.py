@@ -23,8 +23,7 @@ class Minutes(Directive):
         path = Path(env.srcdir) / "book" / "minutes.json"
         env.note_dependency(str(path))
         record = json.loads(path.read_text(encoding="utf-8"))
-        known = {name for tier in record.values() for name in tier["seconds"]}
-        order = [name for name in _reading_order(env) if name in known]
+        order = _notebooks(env)
         head = ["chapter", *(f"minutes, {tier}" for tier in TIERS)]
         rows = [[name, *(_said(record, tier, name) for tier in TIERS)] for name in order]
         notes = [
@@ -64,9 +63,12 @@ def _link(env: Any, name: str) -> nodes.Node:
     return pending_xref("", nodes.inline("", name), **options)
 
 
-def _reading_order(env: Any) -> list[str]:
-    contents = yaml.safe_load((Path(env.srcdir) / "_toc.yml").read_text(encoding="utf-8"))
-    return [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
+def _notebooks(env: Any) -> list[str]:
+    """Return the chapters that run, in reading order."""
+    root = Path(env.srcdir)
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    names = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
+    return [name for name in names if (root / f"{name}.ipynb").is_file()]
 
 
 def _entry(node: nodes.Node) -> nodes.entry:

@@ -1,0 +1,62 @@
+"""The chapters' questions: three each, with answers that say why, folded without a script."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from book.tools import project
+
+# Chapters whose questions are not written yet; a chapter leaves the list when they are.
+WAITING = {"saliency", "masker_threshold", "masker", "align"}
+QUESTION = re.compile(
+    r"\*\*(?P<number>\d)\.\*\* (?P<asked>.+?)\n\n(?P<options>(?:- \([a-c]\) [^\n]+\n)+)\n"
+    r'<details class="quiz">\n<summary>Answer</summary>\n\n'
+    r"\*\*\((?P<right>[a-c])\)\.\*\* (?P<why>.+?)\n\n</details>",
+    re.DOTALL,
+)
+
+
+def markdown(path: Path) -> str:
+    cells = nbformat.read(path, as_version=4).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def faults(text: str) -> list[str]:
+    """Say what is wrong with a chapter's questions."""
+    section = text.partition("## Three questions")[2].partition("\n## ")[0]
+    found = [match.groupdict() for match in QUESTION.finditer(section)]
+    if [q["number"] for q in found] != ["1", "2", "3"]:
+        return [f"{len(found)} questions in the pattern of tests/test_questions.py, expected 3"]
+    wrong = []
+    for question in found:
+        options = re.findall(r"- \(([a-c])\) (.+)", question["options"])
+        if [letter for letter, _ in options] != ["a", "b", "c"]:
+            wrong.append(f"question {question['number']} has not the options (a), (b), (c)")
+        if len(question["why"].split()) < 20:
+            wrong.append(f"the answer to question {question['number']} hardly says why")
+    if len({question["right"] for question in found}) == 1:
+        wrong.append("the right answer always stands at the same place")
+    return wrong
+
+
+@pytest.mark.parametrize("path", project.notebooks(), ids=lambda path: path.stem)
+def test_a_chapter_asks_three_questions_and_explains_the_answers(path):
+    text = markdown(path)
+    assert ("## Three questions" not in text) == (path.stem in WAITING)
+    if path.stem not in WAITING:
+        assert faults(text) == []
+    assert "Key points" in text and "**Further reading.**" in text
+
+
+def test_faulty_questions_are_noticed():
+    good = markdown(project.ROOT / "book" / "quickstart.ipynb")
+    assert faults(good) == []
+    assert faults(good.replace("**2.**", "**3.**"))
+    assert faults(good.replace("- (b)", "- (a)", 1))
+    assert faults(good.replace("</details>", "", 1))
+    assert faults(re.sub(r"(\*\*\([abc]\)\.\*\* ).*", r"\1It is so.", good))
+    assert faults(re.sub(r"\*\*\([abc]\)\.\*\*", "**(b).**", good))

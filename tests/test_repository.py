@@ -1,0 +1,102 @@
+"""What a visitor of the repository relies on: licences, citation, templates, workflows, minutes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import nbformat
+import pytest
+import yaml
+
+from book.tools import citation, first_cell, minutes, project
+
+ROOT = project.ROOT
+FILES = sorted((ROOT / ".github").rglob("*.yml"))
+
+
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return done.stdout.split()
+
+
+def test_the_address_stands_in_one_place_and_the_rest_derives_from_it():
+    url = project.config()["repository"]["url"]
+    derived = {path.relative_to(ROOT).as_posix() for path in project.notebooks()}
+    derived |= {"_config.yml", "CITATION.cff"}
+    texts = (name for name in tracked() if not name.endswith((".woff", ".safetensors", ".js")))
+    holding = {name for name in texts if url in (ROOT / name).read_text(encoding="utf-8")}
+    assert holding == derived
+    assert all(not first_cell.update(nbformat.read(p, 4), project.config()["repository"])
+               for p in project.notebooks())  # fmt: skip
+
+
+def test_the_citation_is_derived_and_well_formed(tmp_path):
+    assert (ROOT / citation.FILE).read_text(encoding="utf-8") == citation.text()
+    read = yaml.safe_load(citation.text())
+    assert {"cff-version", "message", "title", "authors", "version", "repository-code"} <= set(read)
+    (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
+    fork = (ROOT / "_config.yml").read_text().replace(read["repository-code"], "https://x.org/fork")
+    (tmp_path / "_config.yml").write_text(fork)
+    assert yaml.safe_load(citation.text(tmp_path))["repository-code"] == "https://x.org/fork"
+
+
+def test_code_and_text_have_their_licences():
+    assert "MIT License" in (ROOT / "LICENSE").read_text()
+    assert "Attribution 4.0" in (ROOT / "LICENSE-TEXT").read_text()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_templates_and_workflows_are_well_formed(path):
+    read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "ISSUE_TEMPLATE" in path.parts:
+        assert {"name", "description", "body"} <= set(read)
+        return
+    assert read["permissions"] == {"contents": "read"}
+    for job in read["jobs"].values():
+        assert job.get("timeout-minutes", 60) <= 60
+
+
+def test_workflows_and_guides_name_commands_that_exist():
+    targets = set(re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text()))
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "book/index.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert set(re.findall(r"(?m)(?:`|^)make ([a-z]+)", text)) <= targets, name
+    for path in FILES:
+        for module in re.findall(r"-m (book\.[\w.]+)", path.read_text()):
+            assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
+
+
+def test_the_contributors_guide_is_short_and_points_at_files_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert len(text.split()) < 500
+    for name in re.findall(r"`([\w./]+/[\w./]*)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_chapter_has_learning_goals():
+    goals = (ROOT / "book" / "teaching" / "goals.md").read_text(encoding="utf-8")
+    linked = re.findall(r"(?m)^## \[[^\]]+\]\(\.\./([\w/]+)\.ipynb\)\n\n(- .+)", goals)
+    names = {path.relative_to(ROOT / "book").with_suffix("").as_posix()
+             for path in project.notebooks()}  # fmt: skip
+    assert {name for name, _ in linked} == names
+
+
+def test_announced_minutes_are_not_far_below_the_measured_ones():
+    for tier, found in minutes.recorded().items():
+        for name, seconds in found["seconds"].items():
+            path = ROOT / f"{name}.ipynb"
+            if path.is_file():
+                told = nbformat.read(path, 4).metadata["align"]["minutes"][tier]
+                assert seconds / 60 <= 2 * told + 0.5, f"{name}, {tier}: {seconds} s"
+
+
+def test_measured_minutes_come_from_a_build_and_from_nowhere_else(tmp_path):
+    with pytest.raises(ValueError, match="no build"):
+        minutes.measured(tmp_path, "book")
+    minutes.keep({"machine": "m", "day": "d", "seconds": {"book/x": 3.0}}, "book", tmp_path / "m")
+    minutes.keep({"machine": "n", "day": "d", "seconds": {}}, "gpu", tmp_path / "m")
+    assert set(json.loads((tmp_path / "m").read_text())) == {"book", "gpu"}
