@@ -47,4 +47,6 @@ def test_ours_stand_beside_and_never_among_the_published():
     assert table.loc[("ours", "ERM"), "SUN09"] == NOT_RUN
     assert (table.loc[("ours", "Mixup")] == NOT_RUN).all()
     assert ("published [N]", "Mixup") not in table.index
+    table = beside(PUBLISHED["align-vlcs"], {"ALIGN, energy": {"SUN09": "0.9"}})
+    assert list(table.loc["ours"].index) == ["ALIGN, energy", "ERM", "SGT", "DRE"]
     assert "97.7 ± 0.4 s.e." in beside(PUBLISHED["domainbed-vlcs"], {}).to_string()

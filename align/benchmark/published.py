@@ -303,7 +303,10 @@ def beside(published: Published, ours: Mapping[str, Mapping[str, str]]) -> pd.Da
             f"{value:g}" if error is None else f"{value:g} ± {error:g} s.e."
             for value, error in zip(values, errors, strict=True)
         ]
-    for method in [*dict.fromkeys([*published.rows, *ours])]:
+    # A method that we have in one form or several ("ALIGN, energy") is not missing.
+    forms = {label.partition(",")[0] for label in ours}
+    missing = [method for method in published.rows if method not in forms]
+    for method in [*ours, *missing]:
         found = ours.get(method, {})
         rows["ours", method] = [found.get(column, NOT_RUN) for column in published.columns]
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(published.columns)).set_index(

@@ -9,7 +9,7 @@ from align.data.toy import WORLDS, load_toy
 
 __all__ = ["BENCHMARKS", "Benchmark", "Domain", "join", "load"]
 
-BENCHMARKS = ("toy-vlcs", "toy-terra", "vlcs", "terra", "pacs", "folder")
+BENCHMARKS = ("toy-vlcs", "toy-terra", "vlcs", "terra", "pacs", "composite", "folder")
 
 
 def load(
@@ -19,14 +19,16 @@ def load(
 
     Args:
         name: one of `BENCHMARKS`. The toy worlds are rendered; "vlcs", "terra" and "pacs" are
-            read in DomainBed's layout; "folder" reads any `domain/class/*.jpg|png` tree.
+            read in DomainBed's layout; "composite" pastes masked objects on scenes; "folder" reads
+            any `domain/class/*.jpg|png` tree.
         root: folder that holds the data; None takes the environment variable `ALIGN_DATA`. Not
             for the toy worlds.
         size: side of the square images, in pixels; None means 64 for the toy worlds, 224 for
             photographs.
         **options: passed on to `align.data.toy.load_toy` (`n`, `rho`, `seed`, `scene_seed`,
             `pairing`) or to the readers of `align.data.folders` (`masks`, `domains`, `on_error`,
-            `cache`, `progress`; for "vlcs" and "terra" `split`, for "terra" `boxes`).
+            `cache`, `progress`; for "vlcs" and "terra" `split`, for "terra" `boxes`) or to
+            `align.data.composite.load_composite` (`foregrounds`, `backgrounds`, `rho`, `seed`).
 
     Returns:
         The benchmark; `benchmark[domain]` gives a `Domain`.
@@ -41,7 +43,7 @@ def load(
         if root is not None:
             raise ValueError(f"'{name}' is rendered, not read: leave out root (given: '{root}')")
         return load_toy(name, size=64 if size is None else size, **options)
-    from align.data import folders
+    from align.data import composite, folders
 
-    reader = getattr(folders, f"load_{name}")
+    reader = getattr(composite if name == "composite" else folders, f"load_{name}")
     return reader(root, size=224 if size is None else size, **options)
