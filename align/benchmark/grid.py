@@ -45,6 +45,22 @@ def rho() -> list[Experiment]:
     ]
 
 
+PATTERNS = (0.0, 0.1, 0.2, 0.35)
+"""Levels of the contrast of the objects' surfaces: from outlines alone to the default."""
+
+
+def pattern() -> list[Experiment]:
+    """ERM, true masks and ALIGN on `toy-vlcs` as objects grow easier to tell apart, 5 seeds."""
+    return [
+        Experiment(
+            "toy-vlcs", "noon", replace(TOY, method=method, seed=seed), {"pattern": level}, 16
+        )
+        for seed in range(5)
+        for level in PATTERNS
+        for method in ("erm", "guided", "align")
+    ]
+
+
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.95)
 """Levels of the object missed and of the background leaked."""
 
@@ -347,6 +363,7 @@ def composite() -> list[Experiment]:
 GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "toy": toy,
     "rho": rho,
+    "pattern": pattern,
     "noisy-masks": noisy_masks,
     "pacs": pacs,
     "pacs-all": pacs_all,
