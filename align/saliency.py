@@ -15,7 +15,7 @@ from torch.nn.functional import conv2d, interpolate
 from align.checks import check_classes, check_flag, check_floats, check_shares, check_size
 
 EPSILON = 1e-8
-"""Added to a map's range before dividing: a constant map becomes zeros, never NaN."""
+"""Added to a map's range before dividing, so that a constant map becomes zeros, never NaN."""
 
 
 def grad_cam(

@@ -21,10 +21,10 @@ from align.evaluation import evaluate
 from align.training import Run, train
 
 HELD_OUT = 0.2
-"""Share of each domain trained on that is held out: its in-distribution test."""
+"""Share of each domain trained on that is held out as its in-distribution test."""
 
 SELECTION = "last epoch; settings, where chosen, by in-distribution accuracy alone"
-"""How a run's weights and settings come about: no image of another distribution has a say."""
+"""How a run's weights and settings come about; no image of another distribution has a say."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Experiment:
 
     @property
     def protocol(self) -> str:
-        """The protocol: "single-source" or "leave-one-out"."""
+        """The protocol, "single-source" or "leave-one-out"."""
         return "leave-one-out" if self.target else "single-source"
 
     def trained_on(self, domains: tuple[str, ...]) -> tuple[str, ...]:

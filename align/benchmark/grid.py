@@ -32,7 +32,7 @@ PAPER = {"alignment": "bce", "distinction": "probability", "fill": "zero", "targ
 
 
 RHOS = (0.5, 0.8, 0.9, 0.95, 0.99)
-"""Levels of the scene's correlation with the class: below, around and above the threshold."""
+"""Levels of the scene's correlation with the class, from weak to nearly full."""
 
 
 def rho() -> list[Experiment]:
@@ -46,7 +46,7 @@ def rho() -> list[Experiment]:
 
 
 PATTERNS = (0.0, 0.1, 0.2, 0.35)
-"""Levels of the contrast of the objects' surfaces: from outlines alone to the default."""
+"""Levels of the contrast of the objects' surfaces, from outlines alone to the default."""
 
 
 def pattern() -> list[Experiment]:
