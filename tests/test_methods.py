@@ -20,7 +20,7 @@ from align.methods.guided import guided_terms
 from align.saliency import finish, input_gradient
 from align.training import start
 
-TINY = Config(epochs=3, batch_size=32, warmup=1, head_start=0)
+TINY = Config(epochs=3, batch_size=32, warmup=1, head_start=0, irm_anneal=1)
 NEW = ("mixup", "irm", "groupdro", "sgt", "dre", "cgc")
 
 

@@ -27,7 +27,7 @@ from align.data import cache
 from align.data.folders import load_folder
 from align.training import CHECKPOINT, Run
 
-TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1)
+TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ from align.config import Config
 folder, method, threads = sys.argv[1:]
 torch.set_num_threads(int(threads))
 domain = align.load("toy-vlcs", n=160, size=32)["noon"]
-config = Config(epochs=4, batch_size=32, warmup=1, head_start=1)
+config = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
 print("ready", flush=True)
 align.train(method, domain, config=config, seed=3, checkpoint=folder, progress=False)
 """

@@ -29,7 +29,7 @@ def tiny(seed=0, **changes):
 
 
 def test_a_run_that_could_be_made_before_keeps_its_key():
-    for one in (*grid.toy_vlcs(), *grid.noisy_masks(), *grid.pacs()):
+    for one in (*grid.rho(), *grid.noisy_masks(), *grid.pacs()):
         before = {
             "benchmark": one.benchmark,
             "source": one.source,
@@ -113,7 +113,7 @@ def test_records_of_before_are_still_read():
 
 
 def test_shards_partition_a_grid_and_conditions_choose_from_it():
-    wanted = grid.toy_vlcs()
+    wanted = grid.toy()
     parts = [choose(wanted, f"{i}/3") for i in (1, 2, 3)]
     assert sorted(e.key() for part in parts for e in part) == sorted(e.key() for e in wanted)
     assert {e.config.method for e in choose(wanted, only=["align"])} == {"align"}

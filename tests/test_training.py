@@ -17,7 +17,7 @@ from align.methods.mixing import same_class_partners
 from align.terms import EpochTerms
 from align.training import start
 
-TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1)
+TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
 
 
 @pytest.fixture(scope="module")
