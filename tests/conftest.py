@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from browser import chromium, served
 
+import align
+from align.data import Domain, join
 from book.tools import build, project
 
 BESIDE_THE_PROJECT = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -70,3 +72,16 @@ def browser(site: Path) -> Iterator[tuple[Any, str]]:
     """A browser, and the address at which it finds the site."""
     with served(site) as address, chromium() as driver:
         yield driver, address
+
+
+@pytest.fixture(scope="module")
+def domain() -> Domain:
+    """A training domain that is small enough to train on in a test."""
+    return align.load("toy-vlcs", n=160, size=32)["noon"]
+
+
+@pytest.fixture(scope="module")
+def joined() -> Domain:
+    """Two environments to train on."""
+    benchmark = align.load("toy-vlcs", n=80, size=32)
+    return join([benchmark["noon"], benchmark["dusk"]])

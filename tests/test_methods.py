@@ -11,7 +11,6 @@ from torch.nn.functional import avg_pool2d, cross_entropy
 import align
 from align import Config, losses
 from align.config import METHODS
-from align.data import join
 from align.data.batches import Batch, Batches
 from align.methods import build, cgc, irm, mixing, mixup, sgt
 from align.methods.dre import DRE
@@ -50,17 +49,6 @@ RED_OR_GREEN = [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
 def pixels(*colours):
     """One-pixel images."""
     return torch.tensor(colours)[:, :, None, None]
-
-
-@pytest.fixture(scope="module")
-def domain():
-    return align.load("toy-vlcs", n=160, size=32)["noon"]
-
-
-@pytest.fixture(scope="module")
-def joined():
-    benchmark = align.load("toy-vlcs", n=80, size=32)
-    return join([benchmark["noon"], benchmark["dusk"]])
 
 
 def fresh():

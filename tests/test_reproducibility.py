@@ -30,11 +30,6 @@ from align.training import CHECKPOINT, Run
 TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
 
 
-@pytest.fixture(scope="module")
-def domain():
-    return align.load("toy-vlcs", n=160, size=32)["noon"]
-
-
 def digest(run: Run) -> str:
     """A hash of every bit of the networks and of the history."""
     whole = hashlib.sha256(json.dumps(run.history).encode())

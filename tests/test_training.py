@@ -9,7 +9,6 @@ import torch
 import align
 from align import Config
 from align.config import ALIGNMENTS, METHODS, READS
-from align.data import join
 from align.data.batches import Batch, Batches, mirror_and_shift
 from align.methods import ERM, build
 from align.methods.align import keep_and_remove
@@ -18,17 +17,6 @@ from align.terms import EpochTerms
 from align.training import start
 
 TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
-
-
-@pytest.fixture(scope="module")
-def domain():
-    return align.load("toy-vlcs", n=160, size=32)["noon"]
-
-
-@pytest.fixture(scope="module")
-def joined():
-    benchmark = align.load("toy-vlcs", n=80, size=32)
-    return join([benchmark["noon"], benchmark["dusk"]])
 
 
 def weights(module):

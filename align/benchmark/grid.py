@@ -37,12 +37,7 @@ RHOS = (0.5, 0.8, 0.9, 0.95, 0.99)
 
 def rho() -> list[Experiment]:
     """ERM, true masks and ALIGN on `toy-vlcs` as scene and class grow correlated, 5 seeds."""
-    return [
-        Experiment("toy-vlcs", "noon", replace(TOY, method=method, seed=seed), {"rho": level}, 16)
-        for seed in range(5)
-        for level in RHOS
-        for method in ("erm", "guided", "align")
-    ]
+    return _sweep("rho", RHOS)
 
 
 PATTERNS = (0.0, 0.1, 0.2, 0.35)
@@ -51,12 +46,14 @@ PATTERNS = (0.0, 0.1, 0.2, 0.35)
 
 def pattern() -> list[Experiment]:
     """ERM, true masks and ALIGN on `toy-vlcs` as objects grow easier to tell apart, 5 seeds."""
+    return _sweep("pattern", PATTERNS)
+
+
+def _sweep(option: str, levels: tuple[float, ...]) -> list[Experiment]:
     return [
-        Experiment(
-            "toy-vlcs", "noon", replace(TOY, method=method, seed=seed), {"pattern": level}, 16
-        )
+        Experiment("toy-vlcs", "noon", replace(TOY, method=method, seed=seed), {option: level}, 16)
         for seed in range(5)
-        for level in PATTERNS
+        for level in levels
         for method in ("erm", "guided", "align")
     ]
 

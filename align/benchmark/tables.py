@@ -94,11 +94,10 @@ def by_seed(grid: str) -> pd.DataFrame:
     Raises:
         FileNotFoundError: if nothing is recorded.
     """
-    path = records_file(grid)
-    recorded = records.read(path)
+    recorded = current(grid)
     if not recorded:
         raise FileNotFoundError(
-            f"no records in '{path}'; make them with `align benchmark run {grid}`"
+            f"no records in '{records_file(grid)}'; make them with `align benchmark run {grid}`"
         )
     rows = []
     for record in recorded:
