@@ -1,6 +1,7 @@
 """A Sphinx extension that reads the library's docstrings, which are written for people, as markup.
 
-They put code in single backticks, as Markdown does, and set formulas off by spaces.
+They put code in single backticks and formulas between dollars, as Markdown does, and set longer
+formulas off by spaces.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-SINGLE = re.compile(r"(?<![`:\w])`([^`\n]+)`(?![`_])")
+MARKED = re.compile(r"(?<![`:\w])`([^`\n]+)`(?![`_])|\$([^$\n]+)\$")
+DISPLAYED = re.compile(r"^( *)\$\$([^$]+)\$\$ *(.*)$", re.MULTILINE)
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Examples?|Notes?):$")
 ITEM = re.compile(r"^([-*]|\d+\.) ")
 
@@ -17,12 +19,15 @@ def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: l
     """Double single backticks and make indented formulas literal blocks, in place."""
     made: list[str] = []
     opener = literal = ""
-    for line in lines:
+    for line in DISPLAYED.sub(_block, "\n".join(lines)).split("\n"):
         flush = bool(line.strip()) and not line.startswith(" ")
         if flush:
             if literal:
                 made.append("")
             opener, literal = line, ""
+        if DIRECTIVE in line:
+            made.append(line)
+            continue
         formula = line.startswith(" ") and not SECTION.match(opener) and not ITEM.match(opener)
         if formula and line.strip() and not literal:
             made += ["", "::", ""]
@@ -31,13 +36,25 @@ def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: l
     lines[:] = made
 
 
+DIRECTIVE = ".. math::"
+
+
+def _block(match: re.Match[str]) -> str:
+    """A formula between double dollars, on one line of a block of its own."""
+    indent, formula, rest = match.groups()
+    lines = ["", f"{indent}{DIRECTIVE} " + " ".join(formula.split()), "", f"{indent}{rest}"]
+    return "\n".join(lines)
+
+
 def _words(line: str) -> str:
-    parts = re.split(SINGLE, line)
-    # Every second part stood in backticks; in the others a bar is a bar, and no substitution.
-    return "".join(
-        f"``{part}``" if number % 2 else part.replace("|", r"\|")
-        for number, part in enumerate(parts)
-    )
+    """Code and formulas become markup; between them a bar is a bar, and no substitution."""
+    made, end = [], 0
+    for match in MARKED.finditer(line):
+        code, formula = match.groups()
+        made.append(line[end : match.start()].replace("|", r"\|"))
+        made.append(f"``{code}``" if code else f":math:`{formula}`")
+        end = match.end()
+    return "".join(made) + line[end:].replace("|", r"\|")
 
 
 def setup(app: Any) -> dict[str, bool]:
