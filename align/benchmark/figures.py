@@ -246,7 +246,7 @@ def _curves(recorded: list[dict], shift: str) -> dict[tuple[str, str], dict[str,
     found: dict[tuple[str, str], dict[str, list]] = {}
     for record in recorded:
         method = record["config"]["method"]
-        name = tables.label(record["config"], record.get("mask_source", ""))
+        name = tables.label(record)
         trained = tables.records.trained_on(record)
         for domain, metrics in record["metrics"].items():
             if (domain in trained) != (shift == "in"):

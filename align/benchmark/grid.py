@@ -81,10 +81,11 @@ def noisy_masks() -> list[Experiment]:
 
 
 def pacs() -> list[Experiment]:
-    """PACS animals and people, photo to art, cartoon and sketch, 3 seeds.
+    """PACS animals and people, photo to art, cartoon and sketch, guided by a segmenter, 3 seeds.
 
     Three classes (dog, horse, person), because a segmenter's masks exist for these; photographs in
-    which the segmenter found nothing are left out for every method alike.
+    which the segmenter found nothing are left out for every method alike. Its masks are also
+    spoilt further, and exchanged for masks that know nothing of objects.
     """
     options = {
         "size": 96,
@@ -94,11 +95,7 @@ def pacs() -> list[Experiment]:
         "progress": False,
     }
     human = ("weizmann_horse", "pennfudan_person")
-    return [
-        Experiment("pacs", "photo", replace(config, seed=seed), options, 48, human)
-        for seed in range(3)
-        for config in _photo_variants()
-    ]
+    return _noisily_guided(Experiment("pacs", "photo", PHOTOS, options, 48, human))
 
 
 def pacs_all() -> list[Experiment]:
@@ -113,7 +110,7 @@ def pacs_all() -> list[Experiment]:
 
 
 def caltech() -> list[Experiment]:
-    """VLCS's Caltech101 domain, in distribution, with a segmenter's masks, 3 seeds."""
+    """VLCS's Caltech101 domain, in distribution, guided as in `pacs`, 3 seeds."""
     options = {
         "size": 96,
         "domains": ["Caltech101"],
@@ -122,18 +119,26 @@ def caltech() -> list[Experiment]:
         "progress": False,
     }
     human = ("pennfudan_person",)
-    return [
-        Experiment("vlcs", "Caltech101", replace(config, seed=seed), options, 48, human)
-        for seed in range(3)
-        for config in _photo_variants()
+    return _noisily_guided(Experiment("vlcs", "Caltech101", PHOTOS, options, 48, human))
+
+
+SPOILT = ((0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
+"""How far a segmenter's masks are spoilt: share of the object missed, of the background leaked."""
+
+
+def _noisily_guided(one: Experiment) -> list[Experiment]:
+    """ERM, guidance by the data's masks, spoilt ones and uninformed ones, and ALIGN, 3 seeds."""
+    cases = [
+        ("erm", {}),
+        ("guided", {}),
+        ("align", {}),
+        *(("guided", {"missed": missed, "leaked": leaked}) for missed, leaked in SPOILT),
+        *(("guided", {"mask_source": source}) for source in ("gray", "centre", "random")),
     ]
-
-
-def _photo_variants() -> list[Config]:
     return [
-        replace(PHOTOS, method="erm"),
-        replace(PHOTOS, method="guided"),
-        replace(PHOTOS, method="align"),
+        replace(one, config=replace(one.config, method=method, seed=seed), **changes)
+        for seed in range(3)
+        for method, changes in cases
     ]
 
 

@@ -24,20 +24,24 @@ SOURCES = {
 }
 
 
-def label(row: dict | pd.Series, mask_source: str = "") -> str:
+def label(record: dict) -> str:
     """The name under which a run stands in tables: its method, and where it differs, its form.
 
     Args:
-        row: a run's configuration.
-        mask_source: where its training masks came from; see `align.data.mask_sources`.
+        record: a record, or an experiment's `description()`.
     """
-    if row["method"] == "guided":
-        return f"{SOURCES[mask_source]}, {FORMS[row['alignment']]}"
-    if row["method"] != "align":
-        return METHODS[row["method"]].label
-    if row["alignment"] == "bce" and row["distinction"] == "probability":
+    config = record["config"]
+    if config["method"] == "guided":
+        given = "segmenter" if record.get("options", {}).get("masks") else ""
+        source = SOURCES[record.get("mask_source", "") or given]
+        shares = {name: record.get(name, 0) for name in ("missed", "leaked")}
+        spoilt = "".join(f", {share:.0%} {name}" for name, share in shares.items() if share)
+        return f"{source}{spoilt}, {FORMS[config['alignment']]}"
+    if config["method"] != "align":
+        return METHODS[config["method"]].label
+    if config["alignment"] == "bce" and config["distinction"] == "probability":
         return "ALIGN, the paper's terms"
-    return f"ALIGN, {FORMS[row['alignment']]}"
+    return f"ALIGN, {FORMS[config['alignment']]}"
 
 
 def current(grid: str) -> list[dict]:
@@ -72,7 +76,7 @@ def runs(recorded: Iterable[dict]) -> pd.DataFrame:
         # Choices are in the label; a choice's name must not hide a metric's.
         kept = [c for c in table if c not in record["config"] and not c.startswith("option_")]
         table = table[kept].assign(
-            label=label(record["config"], record.get("mask_source", "")),
+            label=label(record),
             method=record["config"]["method"],
             seed=record["config"]["seed"],
             key=record["key"],
@@ -102,7 +106,7 @@ def by_seed(grid: str) -> pd.DataFrame:
     rows = []
     for record in recorded:
         config = record["config"]
-        row = {"label": label(config, record.get("mask_source", "")), "seed": config["seed"]}
+        row = {"label": label(record), "seed": config["seed"]}
         row["seconds"] = record["seconds"]
         numbers = {
             name: {k: v for k, v in metrics.items() if isinstance(v, int | float)}
@@ -228,7 +232,7 @@ def _tests(
     """A label's records by seed, then by (domains trained on, domain tested on)."""
     found: dict[int, dict[tuple[str, str], dict]] = {}
     for record in recorded:
-        if label(record["config"], record.get("mask_source", "")) != name:
+        if label(record) != name:
             continue
         trained = records.trained_on(record)
         for tested in record["metrics"]:
