@@ -19,7 +19,8 @@ def accuracy(one):
 @pytest.fixture(scope="module")
 def recorded():
     found = {}
-    for name in ("toy", "toy-sources", "toy-leave-one-out", "ablations"):
+    photographs = ("pacs", "caltech", "composite")
+    for name in ("toy", "toy-sources", "toy-leave-one-out", "ablations", *photographs):
         found[name] = [record(one, accuracy(one)) for one in grid.experiments(name)]
     return found
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from align import plotting
-from align.benchmark import tables
+from align.benchmark import photographs, tables
+from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends, row_of, tested
 from align.benchmark.grid import ablation_levels
 from align.benchmark.published import NOT_RUN
-from align.benchmark.statistics import Interval, interval, paired
+from align.benchmark.statistics import Interval, paired
 from align.plotting import INK, MUTED, PAPER
 
 CONTROLS = {
@@ -24,42 +24,6 @@ CONTROLS = {
     "true_mask": ("true mask", "d", INK),
 }
 """Control explanations: label, marker and colour."""
-
-NAMES = {
-    "accuracy": "accuracy",
-    "insertion_auc": "insertion AUC",
-    "insertion_auc_normalized": "insertion AUC, normalised",
-    "evidence_inside": "evidence inside the object",
-    "sufficiency_zero": "sufficiency (less is better)",
-    "comprehensiveness_zero": "comprehensiveness (more is better)",
-    "sufficiency_zero_normalized": "sufficiency, normalised (less is better)",
-    "comprehensiveness_zero_normalized": "comprehensiveness, normalised (more is better)",
-}
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure and what it shows, in words.
-
-    Args:
-        figure: the figure.
-        alt: its text alternative, with the numbers that matter.
-    """
-
-    figure: Figure
-    alt: str
-
-
-def absent(what: str) -> Drawn:
-    """A figure that says that its runs were not made here.
-
-    Args:
-        what: what it would show.
-    """
-    fig, ax = plotting.figure(size=(5.6, 1.4))
-    ax.set_axis_off()
-    ax.text(0.5, 0.5, f"{what}:\n{NOT_RUN}", ha="center", va="center", color=MUTED)
-    return Drawn(fig, f"An empty figure: {what}, {NOT_RUN}.")
 
 
 def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
@@ -71,7 +35,7 @@ def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out"
         shift: tests "in" or "out" of distribution.
     """
     where = "in distribution" if shift == "in" else "out of distribution"
-    table = _where(recorded, metric, shift)
+    table = tested(recorded, metric, shift)
     if table.empty:
         return absent(f"{NAMES.get(metric, metric)} {where}")
     names = list(table["label"].drop_duplicates())
@@ -82,69 +46,18 @@ def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out"
     fig, axes = plotting.figure(rows, columns, size=size, squeeze=False, sharex=True, sharey=True)
     for ax, (benchmark, domain) in zip(axes.flat, domains, strict=False):
         part = table[(table["benchmark"] == benchmark) & (table["domain"] == domain)]
-        _dots(ax, part, metric, names)
+        dots(ax, part, metric, names)
         ax.set_title(f"{benchmark}: {domain}" + (" (held out)" if shift == "in" else ""))
     for ax in axes.flat[len(domains) :]:
         ax.set_visible(False)
         axes[-2, -1].tick_params(labelbottom=True)  # nothing below it shows the scale
     fig.supxlabel(f"{NAMES.get(metric, metric)}, mean and 95 % interval over seeds", fontsize=11)
-    return Drawn(fig, f"{_sentence(metric, where, len(domains))} {_ends(table, metric)}")
-
-
-def _where(recorded: list[dict], metric: str, shift: str) -> pd.DataFrame:
-    table = tables.runs(recorded)
-    if table.empty or metric not in table:
-        return pd.DataFrame()
-    return table[(table["shift"] == shift) & table[metric].notna()]
+    return Drawn(fig, f"{_sentence(metric, where, len(domains))} {ends(table, metric)}")
 
 
 def _sentence(metric: str, where: str, count: int) -> str:
     panels = "one panel" if count == 1 else f"{count} panels, one a test domain"
     return f"Dots with intervals in {panels}: {NAMES.get(metric, metric)} {where}, a row a method."
-
-
-def _ends(table: pd.DataFrame, metric: str) -> str:
-    means = table.groupby("label")[metric].mean()
-    if means.max() == means.min():
-        return f"All means are {means.max():.3f}."
-    return (
-        f"On average the highest is {means.idxmax()} with {means.max():.3f}, the lowest "
-        f"{means.idxmin()} with {means.min():.3f}."
-    )
-
-
-def _dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> None:
-    for row, name in enumerate(names):
-        part = table[table["label"] == name]
-        if part.empty:
-            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=_row(ax), fontsize=9)
-            continue
-        style = plotting.method_style(part["method"].iloc[0])
-        values = part.groupby("seed")[metric].mean()
-        _dot(ax, row, values.tolist(), style.color, style.marker)
-    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-    ax.grid(axis="y", visible=False)
-
-
-def _row(ax: Axes) -> object:
-    """Across in shares of the axes, down in rows."""
-    return ax.get_yaxis_transform()
-
-
-def _dot(ax: Axes, row: float, values: list[float], color: str, marker: str) -> None:
-    """A mean and, from two seeds on, its interval."""
-    if len(values) > 1:
-        found = interval(values)
-        ax.hlines(row, found.low, found.high, color=color, linewidth=2)
-    thin = marker in "+x|"  # made of lines alone: an edge in the paper's colour would hide them
-    ax.plot(
-        np.mean(values),
-        row,
-        marker,
-        color=color,
-        markeredgecolor=color if thin else PAPER,
-        markersize=12 if marker == "*" else 8,
-    )
 
 
 def matrix(recorded: list[dict], metric: str = "accuracy") -> Drawn:
@@ -273,7 +186,7 @@ def faithfulness(
         metrics: two metrics' names.
         shift: tests "in" or "out" of distribution.
     """
-    table = _where(recorded, metrics[0], shift)
+    table = tested(recorded, metrics[0], shift)
     if table.empty or metrics[1] not in table:
         return absent(" and ".join(NAMES.get(metric, metric) for metric in metrics))
     names = list(table["label"].drop_duplicates())
@@ -284,12 +197,12 @@ def faithfulness(
             if column in table:
                 means = table.groupby("label")[column].mean().reindex(names)
                 ax.plot(means, range(len(names)), marker, color=color, label=name, markersize=7)
-        _dots(ax, table, metric, names)
+        dots(ax, table, metric, names)
         ax.set_xlabel(NAMES.get(metric, metric), fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         fig.legend(handles, labels, loc="outside lower center", ncols=4, title="controls")
-    text = " ".join(f"{NAMES.get(metric, metric)}: {_ends(table, metric)}" for metric in metrics)
+    text = " ".join(f"{NAMES.get(metric, metric)}: {ends(table, metric)}" for metric in metrics)
     controls = "with controls" if handles else "without controls, which no record has"
     return Drawn(fig, f"Two panels of dots, a row a method, {controls}. {text}")
 
@@ -308,7 +221,7 @@ def ablation(recorded: list[dict], metric: str = "accuracy", shift: str = "out")
     fig, ax = plotting.figure(size=(6.4, 0.9 + 0.27 * len(effects)))
     for row, effect in enumerate(effects.itertuples()):
         if np.isnan(effect.mean):
-            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=_row(ax), fontsize=9)
+            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
             continue
         clear = effect.low > 0 or effect.high < 0
         if not np.isnan(effect.low):
@@ -337,7 +250,7 @@ def ablation_effects(
         Columns change, runs, mean, low, high; NaN where there are too few runs. Empty
         if the default itself was not run.
     """
-    table = _where(recorded, metric, shift)
+    table = tested(recorded, metric, shift)
     if table.empty:
         return pd.DataFrame()
     levels = {key: f"{factor}: {level}" for key, (factor, level) in ablation_levels().items()}
@@ -414,7 +327,7 @@ def cost_table(recorded: list[dict], metric: str = "accuracy", shift: str = "out
         Rows labels; columns method, cost (median over seeds of the ratio), seconds (median) and
         the metric's mean. Empty without records of ERM.
     """
-    table = _where(recorded, metric, shift)
+    table = tested(recorded, metric, shift)
     if table.empty or "ERM" not in set(table["label"]):
         return pd.DataFrame()
     one = table.groupby(["label", "method", "seed"], sort=False)[["seconds", metric]].mean()
@@ -479,5 +392,16 @@ FIGURES: dict[str, Named] = {
     ),
     "ablations": Named("one choice of ALIGN changed at a time", ("ablations",), ablation),
     "cost": Named("accuracy against cost", ("toy",), cost),
+    "pacs": Named("guidance on photographs of PACS", ("pacs",), photographs.guidance),
+    "caltech": Named("guidance on photographs of Caltech101", ("caltech",), photographs.guidance),
+    "mask-quality": Named(
+        "learned masks against masks drawn by people", ("pacs",), photographs.mask_quality
+    ),
+    "composite": Named("accuracy in composite worlds", ("composite",), photographs.composite),
+    "composite-evidence": Named(
+        "evidence inside the object in composite worlds",
+        ("composite",),
+        lambda recorded: photographs.composite(recorded, "evidence_inside"),
+    ),
 }
 """Every figure that is drawn from the benchmark's records, by name."""

@@ -1,0 +1,125 @@
+"""What figures from records share: rows of dots, names of metrics, and words for what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from align import plotting
+from align.benchmark import tables
+from align.benchmark.published import NOT_RUN
+from align.benchmark.statistics import interval
+from align.plotting import MUTED, PAPER
+
+NAMES = {
+    "accuracy": "accuracy",
+    "insertion_auc": "insertion AUC",
+    "insertion_auc_normalized": "insertion AUC, normalised",
+    "evidence_inside": "evidence inside the object",
+    "sufficiency_zero": "sufficiency (less is better)",
+    "comprehensiveness_zero": "comprehensiveness (more is better)",
+    "sufficiency_zero_normalized": "sufficiency, normalised (less is better)",
+    "comprehensiveness_zero_normalized": "comprehensiveness, normalised (more is better)",
+}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and what it shows, in words.
+
+    Args:
+        figure: the figure.
+        alt: its text alternative, with the numbers that matter.
+    """
+
+    figure: Figure
+    alt: str
+
+
+def absent(what: str) -> Drawn:
+    """A figure that says that its runs were not made here.
+
+    Args:
+        what: what it would show.
+    """
+    fig, ax = plotting.figure(size=(5.6, 1.4))
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, f"{what}:\n{NOT_RUN}", ha="center", va="center", color=MUTED)
+    return Drawn(fig, f"An empty figure: {what}, {NOT_RUN}.")
+
+
+def tested(recorded: list[dict], metric: str, shift: str) -> pd.DataFrame:
+    """The rows of `tables.runs` that have a metric and are "in" or "out" of distribution.
+
+    Args:
+        recorded: records.
+        metric: a metric's name.
+        shift: "in" or "out".
+    """
+    table = tables.runs(recorded)
+    if table.empty or metric not in table:
+        return pd.DataFrame()
+    return table[(table["shift"] == shift) & table[metric].notna()]
+
+
+def ends(table: pd.DataFrame, metric: str) -> str:
+    """Which label has the highest mean of a metric and which the lowest, as a sentence.
+
+    Args:
+        table: rows with a column label.
+        metric: a column.
+    """
+    means = table.groupby("label")[metric].mean()
+    if means.max() == means.min():
+        return f"All means are {means.max():.3f}."
+    return (
+        f"On average the highest is {means.idxmax()} with {means.max():.3f}, the lowest "
+        f"{means.idxmin()} with {means.min():.3f}."
+    )
+
+
+def dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> None:
+    """One row a label: its mean over seeds with its 95 % interval, or a word that it was not run.
+
+    Args:
+        ax: where it is drawn.
+        table: rows with the columns label, method and seed.
+        metric: a column.
+        names: labels, from top to bottom.
+    """
+    for row, name in enumerate(names):
+        part = table[table["label"] == name]
+        if part.empty:
+            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
+            continue
+        style = plotting.method_style(part["method"].iloc[0])
+        values = part.groupby("seed")[metric].mean()
+        dot(ax, row, values.tolist(), style.color, style.marker)
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    ax.grid(axis="y", visible=False)
+
+
+def row_of(ax: Axes) -> object:
+    """Across in shares of the axes, down in rows."""
+    return ax.get_yaxis_transform()
+
+
+def dot(ax: Axes, row: float, values: list[float], color: str, marker: str) -> None:
+    """A mean and, from two seeds on, its interval."""
+    if len(values) > 1:
+        found = interval(values)
+        ax.hlines(row, found.low, found.high, color=color, linewidth=2)
+    thin = marker in "+x|"  # made of lines alone: an edge in the paper's colour would hide them
+    ax.plot(
+        np.mean(values),
+        row,
+        marker,
+        color=color,
+        markeredgecolor=color if thin else PAPER,
+        markersize=12 if marker == "*" else 8,
+    )

@@ -1,0 +1,180 @@
+"""Figures from the records made on photographs: masks drawn by people, and composite worlds."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from align import plotting
+from align.benchmark import tables
+from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends
+from align.plotting import INK, MUTED, PAPER
+
+HUMAN = {"weizmann_horse": "horses", "pennfudan_person": "pedestrians"}
+"""Photographs with masks drawn by people."""
+
+
+def human(recorded: list[dict]) -> pd.DataFrame:
+    """What was measured of each run against masks drawn by people.
+
+    Args:
+        recorded: records with the key "human".
+
+    Returns:
+        One row a run and set of photographs: label, method, seed, photographs, and each metric that
+        is one number. Empty where nothing was measured.
+    """
+    rows = [
+        {
+            "label": tables.label(record),
+            "method": record["config"]["method"],
+            "seed": record["config"]["seed"],
+            "photographs": name,
+            **{k: v for k, v in metrics.items() if isinstance(v, int | float)},
+        }
+        for record in recorded
+        for name, metrics in record.get("human", {}).items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def guidance(recorded: list[dict]) -> Drawn:
+    """What guidance by a segmenter's masks, spoilt ones and learned ones does on photographs.
+
+    Panels: accuracy on held-out images, accuracy on the other domains where there are any, and the
+    share of the positive evidence inside masks drawn by people.
+
+    Args:
+        recorded: records of the grid "pacs" or "caltech".
+    """
+    table = tables.runs(recorded)
+    against = human(recorded)
+    if table.empty or against.empty:
+        return absent("guidance on photographs")
+    names = list(table["label"].drop_duplicates())
+    panels = [(table[table["shift"] == "in"], "accuracy", "accuracy, held out", None)]
+    if (table["shift"] == "out").any():
+        other = table[table["shift"] == "out"]
+        panels.append((other, "accuracy", "accuracy, other domains", None))
+    for key in against["photographs"].drop_duplicates():
+        part = against[against["photographs"] == key]
+        title = f"evidence inside, {HUMAN[key]}"
+        panels.append((part, "energy_inside", title, part["object_area"].mean()))
+    rows = -(-len(panels) // 2)
+    size = (7.0, rows * (0.9 + 0.27 * len(names)))
+    fig, axes = plotting.figure(rows, 2, size=size, squeeze=False, sharey=True)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    words = []
+    for ax, (part, metric, title, chance) in zip(axes.flat, panels, strict=False):
+        dots(ax, part, metric, names)
+        ax.set_title(title, fontsize=11)
+        if chance is not None:
+            ax.axvline(chance, color=MUTED, linestyle=":", linewidth=1.5)
+        words.append(f"{title}: {ends(part, metric)}")
+    alt = f"{len(panels)} panels of dots with intervals, a row for each way of training. "
+    return Drawn(fig, alt + " ".join(words))
+
+
+def mask_quality(recorded: list[dict]) -> Drawn:
+    """How well learned masks fit masks drawn by people, beside masks of the same area.
+
+    Args:
+        recorded: records of ALIGN with the key "human".
+    """
+    table = human(recorded)
+    if table.empty or "masker_iou" not in table:
+        return absent("learned masks against masks drawn by people")
+    table = table[table["masker_iou"].notna()]
+    compared = {
+        "masker_iou": ("learned mask", "*", "#0066cc"),
+        "centre_iou": ("disc in the middle", "+", INK),
+        "shifted_iou": ("the same mask elsewhere", "x", MUTED),
+        "random_iou": ("random pixels", "|", MUTED),
+    }
+    groups = list(table.groupby(["label", "photographs"], sort=False))
+    fig, ax = plotting.figure(size=(5.6, 1.5 + 0.5 * len(groups)))
+    words = []
+    for row, ((_, key), part) in enumerate(groups):
+        for metric, (name, marker, color) in compared.items():
+            shown = name if row == 0 else None
+            edge = PAPER if marker == "*" else color
+            jitter = [row + 0.12 * (seed - 1) for seed in part["seed"]]
+            style = {"markersize": 12 if marker == "*" else 8, "markeredgecolor": edge}
+            ax.plot(part[metric], jitter, marker, color=color, label=shown, **style)
+        means = {name: part[metric].mean() for metric, (name, *_) in compared.items()}
+        listed = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
+        words.append(f"{HUMAN[key]}: {listed}")
+    ax.set(
+        yticks=range(len(groups)),
+        yticklabels=[HUMAN[key] for (_, key), _ in groups],
+        xlabel="IoU with the mask drawn by a person",
+        xlim=(0, None),
+        ylim=(len(groups) - 0.5, -0.5),
+    )
+    ax.grid(axis="y", visible=False)
+    fig.legend(loc="outside lower center", ncols=2, fontsize=9)
+    return Drawn(fig, "A dot a seed, a row for each set of photographs. " + "; ".join(words) + ".")
+
+
+COMPOSITE_STYLES: dict[str, tuple[str, str, str]] = {
+    "ERM": (plotting.METHODS["erm"].color, "o", "-"),
+    "true masks, energy": (plotting.METHODS["guided"].color, "D", "-"),
+    "true masks, BCE": (plotting.METHODS["guided"].color, "d", ":"),
+    "brightness as masks, energy": ("#a5875a", "s", "--"),
+    "centre as masks, energy": ("#5a0f78", "^", "--"),
+    "ALIGN, energy": (plotting.METHODS["align"].color, "*", "-"),
+    "ALIGN, the paper's terms": (plotting.METHODS["align"].color, "x", ":"),
+}
+"""Colour, marker and line of each way of training in the composite worlds."""
+
+
+def composite(recorded: list[dict], metric: str = "accuracy") -> Drawn:
+    """A metric in composite worlds as scene and class correlate, one panel a test domain.
+
+    Args:
+        recorded: records of the grid "composite".
+        metric: a metric's name.
+    """
+    table = by_rho(recorded)
+    name = NAMES.get(metric, metric)
+    if table.empty or metric not in table:
+        return absent(f"{name} in composite worlds")
+    domains = list(table["domain"].drop_duplicates())
+    fig, axes = plotting.figure(1, len(domains), size=(7.0, 4.0), sharey=True, squeeze=False)
+    for ax, domain in zip(axes[0], domains, strict=True):
+        _lines(ax, table[table["domain"] == domain], metric)
+        ax.set_title(domain + (" (held out)" if domain == "paired" else ""), fontsize=11)
+    axes[0, 0].set_ylabel(name)
+    fig.supxlabel("share of objects before their class's scene, ρ", fontsize=11)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+    hardest = table[(table["domain"] == domains[-1]) & (table["rho"] == table["rho"].max())]
+    means = hardest.groupby("label", sort=False)[metric].mean()
+    words = ", ".join(f"{label} {mean:.2f}" for label, mean in means.items())
+    return Drawn(
+        fig,
+        f"{len(domains)} panels of lines over ρ, one a way of training. At the largest ρ, "
+        f"{name} on the domain {domains[-1]}: {words}.",
+    )
+
+
+def by_rho(recorded: list[dict]) -> pd.DataFrame:
+    """The rows of `tables.runs` with the correlation that each run's world had, as column rho.
+
+    Args:
+        recorded: records of the grid "composite".
+    """
+    parts = [tables.runs([one]).assign(rho=one["options"]["rho"]) for one in recorded]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _lines(ax: Axes, table: pd.DataFrame, metric: str) -> None:
+    """A line through each way's means, and a small dot a run."""
+    for label, (color, marker, line) in COMPOSITE_STYLES.items():
+        part = table[table["label"] == label]
+        if part.empty:
+            continue
+        means = part.groupby("rho")[metric].mean()
+        ax.plot(part["rho"], part[metric], ".", color=color, alpha=0.35, markersize=4)
+        ax.plot(means.index, means, color=color, marker=marker, linestyle=line, label=label)

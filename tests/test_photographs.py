@@ -1,0 +1,78 @@
+"""Figures from the runs on photographs: against numbers worked out from records made up for it."""
+
+import numpy as np
+import pytest
+from synthetic import record
+
+from align.benchmark import grid, photographs
+
+
+def chance(one):
+    worth = {"erm": 0.0, "guided": 0.2, "align": 0.1}[one.config.method]
+    rho = one.options.get("rho", 0.5)
+    return lambda domain, shift: 0.9 if shift == "in" else 0.6 + worth - 0.3 * (rho - 0.5)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return {
+        name: [record(one, chance(one)) for one in grid.experiments(name)]
+        for name in ("pacs", "caltech", "composite")
+    }
+
+
+def marks(ax):
+    """The means drawn, from the top row down."""
+    return [float(line.get_xdata()[0]) for line in ax.lines if len(line.get_xdata()) == 1]
+
+
+def test_the_table_has_a_row_for_each_run_and_set_of_photographs(recorded):
+    table = photographs.human(recorded["pacs"])
+    assert len(table) == 2 * len(recorded["pacs"])
+    row = table[(table["label"] == "ALIGN, energy") & (table["seed"] == 2)].iloc[0]
+    assert row["energy_inside"] == pytest.approx(0.52)
+    assert photographs.human([]).empty
+
+
+def test_guidance_shows_accuracy_and_the_evidence_inside_masks_of_people(recorded):
+    drawn = photographs.guidance(recorded["pacs"])
+    axes = {ax.get_title("left"): ax for ax in drawn.figure.axes}
+    assert list(axes)[:2] == ["accuracy, held out", "accuracy, other domains"]
+    horses = axes["evidence inside, horses"]
+    names = [text.get_text() for text in drawn.figure.axes[0].get_yticklabels()]
+    shown = dict(zip(names, marks(horses), strict=True))
+    assert shown["ERM"] == pytest.approx(0.31)  # the mean of .30, .31 and .32
+    assert shown["a segmenter's masks, energy"] == pytest.approx(0.61)
+    constant = next(line for line in horses.lines if len(line.get_xdata()) == 2)
+    assert constant.get_xdata()[0] == pytest.approx(0.2)
+    # In distribution only, there is no panel of other domains and no panel of horses.
+    titles = [ax.get_title("left") for ax in photographs.guidance(recorded["caltech"]).figure.axes]
+    assert titles == ["accuracy, held out", "evidence inside, pedestrians"]
+
+
+def test_the_quality_of_masks_stands_beside_that_of_masks_that_know_nothing(recorded):
+    drawn = photographs.mask_quality(recorded["pacs"])
+    assert "learned mask 0.40, disc in the middle 0.35" in drawn.alt
+    # Only ALIGN has a mask to show: a row for each of the two sets of photographs.
+    rows = [text.get_text() for text in drawn.figure.axes[0].get_yticklabels()]
+    assert sorted(rows) == ["horses", "pedestrians"]
+    erm = [r for r in recorded["pacs"] if r["config"]["method"] == "erm"]
+    assert "not run here" in photographs.mask_quality(erm).alt
+
+
+def test_composite_worlds_are_drawn_over_rho_one_panel_a_domain(recorded):
+    drawn = photographs.composite(recorded["composite"])
+    assert [ax.get_title("left") for ax in drawn.figure.axes] == [
+        "paired (held out)",
+        "unpaired",
+        "reversed",
+    ]
+    table = photographs.by_rho(recorded["composite"])
+    part = table[(table["label"] == "ERM") & (table["domain"] == "reversed")]
+    wanted = part.groupby("rho")["accuracy"].mean()
+    line = next(x for x in drawn.figure.axes[2].lines if x.get_label() == "ERM")
+    np.testing.assert_allclose(line.get_xdata(), grid.COMPOSITE_RHOS)
+    np.testing.assert_allclose(line.get_ydata(), wanted)
+    # Every way of training in the grid has a style, so that none is left out in silence.
+    assert set(table["label"]) == set(photographs.COMPOSITE_STYLES)
+    assert f"ERM {wanted.iloc[-1]:.2f}" in drawn.alt
