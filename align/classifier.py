@@ -16,6 +16,8 @@ BACKBONES = ("small-cnn", "resnet18", "resnet50", "mobilenet_v2")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 STRIDES = {"small-cnn": 8, "resnet18": 32, "resnet50": 32, "mobilenet_v2": 32}
+OUTPUT_STRIDES = {"small-cnn": (4, 8, 16)}
+"""The strides that a backbone can be given, where they are not 8, 16 and 32."""
 
 
 class Classifier(nn.Module):
@@ -28,9 +30,10 @@ class Classifier(nn.Module):
             `"IMAGENET1K_V2"`; or the path of a `.safetensors` file, or of a `.pt`/`.pth` file read
             with `weights_only=True`, holding the backbone in torchvision's layout. The last layer
             always starts anew.
-        output_stride: image pixels per feature cell, 8, 16 or 32, at most the backbone's own;
-            smaller is finer, because strides are removed from the end of the network. None keeps
-            the backbone's own (8 for the small CNN, else 32).
+        output_stride: image pixels per feature cell, 4, 8 or 16 for the small CNN, else 8, 16 or
+            32; smaller is finer. None keeps the backbone's own (8 for the small CNN, else 32).
+            Strides are removed from the end of the network, or, for the small CNN's coarser map,
+            given to its last convolution.
         freeze_batchnorm: keep BatchNorm in evaluation mode during training; None means yes when
             `weights` are given.
 
@@ -68,7 +71,7 @@ class Classifier(nn.Module):
             weights is not None if freeze_batchnorm is None else freeze_batchnorm
         )
         self.stride = STRIDES[backbone] if output_stride is None else output_stride
-        _reduce_stride(self.trunk, backbone, self.stride)
+        _set_stride(self.trunk, backbone, self.stride)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
@@ -174,16 +177,23 @@ def _load(model: nn.Module, path: Path) -> None:
         )
 
 
-def _reduce_stride(trunk: nn.Module, backbone: str, wanted: int) -> None:
-    """Remove strides from the end of the network until a cell covers `wanted` pixels."""
+def _set_stride(trunk: nn.Module, backbone: str, wanted: int) -> None:
+    """Change strides from the end of the network until a cell covers `wanted` pixels."""
     stride = STRIDES[backbone]
-    if wanted not in (8, 16, 32) or wanted > stride:
-        choices = ", ".join(str(s) for s in (8, 16, 32) if s <= stride)
-        raise ValueError(f"output_stride is {wanted}, expected one of {choices} for '{backbone}'")
-    for convolution in reversed(list(trunk.modules())):
+    choices = OUTPUT_STRIDES.get(backbone, (8, 16, 32))
+    if wanted not in choices:
+        raise ValueError(
+            f"output_stride is {wanted}, expected one of {', '.join(map(str, choices))} for "
+            f"'{backbone}'"
+        )
+    convolutions = [module for module in trunk.modules() if isinstance(module, nn.Conv2d)]
+    if wanted > stride:
+        convolutions[-1].stride = (2, 2)
+        return
+    for convolution in reversed(convolutions):
         if stride == wanted:
             return
-        if isinstance(convolution, nn.Conv2d) and convolution.stride == (2, 2):
+        if convolution.stride == (2, 2):
             stage = convolution.kernel_size[0] > 1
             convolution.stride = (1, 1)
             # A 1x1 convolution of stride 2 is a shortcut beside the 3x3 that halves the map.

@@ -10,8 +10,9 @@ ALIGNMENTS = ("energy", "bce", "l1", "rrr")
 FILLS = ("shuffle", "zero")
 DISTINCTIONS = ("margin", "probability")
 TARGETS = ("hard", "stretch", "soft")
+MASK_STRIDES = (2, 4, 8, 16, 32)
 
-GUIDANCE = ("alignment", "warmup", "lambda3")
+GUIDANCE = ("alignment", "warmup", "lambda3", "second_order")
 
 READS: dict[str, tuple[str, ...]] = {
     "erm": (),
@@ -25,10 +26,15 @@ READS: dict[str, tuple[str, ...]] = {
     "align": (
         *GUIDANCE,
         *("head_start", "masker_lr", "distinction", "fill", "target"),
-        *("lambda1", "lambda2", "lambda4"),
+        *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
     ),
 }
 """For each method the values that it reads besides those that all read."""
+
+LATER = ("second_order", "masker_steps", "mask_stride")
+"""Values that came after the first recorded runs. At its default each leaves a run as it was before
+there was a choice, so `Config.read` names it only where it is another: older runs keep their keys.
+A default in this list must never change."""
 
 METHODS = tuple(READS)
 
@@ -64,6 +70,13 @@ class Config:
         lambda2: weight of the mask's smoothness.
         lambda3: weight of the alignment.
         lambda4: weight of ALIGN's same-class mixup regulariser L_reg; 0 leaves it out.
+        second_order: let the gradient of the alignment, and of L_reg, also flow through the map's
+            channel weights, which are themselves gradients of a logit; False takes them as
+            constants (first order, as DRE does). "rrr" is of second order by nature.
+        masker_steps: the masker's steps for each step of the classifier, above 0; 2 makes two on
+            every batch, 0.5 one on every second batch.
+        mask_stride: image pixels per cell of the mask before it is enlarged to the image, 2, 4, 8,
+            16 or 32; 2 is the masker's own.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -101,6 +114,9 @@ class Config:
     lambda2: float = 0.2
     lambda3: float = 2.0
     lambda4: float = 0.0
+    second_order: bool = True
+    masker_steps: float = 1.0
+    mask_stride: int = 2
     mixup_concentration: float = 0.2
     irm_weight: float = 100.0
     irm_anneal: int = 8
@@ -120,10 +136,12 @@ class Config:
             ("fill", FILLS),
             ("distinction", DISTINCTIONS),
             ("target", TARGETS),
+            ("mask_stride", MASK_STRIDES),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}"
+                    f"{name} is {getattr(self, name)!r}, expected one of "
+                    f"{', '.join(map(str, allowed))}"
                 )
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
@@ -132,11 +150,16 @@ class Config:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not value >= 0:
                 raise ValueError(f"{field.name} is {value}, expected a number that is not negative")
-        for name in ("mixup_concentration", "cgc_temperature"):
+        for name in ("mixup_concentration", "cgc_temperature", "masker_steps"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is 0, expected a number above 0")
         if self.sgt_share > 1:
             raise ValueError(f"sgt_share is {self.sgt_share}, expected a share between 0 and 1")
+        if self.alignment == "rrr" and not self.second_order:
+            raise ValueError(
+                "second_order is False with alignment 'rrr', expected True: held constant, input "
+                "gradients teach nothing; choose another alignment"
+            )
 
     @property
     def joint_from(self) -> int:
@@ -146,9 +169,14 @@ class Config:
     def read(self) -> dict[str, object]:
         """The values that this method reads: two runs that agree on them are the same run."""
         unread = set().union(*READS.values()) - set(READS[self.method])
+        unread |= {name for name in LATER if getattr(self, name) == DEFAULTS[name]}
         return {name: value for name, value in asdict(self).items() if name not in unread}
 
     def hash(self) -> str:
         """The first 12 hexadecimal digits of a SHA-256 over the values that are read."""
         text = json.dumps(self.read(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+DEFAULTS = asdict(Config())
+"""The default of each value."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from align.classifier import check_images
 
@@ -18,15 +18,20 @@ class Masker(nn.Module):
     Args:
         width: channels of the first layer; the deeper ones have 2 and 4 times as many.
         start: the mask's mean value before training, in (0, 1).
+        stride: image pixels per cell of the mask before it is enlarged to the image, at least 2,
+            the masker's own; a larger one averages the mask's logits over larger cells.
 
     Source: Hong et al. (AAAI 2026) call it a light convolutional network and say no more; the
     architecture is ours.
     """
 
-    def __init__(self, width: int = 8, start: float = 0.5) -> None:
+    def __init__(self, width: int = 8, start: float = 0.5, stride: int = 2) -> None:
         super().__init__()
         if not 0 < start < 1:
             raise ValueError(f"start is {start}, expected a mean mask value between 0 and 1")
+        if int(stride) != stride or stride < 2:
+            raise ValueError(f"stride is {stride}, expected a whole number of pixels, at least 2")
+        self.stride = stride
         self.encoder = nn.ModuleList(
             [_block(3, width, 2), _block(width, 2 * width, 2), _block(2 * width, 4 * width, 2)]
         )
@@ -60,7 +65,10 @@ class Masker(nn.Module):
         x = self.bottom(x)
         for block, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
             x = block(torch.cat([_resize(x, skip.shape[2:]), skip], 1))
-        return _resize(self.paint(x), images.shape[2:])
+        painted = self.paint(x)
+        if self.stride > 2:
+            painted = adaptive_avg_pool2d(painted, [-(-s // self.stride) for s in images.shape[2:]])
+        return _resize(painted, images.shape[2:])
 
 
 def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:

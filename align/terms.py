@@ -20,6 +20,7 @@ class EpochTerms:
     def __init__(self, epoch: int, steps: int) -> None:
         self.epoch, self.steps, self.step = epoch, steps, 0
         self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
         self.bad: dict[str, Tensor] = {}  # the first step with a bad value; `steps` if none
 
     def add(self, terms: dict[str, Tensor]) -> None:
@@ -34,6 +35,7 @@ class EpochTerms:
         """
         for name, value in terms.items():
             self.sums[name] = self.sums.get(name, 0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
             before = self.bad.get(name, torch.full_like(value, self.steps))
             self.bad[name] = torch.where(value.isfinite(), before, before.clamp_max(self.step))
         self.step += 1
@@ -42,8 +44,8 @@ class EpochTerms:
             self._check()
 
     def means(self) -> dict[str, float]:
-        """The mean of each term over the steps of the epoch."""
-        return {name: float(total) / self.step for name, total in self.sums.items()}
+        """The mean of each term over those steps of the epoch that have it."""
+        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
 
     def _check(self) -> None:
         name, step = min(((n, int(s)) for n, s in self.bad.items()), key=lambda item: item[1])

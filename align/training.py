@@ -241,9 +241,9 @@ def _networks(config: Config, num_classes: int, device: torch.device) -> Run:
         config.weights,
         output_stride=config.output_stride,
     ).to(device, memory_format=torch.channels_last)
-    masker = (
-        Masker().to(device, memory_format=torch.channels_last) if config.method == "align" else None
-    )
+    masker = None
+    if config.method == "align":
+        masker = Masker(stride=config.mask_stride).to(device, memory_format=torch.channels_last)
     torch.random.set_rng_state(state)  # the caller's random numbers are the caller's
     return Run(config, classifier, masker)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
+from torch.nn.functional import avg_pool2d, interpolate
 
 from align import Classifier, Masker
 
@@ -11,7 +12,9 @@ from align import Classifier, Masker
 @pytest.mark.parametrize(
     ("backbone", "stride", "channels"),
     [
+        ("small-cnn", 4, 64),
         ("small-cnn", 8, 64),
+        ("small-cnn", 16, 64),
         ("resnet18", 32, 512),
         ("resnet18", 16, 512),
         ("resnet18", 8, 512),
@@ -91,7 +94,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     [
         (("vgg", 2), {}, "backbone is 'vgg', expected one of small-cnn"),
         (("small-cnn", 1), {}, "num_classes is 1, expected a whole number, at least 2"),
-        (("small-cnn", 2), {"output_stride": 16}, "output_stride is 16, expected one of 8"),
+        (("small-cnn", 2), {"output_stride": 32}, "output_stride is 32, expected one of 4, 8, 16"),
         (("resnet18", 2), {"output_stride": 4}, "output_stride is 4, expected one of 8, 16, 32"),
         (("small-cnn", 2, "x.pt"), {}, "no published weights"),
     ],
@@ -118,6 +121,29 @@ def test_masks_are_soft_and_of_the_images_size(size):
     assert masks.shape == (2, 1, *size)
     assert 0 < masks.min()
     assert masks.max() < 1
+
+
+@pytest.mark.parametrize(("stride", "size"), [(4, (32, 32)), (8, (32, 64)), (16, (64, 32))])
+def test_a_coarse_mask_is_the_fine_ones_logits_averaged_and_enlarged(stride, size):
+    torch.manual_seed(0)
+    masker = Masker(stride=stride)
+    painted = []
+    masker.paint.register_forward_hook(lambda _, __, output: painted.append(output))
+    logits = masker.logits(torch.rand(2, 3, *size))
+    assert painted[0].shape[2:] == (size[0] // 2, size[1] // 2)
+    cells = avg_pool2d(painted[0], stride // 2)
+    assert cells.shape[2:] == (size[0] // stride, size[1] // stride)
+    torch.testing.assert_close(logits, interpolate(cells, size, mode="bilinear"))
+    assert not torch.equal(logits, interpolate(painted[0], size, mode="bilinear"))
+
+
+def test_a_masker_coarser_than_the_image_paints_one_value():
+    torch.manual_seed(0)
+    masks = Masker(stride=32)(torch.rand(2, 3, 20, 11))
+    assert masks.shape == (2, 1, 20, 11)
+    assert (masks.flatten(1).std(1) < 1e-6).all()
+    with pytest.raises(ValueError, match="stride is 1, expected a whole number .* at least 2"):
+        Masker(stride=1)
 
 
 def test_a_masker_starts_near_the_mean_asked_for():

@@ -378,6 +378,53 @@ def test_rrr_guidance_penalises_the_gradient_of_all_log_probabilities():
     assert not batch.images.requires_grad
 
 
+@pytest.mark.parametrize("form", ["energy", "bce", "l1"])
+def test_first_order_holds_the_channel_weights_constant_and_second_does_not(form):
+    torch.manual_seed(0)
+    images, labels = torch.rand(4, 3, 6, 6), torch.tensor([0, 1, 1, 0])
+    batch = Batch(images, labels, (torch.rand(4, 6, 6) > 0.5).float())
+    found = {}
+    for second_order in (True, False):
+        f = Colours([[2.0, 0.5, -1.0], [0.0, 2.0, 1.0]])
+        config = Config(method="guided", alignment=form, warmup=0, second_order=second_order)
+        f.features = lambda images: images.clone().requires_grad_()
+        terms, features = guided_terms(f, config, batch, 0, lambda: batch.masks)
+        by_weight, by_features = torch.autograd.grad(
+            terms["alignment"], [f.linear.weight, features], allow_unused=True
+        )
+        found[second_order] = terms["alignment"].item(), by_weight, by_features
+    assert found[True][0] == found[False][0]
+    assert torch.equal(found[True][2], found[False][2])
+    assert found[True][1].abs().max() > 1e-3
+    assert found[False][1] is None
+
+
+def test_energy_of_second_order_by_hand():
+    """Two pixels, two colours: the evidence is (w_0 − w_1)·A, half of its size outside."""
+    images = torch.zeros(1, 3, 1, 2)
+    images[0, 0, 0, 0] = images[0, 1, 0, 1] = 1  # red on the left, inside; green on the right
+    batch = Batch(images, torch.tensor([0]), torch.tensor([[[1.0, 0.0]]]))
+    f = Colours(RED_OR_GREEN)
+    config = Config(method="guided", alignment="energy", warmup=0)
+    terms, _ = guided_terms(f, config, batch, 0, lambda: batch.masks)
+    assert terms["alignment"].item() == pytest.approx(0.5, abs=1e-5)
+    (by_weight,) = torch.autograd.grad(terms["alignment"], f.linear.weight)
+    # share = g / (r + g) with r = w_0r − w_1r = 2 and g = w_1g − w_0g = 2: ∂/∂r = −g / (r + g)² =
+    # −1/8 and ∂/∂g = r / (r + g)² = 1/8.
+    expected = torch.tensor([[-1.0, -1.0, 0.0], [1.0, 1.0, 0.0]]) / 8
+    torch.testing.assert_close(by_weight, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("second_order", [True, False])
+def test_the_regularisers_maps_follow_the_order_too(second_order, domain):
+    config = replace(TINY, method="align", lambda4=1.0, second_order=second_order)
+    method = method_for(config, domain)
+    terms = method.loss(next(Batches(domain, 32).epoch(0)), 0, fresh())
+    weight = method.classifier.linear.weight
+    (gradient,) = torch.autograd.grad(terms["mixup"], weight, allow_unused=True)
+    assert (gradient is not None) == second_order
+
+
 def test_the_input_gradient_leaves_the_graph_of_the_outputs():
     images = torch.rand(2, 3, 2, 2, requires_grad=True)
     logits = Colours(RED_OR_GREEN)(images)

@@ -132,6 +132,23 @@ def test_every_run_of_a_grid_has_its_own_key_and_every_row_its_own_label():
     assert {one.config.seed for one in grid.toy_leave_one_out()} == {0, 1, 2}
 
 
+def test_the_ablations_change_every_choice_that_a_reader_may_doubt():
+    factors = set(grid.ABLATIONS)
+    assert {"alternation ratio", "output stride", "first or second order", "mask resolution"} <= (
+        factors
+    )
+    default = next(one for one in grid.ablations() if one.config.seed == 0)
+    for factor, levels in grid.ABLATIONS.items():
+        for level, changes in levels.items():
+            config = {k: v for k, v in changes.items() if k != "mask_source"}
+            changed = {
+                name
+                for name, value in vars(replace(default.config, **config)).items()
+                if value != getattr(default.config, name)
+            }
+            assert changed == set(config), (factor, level)
+
+
 def test_settings_are_chosen_in_distribution_even_where_another_is_better_outside():
     table = pd.DataFrame(
         {"lambda3": [1, 1, 2, 2], "accuracy in": [0.8, 0.9, 0.7, 0.7], "accuracy out": [0, 0, 1, 1]}

@@ -8,7 +8,7 @@ import torch
 
 import align
 from align import Config
-from align.config import ALIGNMENTS, METHODS, READS
+from align.config import ALIGNMENTS, LATER, METHODS, READS
 from align.data.batches import Batch, Batches, mirror_and_shift
 from align.methods import ERM, build
 from align.methods.align import keep_and_remove
@@ -135,7 +135,7 @@ def test_the_guard_names_the_first_bad_step_of_each_term_and_the_mean_is_a_mean(
     terms = EpochTerms(epoch=3, steps=4)
     terms.add({"ce": torch.tensor(1.0)})
     terms.add({"ce": torch.tensor(2.0), "mask": torch.tensor(6.0)})
-    assert terms.means() == {"ce": 1.5, "mask": 3.0}
+    assert terms.means() == {"ce": 1.5, "mask": 6.0}  # the mask has a value in one step only
     with pytest.raises(FloatingPointError, match="'mask' is no longer .* epoch 3, step 2"):
         terms.add({"ce": torch.tensor(2.0), "mask": torch.tensor(float("inf"))})
 
@@ -143,7 +143,8 @@ def test_the_guard_names_the_first_bad_step_of_each_term_and_the_mean_is_a_mean(
 @pytest.mark.parametrize("method", METHODS)
 def test_a_configuration_knows_what_its_method_reads(method, domain):
     """Two runs that agree on `read()` are the same run: the other values are never looked at."""
-    assert set(READS[method]) <= set(Config(method=method).read())
+    later = set(LATER) & set(READS[method])  # named only where they differ from the default
+    assert set(READS[method]) - later <= set(Config(method=method).read())
     seen = set()
 
     class Watched(Config):
@@ -158,9 +159,21 @@ def test_a_configuration_knows_what_its_method_reads(method, domain):
     )
     fields = {field.name for field in dataclasses.fields(Config)}
     used = seen & fields
-    assert set(READS[method]) <= used <= set(config.read())
+    assert set(READS[method]) <= used <= set(config.read()) | later
     other = replace(config, lambda1=9.0)
     assert (config.hash() == other.hash()) == (method != "align")
+
+
+def test_a_choice_that_came_later_leaves_the_keys_of_older_runs():
+    """The hashes below stand in records that were made before these choices existed."""
+    recorded = {"erm": "1b6a0afda8ed", "guided": "9af20118a168", "align": "2bbc981f6626"}
+    assert {method: Config(method=method).hash() for method in recorded} == recorded
+    changed = {"second_order": False, "masker_steps": 2.0, "mask_stride": 4}
+    assert set(changed) == set(LATER)
+    align_hashes = {replace(Config(), **{name: value}).hash() for name, value in changed.items()}
+    assert len(align_hashes - set(recorded.values())) == 3
+    guided = replace(Config(method="guided"), **changed)
+    assert guided.read().keys() - Config(method="guided").read().keys() == {"second_order"}
 
 
 def test_what_all_methods_read_is_all_that_plain_training_reads():
@@ -219,6 +232,50 @@ def test_each_phase_of_align_moves_the_networks_it_should(domain):
         "joint": (True, True, True, True),
     }
     assert all(p.requires_grad for p in method.classifier.parameters())
+
+
+@pytest.mark.parametrize(
+    ("ratio", "steps"),
+    [
+        (0.25, [1, 0, 0, 0, 1, 0]),
+        (0.5, [1, 0, 1, 0, 1, 0]),
+        (1.0, [1, 1, 1, 1, 1, 1]),
+        (1.5, [2, 1, 2, 1, 2, 1]),
+        (2.0, [2, 2, 2, 2, 2, 2]),
+        (0.01, [1, 0, 0, 0, 0, 0]),
+    ],
+)
+def test_the_masker_makes_its_share_of_steps_and_each_epoch_counts_anew(ratio, steps, domain):
+    method = method_for(replace(TINY, method="align", masker_steps=ratio), domain)
+    batch = next(Batches(domain, 32).epoch(0))
+    generator = torch.Generator().manual_seed(0)
+    for epoch in (1, 2):
+        method.begin(epoch)
+        made = []
+        for _ in range(5):
+            before = int(method.masker_optimizer.state[method.masker.paint.bias].get("step", 0))
+            masker, classifier = weights(method.masker), weights(method.classifier)
+            terms = method.update(batch, epoch, generator)
+            made.append(
+                int(method.masker_optimizer.state[method.masker.paint.bias]["step"]) - before
+            )
+            assert (not torch.equal(masker, weights(method.masker))) == (made[-1] > 0)
+            assert ("mask" in terms) == (made[-1] > 0)
+            assert not torch.equal(classifier, weights(method.classifier))
+        assert made == steps[:5]
+
+
+def test_the_warm_up_has_no_masker_steps_however_many_are_asked_for(domain):
+    method = method_for(replace(TINY, method="align", masker_steps=4.0), domain)
+    batch = next(Batches(domain, 32).epoch(0))
+    assert "mask" not in method.update(batch, 0, torch.Generator())
+
+
+def test_the_masker_of_a_run_has_the_resolution_asked_for(domain, tmp_path):
+    config = replace(TINY, method="align", epochs=3, mask_stride=8)
+    run = align.train("align", domain, config=config, progress=False)
+    run.save(tmp_path)
+    assert run.masker.stride == align.training.Run.load(tmp_path).masker.stride == 8
 
 
 @pytest.mark.parametrize("form", ALIGNMENTS)
@@ -324,6 +381,13 @@ def test_a_shift_repeats_the_edge():
         ({"mixup_concentration": 0.0}, "mixup_concentration is 0, expected a number above 0"),
         ({"cgc_temperature": 0.0}, "cgc_temperature is 0, expected a number above 0"),
         ({"sgt_share": 1.5}, "sgt_share is 1.5, expected a share between 0 and 1"),
+        ({"masker_steps": 0.0}, "masker_steps is 0, expected a number above 0"),
+        ({"masker_steps": -1.0}, "masker_steps is -1.0, expected a number that is not negative"),
+        ({"mask_stride": 3}, "mask_stride is 3, expected one of 2, 4, 8, 16, 32"),
+        (
+            {"alignment": "rrr", "second_order": False},
+            "second_order is False with alignment 'rrr', expected True",
+        ),
     ],
 )
 def test_bad_configurations_are_refused(changes, message):

@@ -232,6 +232,15 @@ ABLATIONS: dict[str, dict[str, dict]] = {
     "warm-up": {f"{v} epochs": {"warmup": v} for v in (0, 2, 8)},
     "masker's head start": {f"{v} epochs": {"head_start": v} for v in (0, 3)},
     "all of the paper's": {"as far as known": PAPER},
+    "alternation ratio": {
+        f"{v} masker steps a batch": {"masker_steps": v} for v in (0.25, 0.5, 2.0, 4.0)
+    },
+    "output stride": {f"{v} px": {"output_stride": v} for v in (4, 16)},
+    "first or second order": {
+        "first": {"second_order": False},
+        "first, BCE": {"second_order": False, "alignment": "bce"},
+    },
+    "mask resolution": {f"{v} px": {"mask_stride": v} for v in (4, 8, 16)},
 }
 """For each factor its levels besides ALIGN's default, and what each level changes."""
 

@@ -4,12 +4,17 @@
     head start  M:  L_dist + λ1 · sparsity + λ2 · smoothness, f fixed;  then f as before, M fixed
     joint       M as above;  then f:  CE(f(x), y) + λ3 · alignment + λ4 · L_reg, M fixed
 
+A turn is a batch, on which each network makes a step; `masker_steps` gives the masker more or fewer
+of them.
+
 Source: Hong et al., "From Attribution to Action", AAAI 2026. The paper's terms are options
 (`alignment="bce"`, `distinction="probability"`, `fill="zero"`, `target="soft"`); the defaults are
 what worked.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Generator, Tensor, nn
@@ -20,7 +25,7 @@ from align.config import Config
 from align.data.batches import Batch
 from align.masker import Masker
 from align.methods.base import Losses, Method, adamw, descend
-from align.methods.guided import guided_terms
+from align.methods.guided import channel_weights, guided_terms
 from align.methods.regulariser import regulariser
 
 
@@ -37,13 +42,28 @@ class Align(Method):
         super().__init__(classifier, config)
         self.masker = masker
         self.masker_optimizer = adamw(masker, config.masker_lr, config.weight_decay)
+        self.turns = 0
+
+    def begin(self, epoch: int) -> None:
+        """Count the turns of the two networks anew, so that a resumed run counts alike."""
+        self.turns = 0
 
     def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
-        """A masker step once the warm-up is over, and a classifier step."""
+        """The masker's steps that are due, once the warm-up is over, and a classifier step."""
         terms: Losses = {}
         if epoch >= self.config.warmup:
-            terms |= self.update_masker(batch, generator)
+            for _ in range(self.masker_steps_due()):
+                terms |= self.update_masker(batch, generator)
         return terms | super().update(batch, epoch, generator)
+
+    def masker_steps_due(self) -> int:
+        """How many steps the masker makes in this turn: `masker_steps` on average.
+
+        Rounded up, so that even a small ratio has a step in each epoch, on its first batch.
+        """
+        before, self.turns = self.turns, self.turns + 1
+        ratio = self.config.masker_steps
+        return math.ceil(self.turns * ratio) - math.ceil(before * ratio)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """The classifier's terms."""
@@ -51,7 +71,8 @@ class Align(Method):
             self.classifier, self.config, batch, epoch, lambda: self.target(batch.images)
         )
         if self.config.lambda4 > 0:
-            terms["mixup"] = regulariser(self.classifier, batch, features, generator)
+            weight = channel_weights(self.classifier, self.config)
+            terms["mixup"] = regulariser(self.classifier, batch, features, weight, generator)
             terms["loss"] = terms["loss"] + self.config.lambda4 * terms["mixup"]
         return terms
 

@@ -68,12 +68,21 @@ def guided_terms(
         gradients = input_gradient(logits.log_softmax(1), images, create_graph=True)
         terms["alignment"] = losses.alignment_rrr(gradients, masks())
     elif guided:
-        terms["alignment"] = alignment(
-            config.alignment, features, classifier.linear.weight, batch.labels, masks()
-        )
+        weight = channel_weights(classifier, config)
+        terms["alignment"] = alignment(config.alignment, features, weight, batch.labels, masks())
     if guided:
         terms["loss"] = terms["ce"] + config.lambda3 * terms["alignment"]
     return terms, features
+
+
+def channel_weights(classifier: Classifier, config: Config) -> Tensor:
+    """The head's weights `(C, K)` by which maps weigh channels; constants in first order.
+
+    They are, up to a factor, the gradients of the logits by the pooled features. A gradient that
+    flows through them is a second derivative, which the pooled linear head gives in closed form.
+    """
+    weight = classifier.linear.weight
+    return weight if config.second_order else weight.detach()
 
 
 def alignment(form: str, features: Tensor, weight: Tensor, labels: Tensor, masks: Tensor) -> Tensor:

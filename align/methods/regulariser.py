@@ -18,7 +18,7 @@ from align.saliency import class_evidence, finish
 
 
 def regulariser(
-    classifier: Classifier, batch: Batch, features: Tensor, generator: Generator
+    classifier: Classifier, batch: Batch, features: Tensor, weight: Tensor, generator: Generator
 ) -> Tensor:
     """The regulariser L_reg of a batch, a scalar.
 
@@ -26,14 +26,14 @@ def regulariser(
         classifier: the network f.
         batch: images and labels.
         features: `(N, K, h, w)`, the feature map of the batch's images.
+        weight: `(C, K)`, the head's, by which the maps weigh channels.
         generator: CPU random numbers.
     """
     partner = same_class_partners(batch.labels, generator)
     share = shares(len(partner), generator).to(batch.images)
     mixed = mix(batch.images, partner, share)
-    weight, labels = classifier.linear.weight, batch.labels
-    own = finish(class_evidence(features, weight, labels))
-    blended = finish(class_evidence(classifier.features(mixed), weight, labels))
+    own = finish(class_evidence(features, weight, batch.labels))
+    blended = finish(class_evidence(classifier.features(mixed), weight, batch.labels))
     consistency, size = map_terms(own, blended, partner, share)
     return consistency + 0.5 * size
 
