@@ -48,6 +48,7 @@ def evaluate(
     batch_size: int = 256,
     seed: int = 0,
     controls: bool = False,
+    localisation_only: bool = False,
     details: bool = False,
 ) -> dict[str, Any]:
     """Measure accuracy on all images of a domain, and explanations on a random part of them.
@@ -68,6 +69,8 @@ def evaluate(
         batch_size: images in one forward pass.
         seed: the same seed explains the same images and gives the same control maps.
         controls: whether to measure control explanations as well (each as costly as the first).
+        localisation_only: leave out faithfulness, which takes nearly all of the time, and measure
+            of explanations only where they lie; not together with controls.
         details: whether to return, besides numbers, what they are the means of: `correct`, bool
             `(N,)`, for each image of the domain whether it is classified rightly, and the mean
             `insertion_curve` and `deletion_curve` as lists.
@@ -98,14 +101,19 @@ def evaluate(
           and, with true masks and over the localised images, `control_true_mask_`.
 
     Raises:
-        ValueError: if classifier, masker, saliency and domain do not fit together, or an output
-            is not finite.
+        ValueError: if classifier, masker, saliency and domain do not fit together, an output
+            is not finite, or controls are asked for with localisation only.
     """
     classifier, masker = _parts(run_or_classifier, masker)
     if len(domain) == 0:
         raise ValueError(f"domain '{domain.name}' has no images, expected at least one")
     if max_explained < 0:
         raise ValueError(f"max_explained is {max_explained}, expected 0 or more")
+    if controls and localisation_only:
+        raise ValueError(
+            "controls and localisation_only are both True, expected at most one: controls are "
+            "scored on faithfulness; set one of them to False"
+        )
     predicted = _predicted_classes(classifier, domain, batch_size)
     result = _accuracies(predicted == domain.labels, domain)
     if details:
@@ -117,7 +125,8 @@ def evaluate(
     part, predicted = domain.subset(chosen), predicted[chosen]
     result["explained"] = len(part)
     maps = _explain(classifier, part, predicted, saliency, batch_size)
-    result |= _faithfulness(classifier, part, maps, predicted, batch_size, details)
+    if not localisation_only:
+        result |= _faithfulness(classifier, part, maps, predicted, batch_size, details)
 
     shown = _objects(part)
     if len(shown):

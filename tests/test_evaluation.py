@@ -237,6 +237,29 @@ def test_the_batch_size_does_not_matter():
     assert small == pytest.approx(large, abs=1e-4)
 
 
+def test_localisation_only_leaves_out_faithfulness_and_nothing_else():
+    domain, options = some_domain(), {"masker": Bright(), "max_explained": 7, "details": True}
+    whole = evaluate(Small(), domain, **options)
+    part = evaluate(Small(), domain, localisation_only=True, **options)
+    left_out = set(whole) - set(part)
+    assert torch.equal(part["correct"], whole["correct"])
+    assert {k: v for k, v in part.items() if k != "correct"} == {
+        k: v for k, v in whole.items() if k not in left_out and k != "correct"
+    }
+    words = (
+        "confidence",
+        "insertion",
+        "deletion",
+        "sufficiency",
+        "comprehensiveness",
+        "normalized",
+    )
+    assert left_out and all(any(word in key for word in words) for key in left_out)
+    assert {"iou", "energy_inside", "masker_iou"} <= set(part) and "insertion_auc" in left_out
+    with pytest.raises(ValueError, match="at most one"):
+        evaluate(Small(), domain, localisation_only=True, controls=True)
+
+
 def test_one_image_is_enough():
     result = evaluate(Small(), some_domain(1, empty=()), masker=Bright(), controls=True)
     assert result["explained"] == result["localised"] == 1

@@ -49,6 +49,7 @@ class Experiment:
         leaked: share of the background that they mark.
         target: the one domain not trained on, or "" where `source` is given.
         controls: also measure control explanations; they take five times as long.
+        localisation_only: measure of explanations only where they lie, see `align.evaluate`.
         mask_source: where the training masks come from, see `align.data.mask_sources`; "" takes the
             data's own.
 
@@ -67,6 +68,7 @@ class Experiment:
     target: str = ""
     controls: bool = False
     mask_source: str = ""
+    localisation_only: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.source) == bool(self.target):
@@ -239,6 +241,7 @@ def _measure(
             domain,
             max_explained=experiment.explained,
             controls=experiment.controls,
+            localisation_only=experiment.localisation_only,
             details=True,
         )
         correct[name] = records.pack(values.pop("correct"))

@@ -128,12 +128,13 @@ SPOILT = ((0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
 
 def _noisily_guided(one: Experiment) -> list[Experiment]:
     """ERM, guidance by the data's masks, spoilt ones and uninformed ones, and ALIGN, 3 seeds."""
+    worse = [
+        *({"missed": missed, "leaked": leaked} for missed, leaked in SPOILT),
+        *({"mask_source": source} for source in ("gray", "centre", "random")),
+    ]
     cases = [
-        ("erm", {}),
-        ("guided", {}),
-        ("align", {}),
-        *(("guided", {"missed": missed, "leaked": leaked}) for missed, leaked in SPOILT),
-        *(("guided", {"mask_source": source}) for source in ("gray", "centre", "random")),
+        *((method, {}) for method in ("erm", "guided", "align")),
+        *(("guided", changes | {"localisation_only": True}) for changes in worse),
     ]
     return [
         replace(one, config=replace(one.config, method=method, seed=seed), **changes)
@@ -370,7 +371,15 @@ def composite() -> list[Experiment]:
                 config = replace(COMPOSITE, **choices, seed=seed)
                 options = {"size": 96, "rho": rho, "seed": seed}
                 found.append(
-                    Experiment("composite", "paired", config, options, 48, mask_source=source)
+                    Experiment(
+                        "composite",
+                        "paired",
+                        config,
+                        options,
+                        48,
+                        mask_source=source,
+                        localisation_only=True,
+                    )
                 )
     return found
 
