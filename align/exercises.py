@@ -363,3 +363,131 @@ def check_spoilt_mask(candidate: Callable[..., Any]) -> str:
         name = f"missed {missed:.2f}, leaked {leaked:.2f}"
         cases.append((name, (mask, noise, float(missed), float(leaked)), wanted))
     return _verdict(candidate, cases)
+
+
+def check_margin_area(candidate: Callable[..., Any]) -> str:
+    """Check a function for the area under a normalised margin curve.
+
+    Args:
+        candidate: `candidate(logits, label) -> float`, for the logits `(K, C)` of the K pictures of
+            an insertion curve, first empty and last whole: the margin of the label over the best
+            other class, measured between its two ends and not clipped, integrated by the
+            trapezoidal rule over a width of 1. The last margin is larger than the first.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    line = np.stack([np.linspace(0, 2, 5), np.zeros(5)], 1)
+    late = np.stack([[0.0, 0.0, 0.0, 3.0], np.zeros(4)], 1)
+    overshoots = np.stack([[0.0, 3.0, 1.0], np.zeros(3)], 1)
+    curves = [("a straight line", line, 0), ("a margin that rises last", late, 0)]
+    curves.append(("a margin above its last value", overshoots, 0))
+    curves += [(f"logits times {s:g}", s * late + 1, 0) for s in (0.5, 4.0)]
+    for number in range(10):
+        logits, label = rng.normal(size=(4 + number, 4)), number % 4
+        logits[-1, label] += 8
+        curves.append((f"random logits {number}", logits, label))
+    cases = []
+    for name, logits, label in curves:
+        best = np.delete(logits, label, axis=1).max(axis=1)
+        margin = logits[:, label] - best
+        share = (margin - margin[0]) / (margin[-1] - margin[0])
+        wanted = np.trapezoid(share, dx=1 / (len(share) - 1))
+        cases.append((name, (logits, label), float(wanted)))
+    return _verdict(candidate, cases)
+
+
+def check_frame_share(candidate: Callable[..., Any]) -> str:
+    """Check a function for how much more a mask keeps on the picture's frame than everywhere.
+
+    Args:
+        candidate: `candidate(mask, width) -> float`, for a mask `(H, W)` in [0, 1] and a frame of
+            `width` pixels: the mask's mean on the frame over its mean on all pixels; 0 for a mask
+            without any mass.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    centre = np.zeros((8, 10))
+    centre[3:5, 3:7] = 1
+    corner = np.zeros((8, 10))
+    corner[0, 0] = 1
+    masks = [("a constant mask", np.full((6, 9), 0.3), 2), ("an object in the centre", centre, 2)]
+    masks += [("one corner", corner, 1), ("an empty mask", np.zeros((5, 7)), 1)]
+    masks += [(f"a soft mask {n}", rng.random((7 + n, 12 - n)), 1 + n % 3) for n in range(5)]
+    cases = []
+    for name, mask, width in masks:
+        height, across = mask.shape
+        edge = [
+            min(i, j, height - 1 - i, across - 1 - j) < width
+            for i in range(height)
+            for j in range(across)
+        ]
+        frame = np.array(edge).reshape(mask.shape)
+        wanted = mask[frame].mean() / mask.mean() if mask.any() else 0.0
+        cases.append((name, (mask, width), float(wanted)))
+    return _verdict(candidate, cases)
+
+
+def check_occlusion(candidate: Callable[..., Any]) -> str:
+    """Check a function for the map of what hiding each square costs.
+
+    Args:
+        candidate: `candidate(score, image, side, fill) -> (H / side, W / side)`, for a function
+            `score` from an image `(H, W)` to a number, both sides multiples of `side`: for each
+            square of `side` pixels, the score of the image minus that with this square alone set
+            to `fill`. The image given must stay as it was.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    cases = []
+    for number in range(6):
+        side, fill = 1 + number % 3, (0.0, 0.5)[number % 2]
+        image = rng.random((2 * side, 3 * side))
+        weight = rng.normal(size=image.shape)
+
+        def linear(x: np.ndarray, weight: np.ndarray = weight) -> float:
+            return float((weight * x).sum())
+
+        def curved(x: np.ndarray, weight: np.ndarray = weight) -> float:
+            return float(np.tanh((weight * x).sum()) + x[0, 0] * x[-1, -1])
+
+        for name, score in (("a linear score", linear), ("a score with interactions", curved)):
+            wanted = np.zeros((2, 3))
+            for i, j in np.ndindex(2, 3):
+                hidden = image.copy()
+                hidden[i * side : (i + 1) * side, j * side : (j + 1) * side] = fill
+                wanted[i, j] = score(image) - score(hidden)
+            what = f"{name}, squares of {side} pixels filled with {fill:g}"
+            cases.append((what, (score, image, side, fill), wanted))
+    return _verdict(candidate, cases)
+
+
+def check_mask_to_cells(candidate: Callable[..., Any]) -> str:
+    """Check a function that averages a mask over the cells of a square grid.
+
+    Args:
+        candidate: `candidate(mask, cells) -> (cells, cells)`, for a mask `(H, W)` in [0, 1] whose
+            sides are multiples of `cells`.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    edge = np.zeros((4, 4))
+    edge[:, 1:] = 1
+    masks = [("an edge within a cell", edge, 2), ("one cell", rng.random((6, 4)), 1)]
+    masks += [
+        (f"a random mask {n}", rng.random((n * (1 + n % 3), n * (2 + n % 2))), n)
+        for n in range(2, 7)
+    ]
+    cases = []
+    for name, mask, cells in masks:
+        rows, columns = (np.array_split(np.arange(length), cells) for length in mask.shape)
+        wanted = np.array([[mask[np.ix_(r, c)].mean() for c in columns] for r in rows])
+        cases.append((name, (mask, cells), wanted))
+    return _verdict(candidate, cases)
