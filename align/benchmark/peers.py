@@ -71,7 +71,7 @@ def jpegs(domain: Domain, batch_size: int) -> Iterator[Iterable[tuple[Tensor, Te
             shuffle=True,
             drop_last=True,
             num_workers=WORKERS,
-            persistent_workers=True,
+            persistent_workers=WORKERS > 0,
         )
         yield _endless(loader)
 
