@@ -1,6 +1,5 @@
 """What the speed report measures: the right work, counted right. How fast it is, no test asks."""
 
-import itertools
 import sys
 
 import pandas as pd
