@@ -105,13 +105,11 @@ def demo(
 
 @app.command()
 def speed(backbone: str = "small-cnn", size: int = 64, batch_size: int = 64) -> None:
-    """Measure images rendered a second and each method's step against plain training's."""
-    from align.benchmark.speed import generator_rate, step_times
+    """Measure steps, the training loop and metrics against their floors and others' ways."""
+    from align.benchmark.speed import report
 
-    print(f"toy-vlcs at 64 px, one core: {generator_rate():,.0f} images/s")
-    table = step_times(backbone, size, batch_size)
-    print(f"\none step of {backbone} at {size} px, {batch_size} images, medians of one run:")
-    print(table.to_string(float_format="{:.2f}".format))
+    for heading, text in report(backbone, size, batch_size):
+        print(f"{heading}\n{text}\n", flush=True)
 
 
 @app.command()

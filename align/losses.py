@@ -276,6 +276,8 @@ def stretch(masks: Tensor) -> Tensor:
         `(N, h, w)` in [0, 1].
     """
     check_floats("masks", masks, "Nhw")
+    # As `align.saliency.finish` does, but with a larger ε, for masks lie in [0, 1] and evidence
+    # may be of any size. One ε for both would change the last bits of recorded runs.
     low, high = masks.amin((1, 2), keepdim=True), masks.amax((1, 2), keepdim=True)
     return (masks - low) / (high - low + EPSILON)
 

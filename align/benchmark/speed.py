@@ -1,29 +1,48 @@
-"""How fast it is: images rendered a second, and each method's step against plain training's.
+"""How fast it is: images rendered, steps beside plain training, loops and metrics beside floors.
 
-Figures of one call compare with each other; across machines only the ratios mean something.
+Every figure is a ratio of times taken in turn within one call, so that a busy moment touches both
+sides alike. Ratios travel between machines, seconds do not.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pandas as pd
 import torch
 
+from align.benchmark import peers
 from align.config import Config
-from align.data import load
-from align.data.batches import Batches
-from align.methods import build
-from align.training import flushed_denormals, start
+from align.data import Domain, load
+from align.data.batches import Batch, Batches
+from align.methods import Align, Method, build
+from align.methods.base import descend
+from align.methods.sgt import replace_least
+from align.metrics import comprehensiveness, deletion_auc, insertion_auc, sufficiency
+from align.training import flushed_denormals, start, train
 
-# Forward passes of the classifier that a step needs, a backward pass counting two (one where
-# only the input's gradient is wanted), after which a step's cost can be judged.
-# SGT: x forward, back to the pixels and back to the weights; x̃ forward and back. DRE and CGC: all
-# of ERM's on twice the images.
-PASSES = {"erm": 3.0, "guided": 3.0, "sgt": 7.0, "dre": 6.0, "cgc": 6.0, "align": 7.0}
+Task = Callable[[], object]
+
+STEPS: dict[str, tuple[dict, float]] = {
+    "erm": ({"method": "erm"}, 3),
+    "guided": ({"method": "guided"}, 3),
+    "sgt": ({"method": "sgt"}, 7),
+    "dre": ({"method": "dre"}, 6),
+    "cgc": ({"method": "cgc"}, 6),
+    "align": ({"method": "align"}, 7),
+    "align, L_reg": ({"method": "align", "lambda4": 0.5}, 10),
+}
+"""For each step its configuration, and the forward passes of the classifier that it needs.
+
+A backward pass counts two, or one where only the input's gradient is wanted. SGT: x forward, back
+to the pixels and back to the weights; x̃ forward and back. DRE and CGC: all of ERM's on twice the
+images. ALIGN: ERM's, and two passes forward and back to the pixels; with L_reg also ERM's on the
+mixtures."""
+
+PASSES = {name: passes for name, (_, passes) in STEPS.items()}
 
 
 def generator_rate(size: int = 64, n: int = 4000) -> float:
@@ -60,42 +79,309 @@ def step_times(
         device: where; None takes a GPU if there is one.
 
     Returns:
-        One row a method: milliseconds a step, images per second, the ratio to ERM, and the ratio
-        that counting forward passes predicts.
+        One row a method: milliseconds a step, images per second, the ratio to ERM, the ratio that
+        counting forward passes of the classifier predicts, and that prediction with the time of
+        the method's own parts added, measured alone: ALIGN's masker (forward, backward and its
+        optimiser's step, and once more forward for the target), SGT's choice of pixels and noise.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    domain = load("toy-vlcs", size=size, n=max(4 * batch_size, 200))["noon"]
-    batch = next(Batches(domain, batch_size, device=device).epoch(0))
-    updates = {name: _step(name, backbone, domain, batch, device) for name in PASSES}
-    times: dict[str, list[float]] = {name: [] for name in updates}
-    with flushed_denormals():
-        for round_ in range(steps + 3):
-            for name, update in updates.items():
-                began = time.perf_counter()
-                update()
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                if round_ >= 3:  # the first rounds warm up
-                    times[name].append(time.perf_counter() - began)
-    median = {name: statistics.median(values) for name, values in times.items()}
-    ratio = statistics.median
+    device = _device(device)
+    domain = _images(size, max(4 * batch_size, 200))
+    batch = _batch(domain, batch_size, device)
+    updates = {
+        name: _step(_method(changes, backbone, domain, device), batch)
+        for name, (changes, _) in STEPS.items()
+    }
+    masker = _method({"method": "align"}, backbone, domain, device)
+    parts = {"masker": _masker_alone(masker, batch), "noise": _noise_alone(batch)}
+    times = in_turn(updates | parts, steps, device)
+    own = {"align": "masker", "align, L_reg": "masker", "sgt": "noise"}
+    counted = {name: passes / PASSES["erm"] for name, passes in PASSES.items()}
     return pd.DataFrame(
         {
-            "ms": {name: 1e3 * value for name, value in median.items()},
-            "images/s": {name: batch_size / value for name, value in median.items()},
-            "ratio to erm": {
-                name: ratio([a / b for a, b in zip(values, times["erm"], strict=True)])
-                for name, values in times.items()
+            "ms": {name: 1e3 * statistics.median(times[name]) for name in updates},
+            "images/s": {name: batch_size / statistics.median(times[name]) for name in updates},
+            "ratio to erm": {name: ratio(times[name], times["erm"]) for name in updates},
+            "by forward passes": counted,
+            "with its own parts": {
+                name: passes + (ratio(times[own[name]], times["erm"]) if name in own else 0)
+                for name, passes in counted.items()
             },
-            "by forward passes": {name: passes / PASSES["erm"] for name, passes in PASSES.items()},
         }
     )
 
 
-def _step(name: str, backbone: str, domain, batch, device: torch.device) -> Callable[[], object]:
-    config = replace(Config(), method=name, backbone=backbone, warmup=0, head_start=0)
+def loop_times(
+    backbone: str = "small-cnn",
+    size: int = 64,
+    batch_size: int = 64,
+    rounds: int = 3,
+    device: torch.device | str | None = None,
+) -> dict[str, float]:
+    """The training loop's rate from resident data, as a share of the same step on a fixed batch.
+
+    Args:
+        backbone: see `align.Classifier`.
+        size: side of the images, in pixels.
+        batch_size: images per step.
+        rounds: epochs of ten steps; the median is reported.
+        device: where; None takes a GPU if there is one.
+
+    Returns:
+        The share for "erm" and for "align"; 1 where shuffling, augmentation and logging are free.
+    """
+    device, steps = _device(device), 10
+    domain = _images(size, steps * batch_size)
+    batch = _batch(domain, batch_size, device)
+    shares = {}
+    for name in ("erm", "align"):
+        method = _method({"method": name}, backbone, domain, device)
+        config = replace(method.config, epochs=1, batch_size=batch_size)
+        fixed, looped = [], []
+        for _ in range(rounds + 1):
+            run = train(name, domain, config=config, device=device, progress=False)
+            looped.append(run.seconds / steps)
+            fixed.append(sum(in_turn({"step": _step(method, batch)}, steps, device, 0)["step"]))
+        fixed = [seconds / steps for seconds in fixed]
+        shares[name] = ratio(fixed[1:], looped[1:])
+    return shares
+
+
+def metric_times(
+    backbone: str = "small-cnn",
+    size: int = 64,
+    images: int = 64,
+    rounds: int = 3,
+    device: torch.device | str | None = None,
+) -> pd.DataFrame:
+    """The faithfulness metrics' rates, beside pure inference and beside a RISE-style loop.
+
+    Args:
+        backbone: see `align.Classifier`.
+        size: side of the images, in pixels.
+        images: how many images are explained.
+        rounds: rounds; the median is reported.
+        device: where; None takes a GPU if there is one.
+
+    Returns:
+        One row a metric: the share of the rate of pure inference on as many pictures in batches of
+        the same size, and, for the two areas, how many times faster than the loop of
+        `align.benchmark.peers.rise_curve`.
+    """
+    device = _device(device)
+    domain = _images(size, images)
+    model = start(Config(method="erm", backbone=backbone), domain, device).classifier.eval()
+    pictures = domain.images.to(device).float() / 255
+    maps = torch.rand(images, size, size, generator=torch.Generator().manual_seed(0)).to(device)
+    known = {"target": model(pictures).argmax(1).detach()}
+    steps, shares = 28, (0.01, 0.05, 0.1, 0.2, 0.5)
+    tasks: dict[str, tuple[Task, int]] = {
+        "insertion": (lambda: insertion_auc(model, pictures, maps, **known), steps + 1),
+        "deletion": (lambda: deletion_auc(model, pictures, maps, **known), steps + 1),
+        "sufficiency": (lambda: sufficiency(model, pictures, maps), len(shares) + 1),
+        "comprehensiveness": (lambda: comprehensiveness(model, pictures, maps), len(shares) + 1),
+    }
+    named = {name: task for name, (task, _) in tasks.items()}
+    floors = {
+        f"{passes} passes": _inference(model, pictures, passes) for _, passes in tasks.values()
+    }
+    plain = {
+        f"{name}, RISE-style": lambda name=name: peers.rise_curve(
+            model, pictures, maps, insertion=name == "insertion"
+        )
+        for name in ("insertion", "deletion")
+    }
+    times = in_turn(named | floors | plain, rounds, device)
+    return pd.DataFrame(
+        {
+            "of pure inference": {
+                name: ratio(times[f"{passes} passes"], times[name])
+                for name, (_, passes) in tasks.items()
+            },
+            "RISE-style over ours": {
+                name: ratio(times[f"{name}, RISE-style"], times[name])
+                for name in ("insertion", "deletion")
+            },
+        }
+    )
+
+
+def peer_times(
+    backbone: str = "small-cnn",
+    size: int = 64,
+    batch_size: int = 64,
+    rounds: int = 3,
+    device: torch.device | str | None = None,
+) -> dict[str, float | None]:
+    """How many times longer others' ways take than ours for the same work.
+
+    Args:
+        backbone: see `align.Classifier`.
+        size: side of the images, in pixels.
+        batch_size: images per step.
+        rounds: rounds; the median is reported.
+        device: where; None takes a GPU if there is one.
+
+    Returns:
+        "jpeg": ERM from JPEG files through worker processes, over ERM from resident data;
+        "captum": an ALIGN step whose map captum makes, over ours with the same loss, or None where
+        captum is not installed.
+    """
+    device, steps = _device(device), 10
+    domain = _images(size, steps * batch_size)
+    batch = _batch(domain, batch_size, device)
+    found: dict[str, float | None] = {}
+    method = _method({"method": "erm"}, backbone, domain, device)
+    config = replace(method.config, epochs=1, batch_size=batch_size)
+    with peers.jpegs(domain, batch_size) as decoded:
+        theirs, ours = [], []
+        for _ in range(rounds + 1):
+            run = train("erm", domain, config=config, device=device, progress=False)
+            ours.append(run.seconds)
+            began = time.perf_counter()
+            for _, (images, labels) in zip(range(steps), decoded, strict=False):
+                _step(method, Batch(images.to(device), labels.to(device), None))()
+            _wait(device)
+            theirs.append(time.perf_counter() - began)
+        found["jpeg"] = ratio(theirs[1:], ours[1:])
+    changes = {"method": "align", "alignment": "bce"}
+    own = _method(changes, backbone, domain, device)
+    other = peers.captum_align(_method(changes, backbone, domain, device))
+    if other is None:
+        return found | {"captum": None}
+    times = in_turn({"ours": _step(own, batch), "theirs": _step(other, batch)}, rounds, device)
+    return found | {"captum": ratio(times["theirs"], times["ours"])}
+
+
+def report(
+    backbone: str = "small-cnn",
+    size: int = 64,
+    batch_size: int = 64,
+    device: torch.device | str | None = None,
+) -> Iterator[tuple[str, str]]:
+    """Everything above, one part after the other.
+
+    Args:
+        backbone: see `align.Classifier`.
+        size: side of the images, in pixels.
+        batch_size: images per step.
+        device: where; None takes a GPU if there is one.
+
+    Yields:
+        `(heading, text)` as soon as a part is measured.
+    """
+    sizes = {"backbone": backbone, "size": size, "device": _device(device)}
+    yield "toy-vlcs at 64 px, one core", f"{generator_rate():,.0f} images/s"
+    steps = step_times(batch_size=batch_size, steps=7, **sizes)
+    yield f"one step of {backbone} at {size} px, {batch_size} images", _text(steps)
+    over = steps["ratio to erm"] / steps["with its own parts"]
+    goal = "forward passes and own parts (goal: at most 1.15)"
+    rows = [(f"{name} over its count", over[name], goal) for name in over.index[2:]]
+    rows.append(("guidance over ERM", steps.loc["guided", "ratio to erm"], "ERM (at most 1.10)"))
+    yield "steps against their counts", _rows(rows)
+    loops = loop_times(batch_size=batch_size, **sizes)
+    rows = [
+        (name, share, "its step on a fixed batch (at least .95)") for name, share in loops.items()
+    ]
+    yield "rate of the training loop from resident data", _rows(rows)
+    metrics = metric_times(**sizes)
+    yield "rates of the metrics (goal: at least .9 of pure inference)", _text(metrics)
+    others = peer_times(batch_size=batch_size, **sizes)
+    lines = [("ERM from JPEG files, two workers", others["jpeg"], "ours from resident data")]
+    if others["captum"] is not None:
+        lines.append(("ALIGN step with captum's map", others["captum"], "ours with the same loss"))
+    missing = (
+        "" if others["captum"] is not None else "\ncaptum is not installed: its step is left out"
+    )
+    yield "others' time over ours, the same work", _rows(lines) + missing
+
+
+def in_turn(
+    tasks: dict[str, Task], rounds: int, device: torch.device, warm: int = 2
+) -> dict[str, list[float]]:
+    """Seconds that each task takes, round by round; the first rounds warm up and do not count."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    with flushed_denormals():
+        for round_ in range(rounds + warm):
+            for name, task in tasks.items():
+                began = time.perf_counter()
+                task()
+                _wait(device)
+                if round_ >= warm:
+                    times[name].append(time.perf_counter() - began)
+    return times
+
+
+def ratio(over: list[float], under: list[float]) -> float:
+    """The median over rounds of the quotient of two times of a round."""
+    return statistics.median(a / b for a, b in zip(over, under, strict=True))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _device(device: torch.device | str | None) -> torch.device:
+    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _images(size: int, count: int) -> Domain:
+    return load("toy-vlcs", size=size, n=count)["noon"]
+
+
+def _batch(domain: Domain, batch_size: int, device: torch.device) -> Batch:
+    return next(Batches(domain, batch_size, device=device).epoch(0))
+
+
+def _method(changes: dict, backbone: str, domain: Domain, device: torch.device) -> Method:
+    """A method in its last phase, in which every term of its loss counts."""
+    config = replace(Config(), backbone=backbone, warmup=0, head_start=0, **changes)
     run = start(config, domain, device)
     run.classifier.train()
-    method = build(run.classifier, run.masker, config)
+    return build(run.classifier, run.masker, config)
+
+
+def _step(method: Method, batch: Batch) -> Task:
     generator = torch.Generator().manual_seed(0)
-    return lambda: method.update(batch, config.joint_from, generator)
+    device = batch.images.device.type
+
+    def step() -> None:
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            method.update(batch, method.config.joint_from, generator)
+
+    return step
+
+
+def _masker_alone(method: Align, batch: Batch) -> Task:
+    """What ALIGN's step asks of the masker, without the classifier."""
+
+    def both() -> None:
+        descend(method.masker_optimizer, method.masker(batch.images).mean())
+        method.target(batch.images)
+
+    return both
+
+
+def _noise_alone(batch: Batch) -> Task:
+    size, generator = batch.images.mean(1), torch.Generator()
+    return lambda: replace_least(batch.images, size, Config().sgt_share, generator)
+
+
+def _inference(model: torch.nn.Module, pictures: torch.Tensor, passes: int) -> Task:
+    """The pictures shown `passes` times, in batches of the metrics' own size."""
+    many = pictures.repeat(-(-256 // len(pictures)), 1, 1, 1)[:256]
+
+    def infer() -> None:
+        with torch.inference_mode():
+            for start_ in range(0, passes * len(pictures), 256):
+                model(many[: min(256, passes * len(pictures) - start_)])
+
+    return infer
+
+
+def _rows(rows: list[tuple[str, float, str]]) -> str:
+    return _text(pd.DataFrame(rows, columns=["", "ratio", "to"]).set_index(""))
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.to_string(float_format="{:.2f}".format, na_rep="")
