@@ -28,7 +28,7 @@ from typer.testing import CliRunner
 
 import align
 from align.cli import app, main
-from align.data import download, install, terra
+from align.data import download, install, manifest, terra, trees
 from align.data.archives import ArchiveError, Bounds, unpack
 from align.data.download import Archive, DownloadError, Mirror
 from align.data.duplicates import near_duplicates
@@ -210,7 +210,9 @@ class TestVlcs:
         vlcs.routes |= {"/a": None, "/b": short}
         archive = replace(install.VLCS_ARCHIVE, mirrors=(Mirror(vlcs.url("/b"), verified=False),))
         monkeypatch.setattr(install, "VLCS_ARCHIVE", archive)
-        with pytest.raises(ValueError, match=r"Caltech101/bird: 0 images, expected 1.*--mirror"):
+        with pytest.raises(
+            ValueError, match=r"Caltech101: 4 of 5 images \(bird 0 of 1\).*--mirror"
+        ):
             get(tmp_path)
         assert names(tmp_path) == [".align-downloads"]
         vlcs.routes["/b"] = other
@@ -316,11 +318,15 @@ class TestManifest:
         get(tmp_path)
         image = tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg"
         image.write_bytes(picture(7))
-        (said,) = install.problems(install.look("vlcs", tmp_path), tmp_path)
-        assert "files have changed" in said
+        said = install.problems(install.look("vlcs", tmp_path), tmp_path)
+        assert len(said) == 2 and "files have changed" in said[0]
         image.unlink()
         said = install.problems(install.look("vlcs", tmp_path), tmp_path)
-        assert said[0] == "SUN09/dog: 1 images, expected 2"
+        assert said[0] == "SUN09: 5 of 6 images (dog 1 of 2)"
+        assert said[1] == "since it was built, SUN09: 5 of 6 images (dog 1 of 2)"
+        assert said[-1].endswith(
+            f"move this one away and run `align data get vlcs --root {tmp_path}`"
+        )
 
     def test_names_times_and_order_do_not_matter_and_labels_do(self, vlcs, tmp_path) -> None:
         first = get(tmp_path)
@@ -345,12 +351,50 @@ class TestCommands:
         done = run(app, ["data", "get", "vlcs", "--root", str(tmp_path)])
         assert done.exit_code == 0 and "vlcs domainbed: 21 images, fingerprint" in done.stdout
         done = run(app, ["data", "check", "vlcs", "--root", str(tmp_path)])
-        assert done.exit_code == 0 and "21 images" in done.stdout
+        assert done.exit_code == 0 and "21 images" in done.stdout and "\n  complete" in done.stdout
         done = run(app, ["data", "pack", "vlcs", "--size", "8", "--root", str(tmp_path)])
         assert done.exit_code == 0 and "21 images at 8 px in the cache" in done.stdout
         (tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg").unlink()
         done = run(app, ["data", "check", "--root", str(tmp_path)])
-        assert done.exit_code == 1 and "SUN09/dog: 1 images, expected 2" in done.stdout
+        assert done.exit_code == 1 and "SUN09: 5 of 6 images (dog 1 of 2)" in done.stdout
+        assert "complete" not in done.stdout.replace("for a whole copy", "")
+
+    def test_what_is_there_is_whole_or_not(self, vlcs, tmp_path) -> None:
+        def check(*names: str) -> int:
+            return (
+                CliRunner()
+                .invoke(app, ["data", "check", *names, "--root", str(tmp_path)])
+                .exit_code
+            )
+
+        assert check() == 1  # nothing is there
+        get(tmp_path)
+        assert check() == check("vlcs") == 0
+        assert check("vlcs", "terra") == 1  # asked for, and not there
+
+    def test_no_folder_is_one_sentence(self, tmp_path, monkeypatch) -> None:
+        with pytest.raises(FileNotFoundError, match="pass --root DIR, or set ALIGN_DATA=DIR"):
+            install.survey()
+        with pytest.raises(FileNotFoundError, match=r"absent is no folder: .* --root .*absent`"):
+            install.survey(root=tmp_path / "absent")
+        with pytest.raises(
+            ValueError, match="'vlsc' is no benchmark on disk, expected one of vlcs"
+        ):
+            install.survey(["vlsc"], tmp_path)
+        assert "no data folder is given" in CliRunner().invoke(app, ["doctor"]).stdout
+
+    def test_doctor_counts_and_neither_reads_nor_decodes(self, vlcs, tmp_path, monkeypatch) -> None:
+        get(tmp_path)
+        monkeypatch.setenv("ALIGN_DATA", str(tmp_path))
+        for module, name in ((manifest, "digest_files"), (trees, "decode")):
+            monkeypatch.setattr(module, name, None)
+        said = CliRunner().invoke(app, ["doctor"]).stdout
+        assert "  vlcs: 21 images\n" in said and "next: align train --benchmark vlcs" in said
+        assert f"  terra: terra_incognita was not found: looked for {tmp_path}/terra" in said
+        (tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg").unlink()
+        said = CliRunner().invoke(app, ["doctor"]).stdout
+        assert "    SUN09: 5 of 6 images (dog 1 of 2)\n" in said
+        assert "next: align train --benchmark toy-vlcs" in said  # what is not whole is not proposed
 
     def test_a_failure_is_told_without_a_traceback(
         self, vlcs, tmp_path, monkeypatch, capsys

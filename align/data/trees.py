@@ -298,11 +298,25 @@ def _shortfall(
     expected = sum(full.get(kind, 0) for kind in classes)
     if not pairs:
         return [f"{what}: {f'none of {expected:,}' if expected else 'no'} images"]
-    short = [f"{k} {n:,} of {full[k]:,}" for k, n in found.items() if n < full.get(k, 0)]
+    short = {kind: full[kind] for kind, n in found.items() if n < full.get(kind, 0)}
     if short:
-        return [f"{what}: {len(pairs):,} of {expected:,} images ({', '.join(short)})"]
+        return [f"{what}: {tally(found, short, expected)}"]
     empty = [kind for kind, number in found.items() if number == 0]
     return [f"{what}: no images of {', '.join(empty)}"] if empty else []
+
+
+def tally(found: Mapping[str, int], off: Mapping[str, int], expected: int) -> str:
+    """How many images there are of how many, with the classes whose numbers are not right.
+
+    Args:
+        found: images by class.
+        off: how many there should be, for the classes that have another number.
+        expected: images of all classes that there should be.
+    """
+    if not any(found.values()):
+        return f"none of {expected:,} images"
+    kinds = ", ".join(f"{kind} {found.get(kind, 0):,} of {off[kind]:,}" for kind in off)
+    return f"{sum(found.values()):,} of {expected:,} images ({kinds})"
 
 
 def _stem(file: str) -> str:
