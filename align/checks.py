@@ -14,6 +14,23 @@ from torch import Tensor
 Sizes = dict[str, int]
 
 
+def check_tensor(name: str, value: Any) -> None:
+    """Refuse what is not a tensor at all.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"{name} is of type {type(value).__name__}, expected a torch.Tensor; turn an array "
+            "into one with torch.from_numpy"
+        )
+
+
 def check_floats(name: str, value: Any, shape: str, sizes: Sizes | None = None) -> Sizes:
     """Refuse what is not a floating-point tensor of a shape.
 
@@ -151,21 +168,19 @@ def check_seed(value: Any) -> None:
 def _check(
     name: str, value: Any, shape: str, sizes: Sizes | None, *, value_is_float: bool
 ) -> Sizes:
+    check_tensor(name, value)
     known = dict(sizes or {})
-    if isinstance(value, Tensor):
-        right = value.is_floating_point() if value_is_float else value.dtype == torch.int64
-        fits = value.ndim == len(shape) and all(
-            known.setdefault(letter, size) == size
-            for letter, size in zip(shape, value.shape, strict=False)
-        )
-        if right and fits:
-            return known
-        given = f"{value.dtype} of shape {tuple(value.shape)}"
-    else:
-        given = f"of type {type(value).__name__}"
+    right = value.is_floating_point() if value_is_float else value.dtype == torch.int64
+    fits = value.ndim == len(shape) and all(
+        known.setdefault(letter, size) == size
+        for letter, size in zip(shape, value.shape, strict=False)
+    )
+    if right and fits:
+        return known
     kind = "floating point" if value_is_float else "torch.int64"
     before = sizes or {}
     wanted = ", ".join(str(before.get(letter, letter)) for letter in shape)
     raise ValueError(
-        f"{name} is {given}, expected {kind} of shape ({wanted}{',' * (len(shape) == 1)})"
+        f"{name} is {value.dtype} of shape {tuple(value.shape)}, expected {kind} of shape "
+        f"({wanted}{',' * (len(shape) == 1)})"
     )

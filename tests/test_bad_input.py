@@ -164,7 +164,7 @@ def domain(count: int = 8, classes: tuple[str, ...] = ("a", "b"), **changes: Any
         ({"labels": torch.zeros(7, dtype=torch.int64)}, r"expected torch.int64 of shape \(8,\)"),
         ({"labels": torch.full((8,), 2)}, "labels run from 2 to 2, expected 0 to 1"),
         ({"labels": torch.full((8,), -1)}, "labels run from -1 to -1"),
-        ({"labels": [0] * 8}, "labels are of type list"),
+        ({"labels": [0] * 8}, "labels is of type list, expected a torch.Tensor"),
         ({"masks": torch.zeros(8, 8, 8)}, r"masks are .* expected torch.float32 of shape \(8, 16"),
         ({"masks": torch.full((8, 16, 16), float("nan"))}, r"expected \[0, 1\]"),
         ({"masks": torch.full((8, 16, 16), 2.0)}, "mask values run from 2 to 2"),

@@ -219,6 +219,47 @@ class TestVlcs:
         (tmp_path / ".align-downloads" / "VLCS.tar.gz").unlink()
         assert get(tmp_path).total == 21
 
+    def test_one_mirrors_bytes_are_not_carried_on_with_anothers(
+        self, vlcs, tmp_path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(download, "RETRIES", 0)
+        vlcs.routes["/a"] = loopback.cut_once(VLCS_TAR, CUT)
+        assert get(tmp_path).total == 21
+        assert vlcs.asked == [("/a", None), ("/b", None)]
+
+    def test_a_file_changed_since_the_cut_begins_anew(self, vlcs, tmp_path, monkeypatch) -> None:
+        monkeypatch.setattr(download, "RETRIES", 0)
+        vlcs.routes["/b"] = None
+        other = tar(VLCS_FILES | {"VLCS/old.txt": random.Random(1).randbytes(1_500_000)})
+        vlcs.routes["/a"] = loopback.cut_once(other, CUT, tag='"an older one"')
+        with pytest.raises(DownloadError, match="incomplete"):
+            get(tmp_path)
+        vlcs.routes["/a"] = VLCS_TAR
+        assert get(tmp_path).total == 21  # the hash is right, so no byte is of the older file
+
+    def test_an_unverified_copy_may_be_placed_by_hand(
+        self, vlcs, tmp_path, monkeypatch, capsys
+    ) -> None:
+        mirrors = (Mirror(vlcs.url("/a"), verified=False),)
+        archive = replace(install.VLCS_ARCHIVE, mirrors=mirrors)
+        monkeypatch.setattr(install, "VLCS_ARCHIVE", archive)
+        by_hand = tmp_path / ".align-downloads" / "VLCS.tar.gz"
+        by_hand.parent.mkdir()
+        by_hand.write_bytes(tar(dict(reversed(VLCS_FILES.items()))))
+        assert get(tmp_path).total == 21 and vlcs.asked == []
+        assert "its files will be counted" in capsys.readouterr().err
+
+    def test_strays_of_a_killed_process_are_removed(self, vlcs, tmp_path) -> None:
+        workshop = tmp_path / ".align-downloads"
+        workshop.mkdir()
+        (workshop / "tmp1234").write_bytes(b"half")
+        get(tmp_path)
+        assert names(tmp_path) == ["VLCS", "vlcs.manifest.json"]
+
+    def test_archives_are_kept_if_wanted(self, vlcs, tmp_path) -> None:
+        get(tmp_path, keep=True)
+        assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
+
     def test_no_space_no_start(self, vlcs, tmp_path, monkeypatch) -> None:
         free = shutil_usage(1000)
         monkeypatch.setattr(download.shutil, "disk_usage", lambda _: free)

@@ -10,7 +10,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from align.checks import check_number, check_seed
+from align.checks import check_number, check_seed, check_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +47,8 @@ class Domain:
     def __post_init__(self) -> None:
         for what in ("images", "labels", "masks", "groups", "environments"):
             value = getattr(self, what)
-            if not isinstance(value, Tensor) and (
-                value is not None or what in ("images", "labels")
-            ):
-                raise ValueError(
-                    f"domain '{self.name}': {what} are of type {type(value).__name__}, expected a "
-                    "torch.Tensor"
-                )
+            if value is not None or what in ("images", "labels"):
+                check_tensor(f"domain '{self.name}': {what}", value)
         _check_images(self.name, self.images)
         count = len(self.images)
         _check_vector(self.name, "labels", self.labels, count)
