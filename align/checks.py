@@ -6,12 +6,85 @@ each look would make a training step wait.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from torch import Tensor
 
 Sizes = dict[str, int]
+
+
+def shown(value: Any) -> str:
+    """What was given, for a message: a short value itself, of anything else its type."""
+    short = value is None or isinstance(value, bool | int | float | str | os.PathLike)
+    return repr(value) if short else f"of type {type(value).__name__}"
+
+
+def check_kind(name: str, value: Any, kind: type | tuple[type, ...], expected: str) -> None:
+    """Refuse what is not of a type.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+        kind: the type, or several.
+        expected: what it should be, in words.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {shown(value)}, expected {expected}")
+
+
+def check_path(name: str, value: Any) -> None:
+    """Refuse what is neither a path nor None.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    check_kind(name, value, (str, os.PathLike, type(None)), "a path, or None")
+
+
+def check_texts(name: str, value: Any) -> None:
+    """Refuse what is not a tuple of texts.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+        given = shown(value) if not isinstance(value, tuple) else "a tuple of other things"
+        raise ValueError(f"{name} is {given}, expected a tuple of texts")
+
+
+def check_device(value: Any) -> None:
+    """Refuse what names no device.
+
+    Raises:
+        ValueError: if torch knows no such device.
+    """
+    try:
+        torch.device(value if isinstance(value, str | torch.device) else "")
+    except RuntimeError:
+        raise ValueError(f"device is {shown(value)}, expected 'cpu' or 'cuda'") from None
+
+
+def check_bytes(name: str, value: Any) -> None:
+    """Refuse what is not a batch of colour images in bytes.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+
+    Raises:
+        ValueError: if it is no uint8 tensor of shape (N, 3, H, W).
+    """
+    check_tensor(name, value)
+    if value.dtype != torch.uint8 or value.ndim != 4 or value.shape[1] != 3:
+        raise ValueError(
+            f"{name} are {value.dtype} of shape {tuple(value.shape)}, expected torch.uint8 of "
+            "shape (N, 3, H, W)"
+        )
 
 
 def check_tensor(name: str, value: Any) -> None:
@@ -119,8 +192,9 @@ def check_number(
         kind = "a whole number" if whole else "a number"
         between = "strictly between" if open_ends else "from"
         joint = "and" if open_ends else "to"
-        given = repr(value) if isinstance(value, int | float | str) else type(value).__name__
-        raise ValueError(f"{name} is {given}, expected {kind} {between} {low:g} {joint} {high:g}")
+        raise ValueError(
+            f"{name} is {shown(value)}, expected {kind} {between} {low:g} {joint} {high:g}"
+        )
 
 
 def check_size(name: str, value: Any) -> None:
@@ -150,7 +224,7 @@ def check_flag(name: str, value: Any) -> None:
         ValueError: if it is anything else.
     """
     if not isinstance(value, bool):
-        raise ValueError(f"{name} is of type {type(value).__name__}, expected True or False")
+        raise ValueError(f"{name} is {shown(value)}, expected True or False")
 
 
 def check_seed(value: Any) -> None:

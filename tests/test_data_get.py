@@ -29,7 +29,7 @@ from typer.testing import CliRunner
 import align
 from align.cli import app, main
 from align.data import download, install, manifest, terra, trees
-from align.data.archives import ArchiveError, Bounds, unpack
+from align.data.archives import ArchiveError, Bounds, entries, unpack
 from align.data.download import Archive, DownloadError, Mirror
 from align.data.duplicates import near_duplicates
 from align.data.folders import TERRA, VLCS, load_terra, load_vlcs
@@ -237,6 +237,14 @@ class TestVlcs:
         vlcs.routes["/a"] = VLCS_TAR
         assert get(tmp_path).total == 21  # the hash is right, so no byte is of the older file
 
+    def test_an_archive_far_larger_than_the_data_set_is_refused(
+        self, vlcs, tmp_path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(install, "VLCS_UNPACKED", 10_000)
+        with pytest.raises(ArchiveError, match="unpacks to more than .* or 40,000 bytes"):
+            get(tmp_path)
+        assert names(tmp_path) == [".align-downloads"]
+
     def test_an_unverified_copy_may_be_placed_by_hand(
         self, vlcs, tmp_path, monkeypatch, capsys
     ) -> None:
@@ -280,14 +288,26 @@ class TestVlcs:
         assert get(tmp_path).total == 21
         assert vlcs.ranges()
 
-    def test_an_interrupt_leaves_no_folder(self, vlcs, tmp_path, monkeypatch) -> None:
-        def interrupted(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
+    @pytest.mark.parametrize(
+        ("step", "call"),
+        [("unpack", 1), ("describe", 1), ("describe", 2), ("os.replace", 1)],
+    )
+    def test_an_interrupt_leaves_no_folder(self, vlcs, tmp_path, monkeypatch, step, call) -> None:
+        calls = iter(range(1, 9))
+        module, _, name = f"install.{step}".rpartition(".")
+        module = {"install": install, "install.os": install.os}[module]
+        real = getattr(module, name)
 
-        monkeypatch.setattr(install, "describe", interrupted)
+        def interrupted(*arguments: object, **options: object) -> object:
+            here = name != "replace" or str(arguments[1]).endswith("VLCS")
+            if here and next(calls) == call:
+                raise KeyboardInterrupt
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(module, name, interrupted)
         with pytest.raises(KeyboardInterrupt):
             get(tmp_path)
-        assert names(tmp_path) == [".align-downloads"]
+        assert "VLCS" not in names(tmp_path)
         assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
 
     def test_two_at_once_download_once(self, vlcs, tmp_path, capsys) -> None:
@@ -378,7 +398,13 @@ class TestManifest:
         (folder / "0.jpg").rename(folder.parent / "car" / "0.jpg")
         assert install.look("vlcs", tmp_path).fingerprint != first.fingerprint
 
-    @pytest.mark.parametrize("text", ["", "[]", '{"name": 1}', '{"counts": 3}'])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "[]", '{"name": 1}', '{"counts": 3}'),
+            '{"name": 1, "version": "", "fingerprint": "", "counts": {}}',
+        ],
+    )
     def test_a_broken_manifest_is_named(self, tmp_path, text) -> None:
         path = tmp_path / "m.json"
         path.write_text(text)
@@ -480,6 +506,7 @@ class TestArchives:
             ("pipe", {"type": tarfile.FIFOTYPE}),
             ("disk", {"type": tarfile.BLKTYPE}),
             ("tty", {"type": tarfile.CHRTYPE}),
+            ("sparse", {"type": tarfile.GNUTYPE_SPARSE}),
             ("good.txt", {}),
         ],
     )
@@ -490,6 +517,13 @@ class TestArchives:
             unpack(self.member(tmp_path, name, **attributes), folder)
         assert names(folder) == ["good.txt"]
         assert names(tmp_path) == ["a.tar", "out"]
+
+    def test_names_are_looked_at_before_and_after_they_are_changed(self, tmp_path, folder) -> None:
+        with pytest.raises(ArchiveError, match="outside the folder"):
+            list(entries(self.member(tmp_path, "../evil")))
+        with pytest.raises(ArchiveError, match="outside the folder"):
+            unpack(self.member(tmp_path, "a.txt"), folder, lambda name: [f"../{name}"])
+        assert names(tmp_path) == ["a.tar", "out"] and names(folder) == []
 
     def test_zip_names_and_links(self, tmp_path, folder) -> None:
         path = tmp_path / "a.zip"
@@ -608,6 +642,18 @@ class TestTerra:
         with pytest.raises(ValueError, match="16 images, expected 24,788"):
             get(tmp_path, "terra")
         assert names(tmp_path) == [".align-downloads"]
+
+    def test_another_number_in_one_domain_is_an_error(self, cameras, tmp_path) -> None:
+        version = replace(terra.VERSIONS["eccv18"], counts={"location_38": 8})
+        terra.VERSIONS["eccv18"] = version
+        with pytest.raises(ValueError, match="location_38: 9 images, expected 8"):
+            get(tmp_path, "terra")
+        assert names(tmp_path) == [".align-downloads"]
+
+    def test_an_archive_of_other_images_is_an_error(self, cameras, tmp_path) -> None:
+        cameras.routes["/images"] = tar({"all/other.jpg": picture(0)})
+        with pytest.raises(ValueError, match="holds none of the 16 annotated images"):
+            get(tmp_path, "terra")
 
     def test_the_published_numbers(self) -> None:
         older = terra.VERSIONS["eccv18"]
