@@ -178,7 +178,10 @@ def photographs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f"{f.__module__}.{f.__name__}")
-def test_an_argument_is_taken_or_refused_in_words(function: Callable, photographs) -> None:
+def test_an_argument_is_taken_or_refused_in_words(
+    function: Callable, photographs, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a cache in a folder named "x" is taken
     needed, every = arguments(function)
     if function in READERS:
         needed = {"root": photographs, "cache": photographs.parent / "cache", "progress": False}
