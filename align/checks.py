@@ -6,12 +6,102 @@ each look would make a training step wait.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from torch import Tensor
 
 Sizes = dict[str, int]
+
+
+def shown(value: Any) -> str:
+    """What was given, for a message: a short value itself, of anything else its type."""
+    short = value is None or isinstance(value, bool | int | float | str | os.PathLike)
+    return repr(value) if short else f"of type {type(value).__name__}"
+
+
+def check_kind(name: str, value: Any, kind: type | tuple[type, ...], expected: str) -> None:
+    """Refuse what is not of a type.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+        kind: the type, or several.
+        expected: what it should be, in words.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is {shown(value)}, expected {expected}")
+
+
+def check_path(name: str, value: Any) -> None:
+    """Refuse what is neither a path nor None.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    check_kind(name, value, (str, os.PathLike, type(None)), "a path, or None")
+
+
+def check_texts(name: str, value: Any) -> None:
+    """Refuse what is not a tuple of texts.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+        given = shown(value) if not isinstance(value, tuple) else "a tuple of other things"
+        raise ValueError(f"{name} is {given}, expected a tuple of texts")
+
+
+def check_device(value: Any) -> None:
+    """Refuse what names no device.
+
+    Raises:
+        ValueError: if torch knows no such device.
+    """
+    try:
+        torch.device(value if isinstance(value, str | torch.device) else "")
+    except RuntimeError:
+        raise ValueError(f"device is {shown(value)}, expected 'cpu' or 'cuda'") from None
+
+
+def check_bytes(name: str, value: Any) -> None:
+    """Refuse what is not a batch of colour images in bytes.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+
+    Raises:
+        ValueError: if it is no uint8 tensor of shape (N, 3, H, W).
+    """
+    check_tensor(name, value)
+    if value.dtype != torch.uint8 or value.ndim != 4 or value.shape[1] != 3:
+        raise ValueError(
+            f"{name} are {value.dtype} of shape {tuple(value.shape)}, expected torch.uint8 of "
+            "shape (N, 3, H, W)"
+        )
+
+
+def check_tensor(name: str, value: Any) -> None:
+    """Refuse what is not a tensor at all.
+
+    Args:
+        name: the argument's name, for the message.
+        value: what was given.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if not isinstance(value, Tensor):
+        raise ValueError(
+            f"{name} is of type {type(value).__name__}, expected a torch.Tensor; turn an array "
+            "into one with torch.from_numpy"
+        )
 
 
 def check_floats(name: str, value: Any, shape: str, sizes: Sizes | None = None) -> Sizes:
@@ -102,8 +192,9 @@ def check_number(
         kind = "a whole number" if whole else "a number"
         between = "strictly between" if open_ends else "from"
         joint = "and" if open_ends else "to"
-        given = repr(value) if isinstance(value, int | float | str) else type(value).__name__
-        raise ValueError(f"{name} is {given}, expected {kind} {between} {low:g} {joint} {high:g}")
+        raise ValueError(
+            f"{name} is {shown(value)}, expected {kind} {between} {low:g} {joint} {high:g}"
+        )
 
 
 def check_size(name: str, value: Any) -> None:
@@ -133,7 +224,7 @@ def check_flag(name: str, value: Any) -> None:
         ValueError: if it is anything else.
     """
     if not isinstance(value, bool):
-        raise ValueError(f"{name} is of type {type(value).__name__}, expected True or False")
+        raise ValueError(f"{name} is {shown(value)}, expected True or False")
 
 
 def check_seed(value: Any) -> None:
@@ -151,21 +242,19 @@ def check_seed(value: Any) -> None:
 def _check(
     name: str, value: Any, shape: str, sizes: Sizes | None, *, value_is_float: bool
 ) -> Sizes:
+    check_tensor(name, value)
     known = dict(sizes or {})
-    if isinstance(value, Tensor):
-        right = value.is_floating_point() if value_is_float else value.dtype == torch.int64
-        fits = value.ndim == len(shape) and all(
-            known.setdefault(letter, size) == size
-            for letter, size in zip(shape, value.shape, strict=False)
-        )
-        if right and fits:
-            return known
-        given = f"{value.dtype} of shape {tuple(value.shape)}"
-    else:
-        given = f"of type {type(value).__name__}"
+    right = value.is_floating_point() if value_is_float else value.dtype == torch.int64
+    fits = value.ndim == len(shape) and all(
+        known.setdefault(letter, size) == size
+        for letter, size in zip(shape, value.shape, strict=False)
+    )
+    if right and fits:
+        return known
     kind = "floating point" if value_is_float else "torch.int64"
     before = sizes or {}
     wanted = ", ".join(str(before.get(letter, letter)) for letter in shape)
     raise ValueError(
-        f"{name} is {given}, expected {kind} of shape ({wanted}{',' * (len(shape) == 1)})"
+        f"{name} is {value.dtype} of shape {tuple(value.shape)}, expected {kind} of shape "
+        f"({wanted}{',' * (len(shape) == 1)})"
     )

@@ -118,8 +118,6 @@ def doctor() -> None:
     import torch
     import torchvision
 
-    from align.data import load
-
     print(
         f"python {sys.version.split()[0]} · torch {torch.__version__} · "
         f"torchvision {torchvision.__version__}"
@@ -128,23 +126,10 @@ def doctor() -> None:
         print(f"device: {torch.cuda.get_device_name(0)}")
     else:
         print(f"device: CPU, {os.cpu_count()} cores (the toy worlds are sized for it)")
-    root = os.environ.get("ALIGN_DATA")
-    print(f"ALIGN_DATA: {root or 'not set'}")
-    found = 0
-    for name in ("vlcs", "terra", "pacs"):
-        try:
-            data = load(name, root)
-        except FileNotFoundError as error:
-            print(f"  {name}: {error}")
-            continue
-        found += 1
-        print(f"  {name}: {', '.join(data.domains)}")
-        for sentence in data.missing:
-            print(f"    {sentence}")
+    print(f"ALIGN_DATA: {os.environ.get('ALIGN_DATA') or 'not set'}")
     print(
-        "next: align train --benchmark "
-        + ("pacs" if found else "toy-vlcs")
-        + "   (or `align demo` for a two-minute comparison)"
+        f"next: align train --benchmark {_photographs() or 'toy-vlcs'}"
+        "   (or `align demo` for a two-minute comparison)"
     )
 
 
@@ -157,6 +142,23 @@ def main() -> None:
         message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
         print(f"align: {message}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _photographs() -> str:
+    """Print what is there of the photographs; return the name of a whole benchmark, or ""."""
+    from align.data.install import survey
+
+    try:
+        findings = survey(fingerprint=False)
+    except FileNotFoundError as error:
+        print(f"  {error}")
+        return ""
+    for finding in findings:
+        if finding.manifest:
+            print(f"  {finding.name}: {finding.manifest.total:,} images")
+        for sentence in finding.said:
+            print(f"    {sentence}" if finding.manifest else f"  {finding.name}: {sentence}")
+    return next((f.name for f in findings if f.manifest and not f.said), "")
 
 
 def _options(size: int | None, masks: Path | None) -> dict:

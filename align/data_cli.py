@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from align.data.install import Finding
 
 data_app = typer.Typer(help="Benchmarks of photographs: get them, check them, pack them.")
 
@@ -27,28 +30,23 @@ def get(
     keep: Annotated[bool, typer.Option(help="Keep the archives after unpacking.")] = False,
 ) -> None:
     """Download, verify and unpack a benchmark; one that is there is used as it is."""
-    from align.data.install import get as install
+    from align.data import install
 
-    found = install(name, root, version=version, mirrors=mirror or (), keep=keep)
-    _show(found, root)
+    found = install.get(name, root, version=version, mirrors=mirror or (), keep=keep)
+    _show(install.Finding(name, found, tuple(install.problems(found, root))))
 
 
 @data_app.command()
 def check(names: Names = None, root: Root = None) -> None:
     """Count what is there and print the fingerprint that two readers can compare."""
-    from align.data.install import look
+    from align.data.install import ON_DISK, survey
 
-    wanted = names or ["vlcs", "terra", "pacs"]
-    shown = complete = 0
-    for name in wanted:
-        try:
-            found = look(name, root)
-        except FileNotFoundError as error:
-            print(f"{name}: {error}")
-            continue
-        shown += 1
-        complete += _show(found, root)
-    if complete < (shown if names is None and shown else len(wanted)):
+    findings = survey(names or ON_DISK, root)
+    for finding in findings:
+        _show(finding)
+    there = [finding for finding in findings if finding.manifest]
+    # What is asked for by name must be there; else it is enough that what is there is whole.
+    if not there or any(finding.said for finding in (findings if names else there)):
         raise typer.Exit(1)
 
 
@@ -60,9 +58,10 @@ def pack(
 ) -> None:
     """Decode every image once, into the cache, so that training starts at once."""
     from align.data import load
+    from align.data.install import ON_DISK
 
     packed = 0
-    for name in names or ["vlcs", "terra", "pacs"]:
+    for name in names or ON_DISK:
         began = time.perf_counter()
         try:
             benchmark = load(name, root, size=size)
@@ -83,10 +82,12 @@ def pack(
         )
 
 
-def _show(found, root: Path | None) -> bool:
-    """Print counts, fingerprint and problems; return whether there is no problem."""
-    from align.data.install import problems
-
+def _show(finding: Finding) -> None:
+    """Print counts and fingerprint, and what is lacking."""
+    found = finding.manifest
+    if found is None:
+        print(f"{finding.name}: {finding.said[0]}")
+        return
     version = f" {found.version}" if found.version else ""
     print(f"{found.name}{version}: {found.total:,} images, fingerprint {found.fingerprint}")
     classes = list(next(iter(found.counts.values())))
@@ -95,7 +96,5 @@ def _show(found, root: Path | None) -> bool:
     for domain, row in found.counts.items():
         numbers = [*row.values(), sum(row.values())]
         print(f"  {domain:{width}}" + "".join(f"{number:>10,}" for number in numbers))
-    said = problems(found, root)
-    for sentence in said:
+    for sentence in finding.said or ("complete",):
         print(f"  {sentence}")
-    return not said

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from align.checks import check_kind, check_number, check_seed
 from align.data.benchmark import Domain
 from align.metrics.accuracy import accuracy_per_class, predict
 from align.metrics.faithfulness import faithfulness
@@ -104,11 +105,12 @@ def evaluate(
         ValueError: if classifier, masker, saliency and domain do not fit together, an output
             is not finite, or controls are asked for with localisation only.
     """
+    check_kind("domain", domain, Domain, "a Domain: of a benchmark, benchmark[name]")
     classifier, masker = _parts(run_or_classifier, masker)
     if len(domain) == 0:
         raise ValueError(f"domain '{domain.name}' has no images, expected at least one")
-    if max_explained < 0:
-        raise ValueError(f"max_explained is {max_explained}, expected 0 or more")
+    check_number("max_explained", max_explained, 0, 10**9, whole=True)
+    check_seed(seed)
     if controls and localisation_only:
         raise ValueError(
             "controls and localisation_only are both True, expected at most one: controls are "

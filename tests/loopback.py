@@ -59,7 +59,13 @@ def serve() -> Iterator[Server]:
         service.server_close()
 
 
-def send(handler, body: bytes, upto: int | None = None, kind: str = "application/gzip") -> None:
+def send(
+    handler,
+    body: bytes,
+    upto: int | None = None,
+    kind: str = "application/gzip",
+    tag: str = '"one"',
+) -> None:
     """Send a file, or the part of it that was asked for; no more than `upto` bytes of it."""
     asked = handler.headers.get("Range")
     start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
@@ -70,7 +76,7 @@ def send(handler, body: bytes, upto: int | None = None, kind: str = "application
         return
     handler.send_response(206 if asked else 200)
     handler.send_header("Content-Type", kind)
-    handler.send_header("ETag", '"one"')
+    handler.send_header("ETag", tag)
     if asked:
         handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
     handler.send_header("Content-Length", str(len(body) - start))
@@ -81,12 +87,12 @@ def send(handler, body: bytes, upto: int | None = None, kind: str = "application
         handler.connection.close()
 
 
-def cut_once(body: bytes, after: int) -> Callable:
+def cut_once(body: bytes, after: int, tag: str = '"one"') -> Callable:
     """Break the first answer off after some bytes; then be well."""
     times = iter([after])
 
     def answer(handler) -> None:
-        send(handler, body, upto=next(times, None))
+        send(handler, body, upto=next(times, None), tag=tag)
 
     return answer
 

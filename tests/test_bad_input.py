@@ -20,10 +20,14 @@ from PIL import Image
 import align
 from align import losses, metrics, saliency
 from align.benchmark import statistics
-from align.data import Domain, batches, cache
+from align.data import Benchmark, Domain, batches, cache
+from align.data.composite import load_composite
 from align.data.decoding import open_rgb
-from align.data.folders import load_folder
+from align.data.duplicates import near_duplicates
+from align.data.folders import load_folder, load_vlcs
+from align.data.mask_sources import brightness, mask_source
 from align.data.masks import corrupt
+from align.data.terra import box_mask
 from align.theory import alignment, gap, information, masker
 
 CLASSIFIER = align.Classifier("small-cnn", 3).eval()
@@ -83,6 +87,40 @@ OTHER: dict[Callable, dict[str, Any]] = {
     information.bayes_risk: {"joint": JOINT, "features": [True, False]},
     masker.evidence: {"weights": [1.0, 2.0], "means": [0.5, 0.1]},
 }
+DOMAIN = align.load("toy-vlcs", n=10, size=16)["noon"]
+FACES = torch.zeros(4, 3, 16, 16, dtype=torch.uint8)
+OTHER |= {
+    align.load: {"name": "toy-vlcs"},
+    align.data.join: {"domains": [DOMAIN, DOMAIN]},
+    align.evaluate: {"run_or_classifier": align.Classifier("small-cnn", 5), "domain": DOMAIN},
+    mask_source: {"name": "gray", "domain": DOMAIN},
+    brightness: {"images": FACES},
+    near_duplicates: {"images": FACES},
+    box_mask: {"boxes": [(0.1, 0.2, 0.3, 0.4)], "size": 8},
+    load_composite: {
+        "size": 16,
+        "foregrounds": [DOMAIN, replace(DOMAIN, name="other")],
+        "backgrounds": [DOMAIN, DOMAIN],
+    },
+    Domain: {
+        "name": "d",
+        "images": FACES,
+        "labels": torch.zeros(4, dtype=torch.int64),
+        "classes": ("a",),
+    },
+    Benchmark: {"name": "b", "classes": ("a",), "loaders": {}},
+    batches.Batches: {"domain": DOMAIN, "batch_size": 4},
+    DOMAIN.subset: {"indices": torch.tensor([1, 2])},
+    DOMAIN.split: {"fraction": 0.5},
+    load_folder: {},
+    load_vlcs: {},
+}
+READERS = (load_folder, load_vlcs)
+FREE: dict[Callable, set[str]] = {
+    # Arguments of the toy worlds and of explanations are looked at where these are tested.
+    align.evaluate: {"saliency", "masker", "run_or_classifier", "controls", "details"},
+    Benchmark: {"missing", "_loaded"},
+}
 FUNCTIONS = [
     *(getattr(metrics, name) for name in metrics.__all__),
     *(
@@ -97,7 +135,7 @@ FUNCTIONS = [
     corrupt,
     batches.mirror_and_shift,
 ]
-FUNCTIONS = [f for f in FUNCTIONS if inspect.isfunction(f)]
+FUNCTIONS = [f for f in dict.fromkeys(FUNCTIONS) if not isinstance(f, type(align))]
 
 BAD: dict[str, Any] = {
     "None": None,
@@ -117,22 +155,39 @@ BAD: dict[str, Any] = {
     "true and false": torch.zeros(4, 3, 16, 16, dtype=torch.bool),
     "an array": np.zeros((4, 3, 16, 16), np.float32),
 }
-WORDS = ("expected", "needs at least", "pair them by seed", "must")
+WORDS = ("expected", "needs at least", "pair them by seed", "must", "leave out")
 
 
 def arguments(function: Callable) -> tuple[dict[str, Any], list[str]]:
     parameters = inspect.signature(function).parameters
     good = GOOD | OTHER.get(function, {})
-    needed = {n: good[n] for n, p in parameters.items() if p.default is p.empty}
+    required = {
+        n for n, p in parameters.items() if p.default is p.empty and p.kind != p.VAR_KEYWORD
+    }
+    needed = {n: good[n] for n in parameters if n in required or n in OTHER.get(function, {})}
     return needed, list(parameters)
 
 
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """A tree that is read as a folder, and as a small part of VLCS."""
+    root = tmp_path_factory.mktemp("photographs") / "data"
+    for kind in ("bird", "car"):
+        save(root / "SUN09" / kind / "a.png", Image.new("RGB", (4, 4)))
+    return root
+
+
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f"{f.__module__}.{f.__name__}")
-def test_an_argument_is_taken_or_refused_in_words(function: Callable) -> None:
+def test_an_argument_is_taken_or_refused_in_words(
+    function: Callable, photographs, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a cache in a folder named "x" is taken
     needed, every = arguments(function)
+    if function in READERS:
+        needed = {"root": photographs, "cache": photographs.parent / "cache", "progress": False}
     function(**needed)  # what is right is taken
     refused = 0
-    for name in every:
+    for name in set(every) - FREE.get(function, set()) - {"options"}:
         for what, value in BAD.items():
             try:
                 with warnings.catch_warnings():
@@ -141,6 +196,10 @@ def test_an_argument_is_taken_or_refused_in_words(function: Callable) -> None:
             except ValueError as error:
                 refused += 1
                 assert any(word in str(error) for word in WORDS), f"{name} = {what}: {error}"
+                if "align.data" in function.__module__:
+                    assert "\n" not in str(error), f"{name} = {what}: {error}"
+            except FileNotFoundError:
+                assert function in READERS and name in ("root", "masks")
             except Exception as error:
                 pytest.fail(f"{name} = {what}: {type(error).__name__}: {error}")
     assert refused >= 5
@@ -164,7 +223,7 @@ def domain(count: int = 8, classes: tuple[str, ...] = ("a", "b"), **changes: Any
         ({"labels": torch.zeros(7, dtype=torch.int64)}, r"expected torch.int64 of shape \(8,\)"),
         ({"labels": torch.full((8,), 2)}, "labels run from 2 to 2, expected 0 to 1"),
         ({"labels": torch.full((8,), -1)}, "labels run from -1 to -1"),
-        ({"labels": [0] * 8}, "labels are of type list"),
+        ({"labels": [0] * 8}, "labels is of type list, expected a torch.Tensor"),
         ({"masks": torch.zeros(8, 8, 8)}, r"masks are .* expected torch.float32 of shape \(8, 16"),
         ({"masks": torch.full((8, 16, 16), float("nan"))}, r"expected \[0, 1\]"),
         ({"masks": torch.full((8, 16, 16), 2.0)}, "mask values run from 2 to 2"),

@@ -105,7 +105,7 @@ def _numbers(domain):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rho": 1.5}, "expected a probability"),
+        ({"rho": 1.5}, "rho is 1.5, expected a number from 0 to 1"),
         ({"foregrounds": ["weizmann_horse"]}, "1 foregrounds and 2 backgrounds"),
         ({"foregrounds": ["cats", "dogs"]}, "foreground 'cats' is unknown"),
         ({"foregrounds": [flat("x", (0, 0, 0))] * 2}, "has no masks to cut along"),

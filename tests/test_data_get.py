@@ -28,8 +28,8 @@ from typer.testing import CliRunner
 
 import align
 from align.cli import app, main
-from align.data import download, install, terra
-from align.data.archives import ArchiveError, Bounds, unpack
+from align.data import download, install, manifest, terra, trees
+from align.data.archives import ArchiveError, Bounds, entries, unpack
 from align.data.download import Archive, DownloadError, Mirror
 from align.data.duplicates import near_duplicates
 from align.data.folders import TERRA, VLCS, load_terra, load_vlcs
@@ -210,12 +210,63 @@ class TestVlcs:
         vlcs.routes |= {"/a": None, "/b": short}
         archive = replace(install.VLCS_ARCHIVE, mirrors=(Mirror(vlcs.url("/b"), verified=False),))
         monkeypatch.setattr(install, "VLCS_ARCHIVE", archive)
-        with pytest.raises(ValueError, match=r"Caltech101/bird: 0 images, expected 1.*--mirror"):
+        with pytest.raises(
+            ValueError, match=r"Caltech101: 4 of 5 images \(bird 0 of 1\).*--mirror"
+        ):
             get(tmp_path)
         assert names(tmp_path) == [".align-downloads"]
         vlcs.routes["/b"] = other
         (tmp_path / ".align-downloads" / "VLCS.tar.gz").unlink()
         assert get(tmp_path).total == 21
+
+    def test_one_mirrors_bytes_are_not_carried_on_with_anothers(
+        self, vlcs, tmp_path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(download, "RETRIES", 0)
+        vlcs.routes["/a"] = loopback.cut_once(VLCS_TAR, CUT)
+        assert get(tmp_path).total == 21
+        assert vlcs.asked == [("/a", None), ("/b", None)]
+
+    def test_a_file_changed_since_the_cut_begins_anew(self, vlcs, tmp_path, monkeypatch) -> None:
+        monkeypatch.setattr(download, "RETRIES", 0)
+        vlcs.routes["/b"] = None
+        other = tar(VLCS_FILES | {"VLCS/old.txt": random.Random(1).randbytes(1_500_000)})
+        vlcs.routes["/a"] = loopback.cut_once(other, CUT, tag='"an older one"')
+        with pytest.raises(DownloadError, match="incomplete"):
+            get(tmp_path)
+        vlcs.routes["/a"] = VLCS_TAR
+        assert get(tmp_path).total == 21  # the hash is right, so no byte is of the older file
+
+    def test_an_archive_far_larger_than_the_data_set_is_refused(
+        self, vlcs, tmp_path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(install, "VLCS_UNPACKED", 10_000)
+        with pytest.raises(ArchiveError, match="unpacks to more than .* or 40,000 bytes"):
+            get(tmp_path)
+        assert names(tmp_path) == [".align-downloads"]
+
+    def test_an_unverified_copy_may_be_placed_by_hand(
+        self, vlcs, tmp_path, monkeypatch, capsys
+    ) -> None:
+        mirrors = (Mirror(vlcs.url("/a"), verified=False),)
+        archive = replace(install.VLCS_ARCHIVE, mirrors=mirrors)
+        monkeypatch.setattr(install, "VLCS_ARCHIVE", archive)
+        by_hand = tmp_path / ".align-downloads" / "VLCS.tar.gz"
+        by_hand.parent.mkdir()
+        by_hand.write_bytes(tar(dict(reversed(VLCS_FILES.items()))))
+        assert get(tmp_path).total == 21 and vlcs.asked == []
+        assert "its files will be counted" in capsys.readouterr().err
+
+    def test_strays_of_a_killed_process_are_removed(self, vlcs, tmp_path) -> None:
+        workshop = tmp_path / ".align-downloads"
+        workshop.mkdir()
+        (workshop / "tmp1234").write_bytes(b"half")
+        get(tmp_path)
+        assert names(tmp_path) == ["VLCS", "vlcs.manifest.json"]
+
+    def test_archives_are_kept_if_wanted(self, vlcs, tmp_path) -> None:
+        get(tmp_path, keep=True)
+        assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
 
     def test_no_space_no_start(self, vlcs, tmp_path, monkeypatch) -> None:
         free = shutil_usage(1000)
@@ -237,14 +288,26 @@ class TestVlcs:
         assert get(tmp_path).total == 21
         assert vlcs.ranges()
 
-    def test_an_interrupt_leaves_no_folder(self, vlcs, tmp_path, monkeypatch) -> None:
-        def interrupted(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
+    @pytest.mark.parametrize(
+        ("step", "call"),
+        [("unpack", 1), ("describe", 1), ("describe", 2), ("os.replace", 1)],
+    )
+    def test_an_interrupt_leaves_no_folder(self, vlcs, tmp_path, monkeypatch, step, call) -> None:
+        calls = iter(range(1, 9))
+        module, _, name = f"install.{step}".rpartition(".")
+        module = {"install": install, "install.os": install.os}[module]
+        real = getattr(module, name)
 
-        monkeypatch.setattr(install, "describe", interrupted)
+        def interrupted(*arguments: object, **options: object) -> object:
+            here = name != "replace" or str(arguments[1]).endswith("VLCS")
+            if here and next(calls) == call:
+                raise KeyboardInterrupt
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(module, name, interrupted)
         with pytest.raises(KeyboardInterrupt):
             get(tmp_path)
-        assert names(tmp_path) == [".align-downloads"]
+        assert "VLCS" not in names(tmp_path)
         assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
 
     def test_two_at_once_download_once(self, vlcs, tmp_path, capsys) -> None:
@@ -316,11 +379,15 @@ class TestManifest:
         get(tmp_path)
         image = tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg"
         image.write_bytes(picture(7))
-        (said,) = install.problems(install.look("vlcs", tmp_path), tmp_path)
-        assert "files have changed" in said
+        said = install.problems(install.look("vlcs", tmp_path), tmp_path)
+        assert len(said) == 2 and "files have changed" in said[0]
         image.unlink()
         said = install.problems(install.look("vlcs", tmp_path), tmp_path)
-        assert said[0] == "SUN09/dog: 1 images, expected 2"
+        assert said[0] == "SUN09: 5 of 6 images (dog 1 of 2)"
+        assert said[1] == "since it was built, SUN09: 5 of 6 images (dog 1 of 2)"
+        assert said[-1].endswith(
+            f"move this one away and run `align data get vlcs --root {tmp_path}`"
+        )
 
     def test_names_times_and_order_do_not_matter_and_labels_do(self, vlcs, tmp_path) -> None:
         first = get(tmp_path)
@@ -331,7 +398,13 @@ class TestManifest:
         (folder / "0.jpg").rename(folder.parent / "car" / "0.jpg")
         assert install.look("vlcs", tmp_path).fingerprint != first.fingerprint
 
-    @pytest.mark.parametrize("text", ["", "[]", '{"name": 1}', '{"counts": 3}'])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "[]", '{"name": 1}', '{"counts": 3}'),
+            '{"name": 1, "version": "", "fingerprint": "", "counts": {}}',
+        ],
+    )
     def test_a_broken_manifest_is_named(self, tmp_path, text) -> None:
         path = tmp_path / "m.json"
         path.write_text(text)
@@ -345,12 +418,50 @@ class TestCommands:
         done = run(app, ["data", "get", "vlcs", "--root", str(tmp_path)])
         assert done.exit_code == 0 and "vlcs domainbed: 21 images, fingerprint" in done.stdout
         done = run(app, ["data", "check", "vlcs", "--root", str(tmp_path)])
-        assert done.exit_code == 0 and "21 images" in done.stdout
+        assert done.exit_code == 0 and "21 images" in done.stdout and "\n  complete" in done.stdout
         done = run(app, ["data", "pack", "vlcs", "--size", "8", "--root", str(tmp_path)])
         assert done.exit_code == 0 and "21 images at 8 px in the cache" in done.stdout
         (tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg").unlink()
         done = run(app, ["data", "check", "--root", str(tmp_path)])
-        assert done.exit_code == 1 and "SUN09/dog: 1 images, expected 2" in done.stdout
+        assert done.exit_code == 1 and "SUN09: 5 of 6 images (dog 1 of 2)" in done.stdout
+        assert "complete" not in done.stdout.replace("for a whole copy", "")
+
+    def test_what_is_there_is_whole_or_not(self, vlcs, tmp_path) -> None:
+        def check(*names: str) -> int:
+            return (
+                CliRunner()
+                .invoke(app, ["data", "check", *names, "--root", str(tmp_path)])
+                .exit_code
+            )
+
+        assert check() == 1  # nothing is there
+        get(tmp_path)
+        assert check() == check("vlcs") == 0
+        assert check("vlcs", "terra") == 1  # asked for, and not there
+
+    def test_no_folder_is_one_sentence(self, tmp_path, monkeypatch) -> None:
+        with pytest.raises(FileNotFoundError, match="pass --root DIR, or set ALIGN_DATA=DIR"):
+            install.survey()
+        with pytest.raises(FileNotFoundError, match=r"absent is no folder: .* --root .*absent`"):
+            install.survey(root=tmp_path / "absent")
+        with pytest.raises(
+            ValueError, match="'vlsc' is no benchmark on disk, expected one of vlcs"
+        ):
+            install.survey(["vlsc"], tmp_path)
+        assert "no data folder is given" in CliRunner().invoke(app, ["doctor"]).stdout
+
+    def test_doctor_counts_and_neither_reads_nor_decodes(self, vlcs, tmp_path, monkeypatch) -> None:
+        get(tmp_path)
+        monkeypatch.setenv("ALIGN_DATA", str(tmp_path))
+        for module, name in ((manifest, "digest_files"), (trees, "decode")):
+            monkeypatch.setattr(module, name, None)
+        said = CliRunner().invoke(app, ["doctor"]).stdout
+        assert "  vlcs: 21 images\n" in said and "next: align train --benchmark vlcs" in said
+        assert f"  terra: terra_incognita was not found: looked for {tmp_path}/terra" in said
+        (tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg").unlink()
+        said = CliRunner().invoke(app, ["doctor"]).stdout
+        assert "    SUN09: 5 of 6 images (dog 1 of 2)\n" in said
+        assert "next: align train --benchmark toy-vlcs" in said  # what is not whole is not proposed
 
     def test_a_failure_is_told_without_a_traceback(
         self, vlcs, tmp_path, monkeypatch, capsys
@@ -395,6 +506,7 @@ class TestArchives:
             ("pipe", {"type": tarfile.FIFOTYPE}),
             ("disk", {"type": tarfile.BLKTYPE}),
             ("tty", {"type": tarfile.CHRTYPE}),
+            ("sparse", {"type": tarfile.GNUTYPE_SPARSE}),
             ("good.txt", {}),
         ],
     )
@@ -405,6 +517,13 @@ class TestArchives:
             unpack(self.member(tmp_path, name, **attributes), folder)
         assert names(folder) == ["good.txt"]
         assert names(tmp_path) == ["a.tar", "out"]
+
+    def test_names_are_looked_at_before_and_after_they_are_changed(self, tmp_path, folder) -> None:
+        with pytest.raises(ArchiveError, match="outside the folder"):
+            list(entries(self.member(tmp_path, "../evil")))
+        with pytest.raises(ArchiveError, match="outside the folder"):
+            unpack(self.member(tmp_path, "a.txt"), folder, lambda name: [f"../{name}"])
+        assert names(tmp_path) == ["a.tar", "out"] and names(folder) == []
 
     def test_zip_names_and_links(self, tmp_path, folder) -> None:
         path = tmp_path / "a.zip"
@@ -523,6 +642,18 @@ class TestTerra:
         with pytest.raises(ValueError, match="16 images, expected 24,788"):
             get(tmp_path, "terra")
         assert names(tmp_path) == [".align-downloads"]
+
+    def test_another_number_in_one_domain_is_an_error(self, cameras, tmp_path) -> None:
+        version = replace(terra.VERSIONS["eccv18"], counts={"location_38": 8})
+        terra.VERSIONS["eccv18"] = version
+        with pytest.raises(ValueError, match="location_38: 9 images, expected 8"):
+            get(tmp_path, "terra")
+        assert names(tmp_path) == [".align-downloads"]
+
+    def test_an_archive_of_other_images_is_an_error(self, cameras, tmp_path) -> None:
+        cameras.routes["/images"] = tar({"all/other.jpg": picture(0)})
+        with pytest.raises(ValueError, match="holds none of the 16 annotated images"):
+            get(tmp_path, "terra")
 
     def test_the_published_numbers(self) -> None:
         older = terra.VERSIONS["eccv18"]

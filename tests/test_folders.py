@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gzip
 import io
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -486,6 +488,13 @@ class TestMasks:
         mask.save(tmp_path / "a.png")
         np.testing.assert_array_equal(np.asarray(open_mask(tmp_path / "a.png")), left_half())
 
+    @pytest.mark.parametrize("channel", [0, 1, 2])
+    def test_one_channel_is_enough(self, tmp_path: Path, channel: int) -> None:
+        values = np.zeros((20, 20, 3), np.uint8)
+        values[..., channel] = left_half()
+        path = save_mask(tmp_path / "a.png", values)
+        np.testing.assert_array_equal(np.asarray(open_mask(path)), left_half())
+
     def test_transparent_pixels_are_background(self, tmp_path: Path) -> None:
         white = Image.new("RGBA", (20, 20), "white")
         white.putalpha(Image.fromarray(left_half()))
@@ -603,6 +612,14 @@ class TestLayouts:
         assert totals(VLCS) == {"Caltech101": 1415, "LabelMe": 2656, "SUN09": 3282, "VOC2007": 3376}
         assert sum(totals(VLCS).values()) == 10_729
         assert sum(totals(PACS).values()) == 9_991
+
+    def test_vlcs_counts_are_those_of_domainbeds_list(self, real_data: Path) -> None:
+        listing = real_data / "domainbed_vlcs_files.txt.gz"
+        if not listing.is_file():
+            pytest.skip("DomainBed's list of files is not there")
+        lines = gzip.decompress(listing.read_bytes()).decode().split("\n")
+        places = Counter(tuple(line.split("/")[-3:-1]) for line in lines if line)
+        assert places == {(d, k): n for d, row in VLCS.counts.items() for k, n in row.items()}
 
     def test_the_root_may_be_the_folder_itself_or_the_variable(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

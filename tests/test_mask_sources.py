@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from urllib.error import URLError
 
@@ -173,6 +174,17 @@ def test_the_segmenters_weights_are_read_from_a_file(
     assert torch.equal(masks, mask_source("segmenter", one, device="cpu").masks)
     assert masks.shape == (1, 32, 32)
     assert 0 < masks.min() <= masks.max() < 1
+
+
+def test_a_pickle_that_would_run_code_is_not_read(bare, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"w": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(ValueError, match="holds more than tensors, or is broken, and is not read"):
+        mask_source("segmenter", bare, weights=tmp_path / "evil.pth", device="cpu")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_weights_that_are_absent_or_of_another_network_are_refused(bare, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from align.checks import check_number, check_path, shown
 from align.data.benchmark import Benchmark, Domain, join
 from align.data.toy import WORLDS, load_toy
 
@@ -37,8 +38,13 @@ def load(
         ValueError: if the name is unknown, or an option is not one of that benchmark's.
         FileNotFoundError: if the data are not there, with the way to get them.
     """
-    if name not in BENCHMARKS:
-        raise ValueError(f"benchmark '{name}' is unknown, expected one of {', '.join(BENCHMARKS)}")
+    if not isinstance(name, str) or name not in BENCHMARKS:
+        raise ValueError(
+            f"benchmark {shown(name)} is unknown, expected one of {', '.join(BENCHMARKS)}"
+        )
+    check_path("root", root)
+    if size is not None:
+        check_number("size", size, 1, 10**5, whole=True)
     if name in WORLDS:
         if root is not None:
             raise ValueError(f"'{name}' is rendered, not read: leave out root (given: '{root}')")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from align.checks import check_floats, check_number
+from align.checks import check_device, check_flag, check_floats, check_kind, check_number
 from align.data.benchmark import Domain
 
 
@@ -45,7 +45,7 @@ class Batches:
         device: where the data live.
 
     Raises:
-        ValueError: if the domain has fewer images than a batch.
+        ValueError: if the domain has fewer images than a batch, or an argument is of another kind.
     """
 
     def __init__(
@@ -56,7 +56,11 @@ class Batches:
         augment: bool = True,
         device: torch.device | str = "cpu",
     ) -> None:
+        check_kind("domain", domain, Domain, "a Domain")
         check_number("batch_size", batch_size, 1, 10**9, whole=True)
+        check_number("seed", seed, 0, 10**13, whole=True)
+        check_flag("augment", augment)
+        check_device(device)
         if batch_size > len(domain):
             raise ValueError(
                 f"batch_size is {batch_size} and domain '{domain.name}' has {len(domain)} images; "

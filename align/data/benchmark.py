@@ -10,7 +10,15 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from align.checks import check_number, check_seed
+from align.checks import (
+    check_bytes,
+    check_kind,
+    check_number,
+    check_seed,
+    check_tensor,
+    check_texts,
+    shown,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +53,13 @@ class Domain:
     split_by: str = "image"
 
     def __post_init__(self) -> None:
+        check_kind("a domain's name", self.name, str, "a text")
+        check_texts(f"domain '{self.name}': classes", self.classes)
         for what in ("images", "labels", "masks", "groups", "environments"):
             value = getattr(self, what)
-            if not isinstance(value, Tensor) and (
-                value is not None or what in ("images", "labels")
-            ):
-                raise ValueError(
-                    f"domain '{self.name}': {what} are of type {type(value).__name__}, expected a "
-                    "torch.Tensor"
-                )
-        _check_images(self.name, self.images)
+            if value is not None or what in ("images", "labels"):
+                check_tensor(f"domain '{self.name}': {what}", value)
+        check_bytes(f"domain '{self.name}': images", self.images)
         count = len(self.images)
         _check_vector(self.name, "labels", self.labels, count)
         if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
@@ -74,13 +79,15 @@ class Domain:
                     f"domain '{self.name}': environments start at {int(self.environments.min())}, "
                     "expected numbers from 0"
                 )
+        if self.files is not None:
+            check_texts(f"domain '{self.name}': files", self.files)
         if self.files is not None and len(self.files) != count:
             raise ValueError(
                 f"domain '{self.name}': {len(self.files)} file names for {count} images, "
                 "expected one name an image"
             )
-        if self.split_by not in ("image", "group"):
-            raise ValueError(f"split_by is {self.split_by!r}, expected 'image' or 'group'")
+        if not isinstance(self.split_by, str) or self.split_by not in ("image", "group"):
+            raise ValueError(f"split_by is {shown(self.split_by)}, expected 'image' or 'group'")
         if self.split_by == "group" and self.groups is None:
             raise ValueError(
                 f"domain '{self.name}' has no groups and split_by is 'group'; give groups, or "
@@ -178,8 +185,11 @@ def join(domains: Sequence[Domain]) -> Domain:
     Raises:
         ValueError: if there is no domain, or classes or sizes differ.
     """
+    check_kind("domains", domains, (list, tuple), "a list of domains")
     if not domains:
         raise ValueError("no domains given to join, expected at least one")
+    for domain in domains:
+        check_kind("one of the domains", domain, Domain, "a Domain")
     first = domains[0]
     for domain in domains:
         if domain.classes != first.classes or domain.images.shape[1:] != first.images.shape[1:]:
@@ -236,15 +246,21 @@ class Benchmark:
     missing: tuple[str, ...] = ()
     _loaded: dict[str, Domain] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        check_kind("a benchmark's name", self.name, str, "a text")
+        check_texts(f"benchmark '{self.name}': classes", self.classes)
+        check_kind(f"benchmark '{self.name}': loaders", self.loaders, Mapping, "a dict by domain")
+
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains' names, in their customary order."""
         return tuple(self.loaders)
 
     def __getitem__(self, name: str) -> Domain:
-        if name not in self.loaders:
+        if not isinstance(name, str) or name not in self.loaders:
             raise KeyError(
-                f"benchmark '{self.name}' has no domain '{name}'; it has {', '.join(self.domains)}"
+                f"benchmark '{self.name}' has no domain {shown(name)}; it has "
+                f"{', '.join(self.domains)}"
             )
         if name not in self._loaded:
             self._loaded[name] = self.loaders[name]()
@@ -282,14 +298,6 @@ def _check_positions(name: str, indices: Tensor, count: int) -> None:
         raise ValueError(
             f"indices run from {int(indices.min())} to {int(indices.max())}, expected 0 to "
             f"{count - 1}: domain '{name}' has {count} images"
-        )
-
-
-def _check_images(name: str, images: Tensor) -> None:
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(
-            f"domain '{name}': images are {images.dtype} of shape {tuple(images.shape)}, "
-            "expected torch.uint8 of shape (N, 3, H, W)"
         )
 
 

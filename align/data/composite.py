@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
+from align.checks import check_kind, check_number, check_path, check_seed
 from align.data.benchmark import Benchmark, Domain
 from align.data.folders import locate
 from align.data.masks import load_pennfudan, load_weizmann
@@ -70,8 +71,14 @@ def load_composite(
     Source:
         Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", appendix.
     """
-    if not 0 <= rho <= 1:
-        raise ValueError(f"rho is {rho}, expected a probability between 0 and 1")
+    check_path("root", root)
+    check_number("size", size, 1, 10**5, whole=True)
+    check_number("rho", rho, 0, 1)
+    check_seed(seed)
+    for what, given in (("foregrounds", foregrounds), ("backgrounds", backgrounds)):
+        check_kind(what, given, (list, tuple), "a list of names or domains")
+        for one in given:
+            check_kind(f"one of the {what}", one, (str, Domain), "a name or a Domain")
     if len(foregrounds) != len(backgrounds) or len(foregrounds) < 2:
         raise ValueError(
             f"{len(foregrounds)} foregrounds and {len(backgrounds)} backgrounds, expected one of "

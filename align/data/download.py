@@ -149,15 +149,19 @@ def _from_mirror(archive: Archive, mirror: Mirror, folder: Path, progress: bool)
     import pooch
 
     pooch.get_logger().setLevel("ERROR")
+    partial = _partial(archive, mirror, folder)
+    carried_on = bool(_parts(partial))
 
     def carry(url: str, target: str, _: object) -> None:
-        os.replace(_carry(url, _partial(archive, mirror, folder), progress), target)
+        os.replace(_carry(url, partial, progress), target)
 
     known = archive.hash if mirror.verified else None
     try:
         found = pooch.retrieve(mirror.url, known, archive.name, folder, downloader=carry)
     except ValueError as error:
         if "hash of downloaded file" in str(error):
+            if carried_on:  # of a file that may have changed there since: once more from the start
+                return _from_mirror(archive, mirror, folder, progress)
             raise DownloadError("what it sent has another hash than the archive") from error
         raise
     return Path(found)

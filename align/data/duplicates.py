@@ -12,6 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate
 
+from align.checks import check_bytes
+
 SIDE = 24
 """Pixels of a thumbnail; the shares below were found on Caltech101's faces at this size."""
 
@@ -39,11 +41,7 @@ def near_duplicates(images: Tensor) -> Tensor:
     Raises:
         ValueError: if the images have another shape or dtype.
     """
-    if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8:
-        raise ValueError(
-            f"images are {images.dtype} of shape {tuple(images.shape)}, expected torch.uint8 of "
-            "shape (N, 3, H, W)"
-        )
+    check_bytes("images", images)
     if len(images) < 2:
         return torch.zeros(len(images), dtype=torch.int64)
     whole = _thumbnails(images, SIDE, SIDE)

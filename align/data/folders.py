@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from align.checks import check_path, shown
+
 from .benchmark import Benchmark, Domain
 from .trees import Counts, Options, PathLike, check_names, list_files, list_folders, load_tree
 
@@ -141,6 +143,8 @@ def load_folder(
             read or has no mask.
     """
     options = Options(size, mask_threshold, on_error, cache, progress)
+    check_path("root", root)
+    check_path("masks", masks)
     if not (root := root or os.environ.get("ALIGN_DATA")):
         raise FileNotFoundError("no folder of images is given: pass root=DIR or set ALIGN_DATA=DIR")
     root = Path(root).expanduser()
@@ -266,6 +270,7 @@ def locate(folder: str, root: PathLike | None, remedy: str, inside: Sequence[str
     Raises:
         FileNotFoundError: if it is not there; the message says where was looked and the remedy.
     """
+    check_path("root", root)
     given = root or os.environ.get("ALIGN_DATA")
     if not given:
         raise FileNotFoundError(
@@ -284,8 +289,8 @@ def locate(folder: str, root: PathLike | None, remedy: str, inside: Sequence[str
 
 
 def _check_split(split: str, other: str) -> None:
-    if split not in ("random", other):
-        raise ValueError(f"split is {split!r}, expected 'random' or '{other}'")
+    if not isinstance(split, str) or split not in ("random", other):
+        raise ValueError(f"split is {shown(split)}, expected 'random' or '{other}'")
 
 
 def _changed(benchmark: Benchmark, change: Callable[[Domain], Domain]) -> Benchmark:
@@ -328,6 +333,7 @@ def _load_layout(
     **options,
 ) -> Benchmark:
     chosen = Options(**options)
+    check_path("masks", masks)
     domains = _choose(layout.title, "domain", check_names("domains", domains), layout.domains)
     classes = _choose(layout.title, "class", check_names("classes", classes), layout.classes)
     base = locate(layout.folder, root, layout.remedy, layout.domains)

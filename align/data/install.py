@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import terra
@@ -39,6 +40,7 @@ VLCS_ARCHIVE = Archive(
 )
 TERRA_UNPACKED = 3_500_000_000
 VERSIONS = {"vlcs": ("domainbed",), "terra": tuple(terra.VERSIONS)}
+ON_DISK = ("vlcs", "terra", "pacs")
 
 
 def get(
@@ -104,12 +106,65 @@ def get(
     return found
 
 
-def look(name: str, root: PathLike | None = None) -> Manifest:
+@dataclass(frozen=True)
+class Finding:
+    """What a look into a data folder found of one benchmark.
+
+    Args:
+        name: the benchmark's name.
+        manifest: what is there, or None.
+        said: what it lacks, or how to get it, one sentence each; none if all is there.
+    """
+
+    name: str
+    manifest: Manifest | None
+    said: tuple[str, ...]
+
+
+def survey(
+    names: Sequence[str] = ON_DISK,
+    root: PathLike | None = None,
+    *,
+    fingerprint: bool = True,
+) -> list[Finding]:
+    """Look for benchmarks in a data folder; nothing is written to it.
+
+    Args:
+        names: "vlcs", "terra", "pacs".
+        root: the data folder, or one benchmark's own folder; None means `$ALIGN_DATA`.
+        fingerprint: whether to read the images, or only to count them.
+
+    Returns:
+        One finding a name.
+
+    Raises:
+        ValueError: if a name is unknown.
+        FileNotFoundError: if no data folder is given, or it is not there.
+    """
+    base = _root(root, "vlcs")
+    if not base.is_dir():
+        raise FileNotFoundError(
+            f"{base} is no folder: give the data folder with --root or ALIGN_DATA; `align data get "
+            f"vlcs --root {base}` makes it"
+        )
+    findings = []
+    for name in names:
+        try:
+            found = look(name, base, fingerprint=fingerprint)
+        except FileNotFoundError as error:
+            findings.append(Finding(name, None, (str(error),)))
+        else:
+            findings.append(Finding(name, found, tuple(problems(found, base))))
+    return findings
+
+
+def look(name: str, root: PathLike | None = None, *, fingerprint: bool = True) -> Manifest:
     """Count and fingerprint a benchmark on disk; nothing is written to it.
 
     Args:
         name: "vlcs", "terra" or "pacs".
         root: the data folder, or the benchmark's own folder; None means `$ALIGN_DATA`.
+        fingerprint: whether to read the images, or only to count them.
 
     Raises:
         ValueError: if the name is unknown.
@@ -118,7 +173,7 @@ def look(name: str, root: PathLike | None = None) -> Manifest:
     layout = _layout(name)
     folder = locate(layout.folder, root, layout.remedy, layout.domains)
     version = terra.Notes.read(folder).version if (folder / terra.NOTES).is_file() else ""
-    return describe(name, folder, layout.domains, layout.classes, version)
+    return describe(name, folder, layout.domains, layout.classes, version, fingerprint=fingerprint)
 
 
 def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
@@ -129,22 +184,26 @@ def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
         root: the data folder, where a manifest may lie; None means `$ALIGN_DATA`.
 
     Returns:
-        One sentence each; none if all is there.
+        One sentence each, the last of them what to do; none if all is there.
     """
-    said = differences(found.counts, _layout(found.name).counts)
+    given = root or os.environ.get("ALIGN_DATA")
+    layout = _layout(found.name)
+    said = differences(found.counts, layout.counts)
     if found.name == "terra" and found.total not in {v.total for v in terra.VERSIONS.values()}:
         known = ", ".join(f"{v.total:,} ({v.name})" for v in terra.VERSIONS.values())
         said.append(f"terra: {found.total:,} images, expected one of {known}")
-    given = root or os.environ.get("ALIGN_DATA")
     stored = Path(given).expanduser() / f"{found.name}.manifest.json" if given else None
     if stored and stored.is_file():
         before = Manifest.read(stored)
-        said += [f"{one} when it was built" for one in differences(found.counts, before.counts)]
-        if before.fingerprint != found.fingerprint:
+        said += [f"since it was built, {one}" for one in differences(found.counts, before.counts)]
+        if found.fingerprint not in ("", before.fingerprint):
             said.append(
                 f"{found.name}: the fingerprint is {found.fingerprint} and was "
                 f"{before.fingerprint} when it was built: files have changed"
             )
+    if said:
+        remedy = layout.remedy.format(root=given or "DIR")
+        said.append(f"it is used as it is; for a whole copy move this one away and {remedy}")
     return said
 
 
@@ -256,18 +315,17 @@ def _asked(name: str, version: str | None) -> tuple[Layout, str]:
 
 
 def _layout(name: str) -> Layout:
-    layouts = {layout.name: layout for layout in (VLCS, TERRA, PACS)}
-    if name not in layouts:
-        raise ValueError(f"'{name}' is no benchmark on disk, expected one of {', '.join(layouts)}")
-    return layouts[name]
+    if name not in ON_DISK:
+        raise ValueError(f"'{name}' is no benchmark on disk, expected one of {', '.join(ON_DISK)}")
+    return dict(zip(ON_DISK, (VLCS, TERRA, PACS), strict=True))[name]
 
 
 def _root(root: PathLike | None, name: str) -> Path:
     given = root or os.environ.get("ALIGN_DATA")
     if not given:
         raise FileNotFoundError(
-            f"no data folder is given: run `align data get {name} --root DIR`, or set "
-            "ALIGN_DATA=DIR, so that the readers find it there"
+            "no data folder is given: pass --root DIR, or set ALIGN_DATA=DIR, so that the readers "
+            f"find it there; `align data get {name} --root DIR` brings {name}"
         )
     return Path(given).expanduser()
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .cache import cache_dir, digest_files
-from .trees import list_files
+from .trees import list_files, tally
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Manifest:
         version: which of its versions, or "".
         counts: images by domain and class.
         fingerprint: the first 16 hexadecimal digits of a SHA-256 over the bytes of all images with
-            their domains and classes. File names, times and order do not matter.
+            their domains and classes; "" where they were only counted. File names, times and order
+            do not matter.
     """
 
     name: str
@@ -72,6 +73,7 @@ def describe(
     classes: Sequence[str],
     version: str = "",
     cache: Path | None = None,
+    fingerprint: bool = True,
 ) -> Manifest:
     """Count and fingerprint the images of a folder; nothing in it is changed.
 
@@ -82,33 +84,37 @@ def describe(
         classes: class folders.
         version: which version it is, or "".
         cache: where digests of unchanged files are remembered; None means as for `align.load`.
+        fingerprint: whether to read the images, or only to count them.
     """
     files = {
         (domain, kind): [f"{domain}/{kind}/{file}" for file in list_files(folder / domain / kind)]
         for domain in domains
         for kind in classes
     }
+    counts = {d: {k: len(files[d, k]) for k in classes} for d in domains}
+    if not fingerprint:
+        return Manifest(name, version, counts, "")
     every = [name for names in files.values() for name in names]
     digests = dict(zip(every, digest_files(folder, every, cache_dir(cache)), strict=True))
     whole = hashlib.sha256()
     for (domain, kind), names in sorted(files.items()):
         whole.update(json.dumps([domain, kind, sorted(digests[n] for n in names)]).encode())
-    counts = {d: {k: len(files[d, k]) for k in classes} for d in domains}
     return Manifest(name, version, counts, whole.hexdigest()[:16])
 
 
 def differences(
     found: Mapping[str, Mapping[str, int]], expected: Mapping[str, Mapping[str, int]]
 ) -> list[str]:
-    """Where counts differ, one sentence a class.
+    """Where counts differ, one sentence a domain.
 
     Args:
         found: images by domain and class.
         expected: the same, as they should be.
     """
-    return [
-        f"{domain}/{kind}: {found.get(domain, {}).get(kind, 0):,} images, expected {number:,}"
-        for domain, row in expected.items()
-        for kind, number in row.items()
-        if found.get(domain, {}).get(kind, 0) != number
-    ]
+    said = []
+    for domain, row in expected.items():
+        there = found.get(domain, {})
+        off = {kind: number for kind, number in row.items() if there.get(kind, 0) != number}
+        if off:
+            said.append(f"{domain}: {tally(there, off, sum(row.values()))}")
+    return said

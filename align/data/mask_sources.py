@@ -10,6 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from align.checks import (
+    check_bytes,
+    check_device,
+    check_kind,
+    check_number,
+    check_path,
+    check_seed,
+    shown,
+)
 from align.data import segmenters
 from align.data.benchmark import Domain
 from align.data.masks import BLOB
@@ -55,10 +64,17 @@ def mask_source(
     Source: the paper's ablation names m-Gray and m-SAM and does not define them; brightness as the
     mask and a point at the centre as the prompt are our readings.
     """
-    if name not in SOURCES:
-        raise ValueError(f"mask source '{name}' is unknown, expected one of {', '.join(SOURCES)}")
-    if area is not None and not 0 <= area <= 1:
-        raise ValueError(f"area is {area}, expected a share between 0 and 1")
+    if not isinstance(name, str) or name not in SOURCES:
+        raise ValueError(
+            f"mask source {shown(name)} is unknown, expected one of {', '.join(SOURCES)}"
+        )
+    check_kind("domain", domain, Domain, "a Domain")
+    if area is not None:
+        check_number("area", area, 0, 1)
+    check_seed(seed)
+    check_path("weights", weights)
+    if device is not None:
+        check_device(device)
     needs_truth = name == "true" or (name in ("centre", "random") and area is None)
     if needs_truth and domain.masks is None:
         remedy = "" if name == "true" else ", or pass area, a share of the image"
@@ -91,8 +107,12 @@ def brightness(images: Tensor) -> Tensor:
     Returns:
         float32 `(N, H, W)` in [0, 1].
 
+    Raises:
+        ValueError: if the images have another shape or dtype.
+
     Source: ITU-R recommendation BT.601.
     """
+    check_bytes("images", images)
     red, green, blue = images.float().div(255).unbind(1)
     return (0.299 * red + 0.587 * green + 0.114 * blue).clamp_(0, 1)
 

@@ -6,6 +6,7 @@ OpenCV and transformers are imported when they are asked for; `align` runs witho
 from __future__ import annotations
 
 import importlib
+import pickle
 from pathlib import Path
 from types import ModuleType
 
@@ -118,7 +119,13 @@ def _state(path: Path) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(
+            f"weights file '{path}' holds more than tensors, or is broken, and is not read; use "
+            f"torchvision's {WEIGHTS}, or a .safetensors file"
+        ) from error
 
 
 @torch.no_grad()

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from align.checks import check_kind, check_number
+
 from .archives import damage_told, entries, unpack
 from .download import Archive, Mirror
 from .folders import TERRA
@@ -282,7 +284,12 @@ def box_mask(boxes: Iterable[Sequence[float]], size: int) -> Tensor:
     Returns:
         float32 `(size, size)` in [0, 1]: the share of each pixel that the largest part of any one
         box covers.
+
+    Raises:
+        ValueError: if a box is not four numbers, or the size no positive whole number.
     """
+    check_number("size", size, 1, 10**5, whole=True)
+    boxes = _boxes(boxes)
     mask = torch.zeros(size, size)
     edge = torch.arange(size, dtype=torch.float32)
     for left, top, width, height in boxes:
@@ -290,6 +297,17 @@ def box_mask(boxes: Iterable[Sequence[float]], size: int) -> Tensor:
         down = _covered(edge, top * size, (top + height) * size)
         mask = torch.maximum(mask, down[:, None] * across)
     return mask
+
+
+def _boxes(given: Any) -> list[Box]:
+    check_kind("boxes", given, (list, tuple), "a list of boxes (left, top, width, height)")
+    for box in given:
+        check_kind("a box", box, (list, tuple), "four numbers (left, top, width, height)")
+        if len(box) != 4:
+            raise ValueError(f"a box has {len(box)} numbers, expected (left, top, width, height)")
+        for number in box:
+            check_number("a box's number", number, -1e9, 1e9)
+    return list(given)
 
 
 def _covered(start: Tensor, low: float, high: float) -> Tensor:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from align.checks import check_flag, check_path, shown
+
 from .benchmark import Benchmark, Domain
 from .cache import cache_dir, digest_files, pack
 from .decoding import SUFFIXES, decode
@@ -47,15 +49,19 @@ class Options:
 
     def __post_init__(self) -> None:
         if not _is_whole(self.size) or self.size < 1:
-            raise ValueError(f"size is {self.size!r}, expected a positive whole number of pixels")
-        if self.on_error not in ("raise", "skip"):
-            raise ValueError(f'on_error is {self.on_error!r}, expected "raise" or "skip"')
+            raise ValueError(
+                f"size is {shown(self.size)}, expected a positive whole number of pixels"
+            )
+        if not isinstance(self.on_error, str) or self.on_error not in ("raise", "skip"):
+            raise ValueError(f'on_error is {shown(self.on_error)}, expected "raise" or "skip"')
         threshold = self.mask_threshold
         if threshold is not None and (not _is_whole(threshold) or threshold < 0):
             raise ValueError(
-                f"mask_threshold is {threshold!r}, expected None or a whole number from 0: the "
-                "largest stored value that is still background"
+                f"mask_threshold is {shown(threshold)}, expected None or a whole number from 0: "
+                "the largest stored value that is still background"
             )
+        check_path("cache", self.cache)
+        check_flag("progress", self.progress)
 
 
 def load_tree(
@@ -93,6 +99,7 @@ def load_tree(
     images = {domain: _list_images(root, domain, classes) for domain in domains}
     if not any(images.values()):
         raise FileNotFoundError(absent)
+    check_path("masks", masks)
     mask_root = None if masks is None else Path(masks).expanduser()
     found = _list_masks(mask_root, [d for d in domains if images[d]], classes)
     missing: list[str] = []
@@ -203,9 +210,10 @@ def check_names(what: str, given: Sequence[str] | None) -> tuple[str, ...]:
     """
     if given is None:
         return ()
-    names = () if isinstance(given, str) else tuple(given)
-    if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
-        raise ValueError(f"{what} is {given!r}, expected a list of different folder names, or None")
+    names = tuple(given) if isinstance(given, list | tuple) else ()
+    if not names or not all(isinstance(n, str) for n in names) or len(set(names)) < len(names):
+        said = repr(given) if isinstance(given, list | tuple) and len(given) < 9 else shown(given)
+        raise ValueError(f"{what} is {said}, expected a list of different folder names, or None")
     return names
 
 
@@ -298,11 +306,25 @@ def _shortfall(
     expected = sum(full.get(kind, 0) for kind in classes)
     if not pairs:
         return [f"{what}: {f'none of {expected:,}' if expected else 'no'} images"]
-    short = [f"{k} {n:,} of {full[k]:,}" for k, n in found.items() if n < full.get(k, 0)]
+    short = {kind: full[kind] for kind, n in found.items() if n < full.get(kind, 0)}
     if short:
-        return [f"{what}: {len(pairs):,} of {expected:,} images ({', '.join(short)})"]
+        return [f"{what}: {tally(found, short, expected)}"]
     empty = [kind for kind, number in found.items() if number == 0]
     return [f"{what}: no images of {', '.join(empty)}"] if empty else []
+
+
+def tally(found: Mapping[str, int], off: Mapping[str, int], expected: int) -> str:
+    """How many images there are of how many, with the classes whose numbers are not right.
+
+    Args:
+        found: images by class.
+        off: how many there should be, for the classes that have another number.
+        expected: images of all classes that there should be.
+    """
+    if not any(found.values()):
+        return f"none of {expected:,} images"
+    kinds = ", ".join(f"{kind} {found.get(kind, 0):,} of {off[kind]:,}" for kind in off)
+    return f"{sum(found.values()):,} of {expected:,} images ({kinds})"
 
 
 def _stem(file: str) -> str:

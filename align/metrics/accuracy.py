@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from align.checks import check_tensor
 from align.metrics.inputs import (
     Model,
     as_float,
     check_batch_size,
     check_images,
     check_labels,
-    check_tensor,
     inference,
 )
 

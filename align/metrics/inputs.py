@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from align.checks import check_number
+from align.checks import check_number, check_tensor
 
 Model = Callable[[Tensor], Tensor]
 
@@ -55,23 +55,6 @@ def device_of(model: Model, default: torch.device) -> torch.device:
     """The device of a model's first parameter, or `default` where there is none."""
     parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     return default if parameter is None else parameter.device
-
-
-def check_tensor(what: str, value: object) -> None:
-    """Check that an argument is a tensor at all.
-
-    Args:
-        what: the argument's name, for the message.
-        value: what was given.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
-    if not isinstance(value, Tensor):
-        raise ValueError(
-            f"{what} is of type {type(value).__name__}, expected a torch.Tensor; turn an array "
-            "into one with torch.from_numpy"
-        )
 
 
 def check_images(images: Tensor) -> None:

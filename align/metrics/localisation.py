@@ -10,11 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from align.checks import check_number, check_seed
+from align.checks import check_number, check_seed, check_tensor
 from align.metrics.inputs import (
     check_labels,
     check_saliency,
-    check_tensor,
     pixel_ranks,
     tie_order,
     upsample,
