@@ -124,7 +124,8 @@ class World:
 
         With $t_1$ the unguided rule's separation and $b=k_b\beta_S^2$, the hard mask ties with it
         where
-        $$k_o\mu^2=s^2-b,\qquad s=\tfrac12\Big(t_1+\sqrt{t_1^2+4k_b\beta_S(\beta_S-\beta_T)}\Big),$$
+        $$k_o\mu^2=\ell^2-b,\qquad
+          \ell=\tfrac12\Big(t_1+\sqrt{t_1^2+4k_b\beta_S(\beta_S-\beta_T)}\Big),$$
         and is worse exactly below, since the accuracy rises with $k_o$ when
         $\beta_S\beta_T\le\beta_S^2$.
 

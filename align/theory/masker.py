@@ -3,7 +3,8 @@
 The classifier is frozen. Its logit for the true class is a sum of evidence: feature j of the input
 adds a_j, a feature removed adds nothing. For one input x of label y = ±1 and a linear logit w·x
 this is exact with a_j = y w_j x_j; with a_j = w_j m_j, the mean evidence, it describes the mask
-that is best at the mean input (the mean-field version, which `iterate` uses).
+that is best at the mean input (the mean-field version, which `iterate` uses). As in the book's
+table of notation m_j is the mean of feature j and M_j the mask's value.
 """
 
 from __future__ import annotations
@@ -77,8 +78,9 @@ def evidence(weights: ArrayLike, means: ArrayLike) -> Array:
 def masker_loss(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> float:
     r"""The masker's loss for a frozen two-class classifier.
 
-    $$L(m)=(\mathrm{dist}-1)^2+\frac{\lambda_1}{d}\sum_j m_j,\qquad
-      \mathrm{dist}=\sigma(S)-\sigma(A-S),\quad S=\sum_j m_ja_j,\quad A=\sum_j a_j .$$
+    $$L(M)=(\mathrm{dist}-1)^2+\frac{\lambda_1}{d}\sum_j M_j,\qquad
+      \mathrm{dist}=\sigma(S)-\sigma(a_{\mathrm{tot}}-S),\quad S=\sum_j M_ja_j,\quad
+      a_{\mathrm{tot}}=\sum_j a_j .$$
 
     Args:
         mask: `(d,)` in [0, 1].
@@ -99,8 +101,8 @@ def masker_loss(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> float:
 def masker_gradient(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> Array:
     r"""The gradient of the masker's loss: per feature, a threshold on its evidence.
 
-    $$\frac{\partial L}{\partial m_j}=-g(S)\,a_j+\frac{\lambda_1}{d},\qquad
-      g(S)=2(1-\mathrm{dist})\big(\sigma'(S)+\sigma'(A-S)\big)>0 .$$
+    $$\frac{\partial L}{\partial M_j}=-g(S)\,a_j+\frac{\lambda_1}{d},\qquad
+      g(S)=2(1-\mathrm{dist})\big(\sigma'(S)+\sigma'(a_{\mathrm{tot}}-S)\big)>0 .$$
 
     Args:
         mask: `(d,)` in [0, 1].
@@ -121,7 +123,7 @@ def masker_gradient(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> Ar
 def optimal_mask(evidence: ArrayLike, sparsity: float) -> MaskSolution:
     r"""The mask of least loss over $[0,1]^d$: a threshold on evidence.
 
-    Because $g(S)>0$, every local minimiser keeps $m_j=1$ where $a_j>\theta$ and $m_j=0$ where
+    Because $g(S)>0$, every local minimiser keeps $M_j=1$ where $a_j>\theta$ and $M_j=0$ where
     $a_j<\theta$, with the self-consistent threshold $\theta=\lambda_1/(d\,g(S))\ge0$ at its own S;
     only features with $a_j=\theta$ may be kept in part. So features enter in the order of their
     evidence, and the loss is a function of S alone. It need not be convex: several thresholds can
@@ -164,8 +166,8 @@ def optimal_mask(evidence: ArrayLike, sparsity: float) -> MaskSolution:
 def sparsity_window(evidence: ArrayLike, mask: ArrayLike) -> Window:
     r"""The sparsity weights for which a 0-1 mask is a strict local minimiser of the loss.
 
-    The gradient points out of the cube at every coordinate if and only if
-    $$d\,g(S)\max_{j:\,m_j=0}a_j\;<\;\lambda_1\;<\;d\,g(S)\min_{j:\,m_j=1}a_j .$$
+    Descent leads strictly out of the cube in every coordinate if and only if
+    $$d\,g(S)\max_{j:\,M_j=0}a_j\;<\;\lambda_1\;<\;d\,g(S)\min_{j:\,M_j=1}a_j .$$
     There is such a λ₁ if and only if every kept feature has more evidence than every dropped one,
     and some: the order of evidence per feature decides, not the number of features.
 
@@ -201,7 +203,8 @@ def iterate(
 
     In every round the classifier is fitted on the source under the mask M before:
     $w_j\propto v_j=m_j/(1+\lambda_3(1-M_j))$, the penalty of `World.accuracy` for soft masks, with
-    the scale $w=2\frac{v\cdot m}{\lVert v\rVert^2}v$ that makes its logit calibrated on the source.
+    the scale $w=\kappa v$, $\kappa=2\frac{v\cdot m}{\lVert v\rVert^2}$, that makes its logit
+    calibrated on the source.
     Then the masker answers its mean evidence $a_j=w_jm_j$ with `optimal_mask`.
 
     The first classifier is fitted without any mask (warm-up), or under `initial_mask`. After a
@@ -266,7 +269,7 @@ def _distortion(kept: Any, total: Any) -> Any:
 
 
 def _gain(kept: Any, total: Any) -> Any:
-    """How fast the loss falls as S grows: g(S) = 2(1 − dist)(σ'(S) + σ'(A − S))."""
+    """How fast the loss falls as S grows: g(S) = 2(1 − dist)(σ'(S) + σ'(a_tot − S))."""
     rest = total - kept
     slope = expit(kept) * expit(-kept) + expit(rest) * expit(-rest)
     return 2 * (expit(-kept) + expit(rest)) * slope
