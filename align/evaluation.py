@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from align.checks import check_kind, check_number, check_seed
+from align.checks import check_flag, check_kind, check_number, check_seed
 from align.data.benchmark import Domain
 from align.metrics.accuracy import accuracy_per_class, predict
 from align.metrics.faithfulness import faithfulness
@@ -111,6 +111,9 @@ def evaluate(
         raise ValueError(f"domain '{domain.name}' has no images, expected at least one")
     check_number("max_explained", max_explained, 0, 10**9, whole=True)
     check_seed(seed)
+    flags = {"controls": controls, "localisation_only": localisation_only, "details": details}
+    for name, flag in flags.items():
+        check_flag(name, flag)
     if controls and localisation_only:
         raise ValueError(
             "controls and localisation_only are both True, expected at most one: controls are "

@@ -118,7 +118,7 @@ OTHER |= {
 READERS = (load_folder, load_vlcs)
 FREE: dict[Callable, set[str]] = {
     # Arguments of the toy worlds and of explanations are looked at where these are tested.
-    align.evaluate: {"saliency", "masker", "run_or_classifier", "controls", "details"},
+    align.evaluate: {"saliency", "masker", "run_or_classifier"},
     Benchmark: {"missing", "_loaded"},
 }
 FUNCTIONS = [

@@ -108,10 +108,14 @@ def test_classes_are_balanced_and_colour_tells_nothing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": 8}, "size is 8, expected a whole number of pixels, at least 16"),
-        ({"n": 3}, "n is 3, expected at least 5 images"),
-        ({"pattern": -0.1}, "pattern is -0.1, expected a contrast"),
-        ({"rho": 1.2}, "rho is 1.2, expected a probability"),
+        ({"size": 8}, "size is 8, expected a whole number from 16"),
+        ({"n": 3}, "n is 3, expected a whole number from 5"),
+        ({"n": 9.5}, "n is 9.5, expected a whole number"),
+        ({"rho": "high"}, "rho is 'high', expected a number"),
+        ({"seed": -1}, "seed is -1, expected a whole number"),
+        ({"scene_seed": 0.5}, "scene_seed is 0.5, expected a whole number"),
+        ({"pattern": -0.1}, "pattern is -0.1, expected a number from 0 to 1"),
+        ({"rho": 1.2}, "rho is 1.2, expected a number from 0 to 1"),
         ({"pairing": "midnight"}, "pairing is 'midnight', expected one of noon"),
         ({"root": "somewhere"}, "rendered, not read"),
     ],

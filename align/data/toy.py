@@ -20,6 +20,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from align.checks import check_number, check_seed
 from align.data.benchmark import Benchmark, Domain
 from align.data.scenes import CAMERAS, LIGHTS, SCENES, VIEWS, bank
 from align.data.shapes import BRIGHT, VARIANTS, atlas
@@ -91,7 +92,7 @@ def load_toy(
 
     Args:
         name: "toy-vlcs" or "toy-terra".
-        size: side of the images, in pixels, at least 16.
+        size: side of the images, in pixels, from 16 to 10,000.
         n: images per domain, at least one a class.
         rho: probability, in [0, 1], that an image shows its class's own scene; None takes the
             world's default (0.95 in toy-vlcs, 0.8 in toy-terra).
@@ -118,7 +119,9 @@ def load_toy(
     rho = world.rho if rho is None else rho
     pattern = world.pattern if pattern is None else pattern
     _check(world, size, n, rho, pattern, pairing)
+    check_seed(seed)
     scene_seed = seed if scene_seed is None else scene_seed
+    check_number("scene_seed", scene_seed, 0, 2**63 - 1, whole=True)
     loaders = {
         domain: partial(_render, world, domain, size, n, rho, pattern, seed, scene_seed, pairing)
         for domain in world.domains
@@ -143,16 +146,10 @@ def paired_scene(world: str, domain: str) -> tuple[str, ...]:
 def _check(
     world: World, size: int, n: int, rho: float, pattern: float, pairing: str | None
 ) -> None:
-    if int(size) != size or size < 16:
-        raise ValueError(f"size is {size}, expected a whole number of pixels, at least 16")
-    if int(n) != n or n < len(world.classes):
-        raise ValueError(
-            f"n is {n}, expected at least {len(world.classes)} images, one for each class"
-        )
-    if not 0 <= rho <= 1:
-        raise ValueError(f"rho is {rho}, expected a probability between 0 and 1")
-    if not 0 <= pattern <= 1:
-        raise ValueError(f"pattern is {pattern}, expected a contrast between 0 and 1")
+    check_number("size", size, 16, 10_000, whole=True)
+    check_number("n", n, len(world.classes), 10**8, whole=True)
+    check_number("rho", rho, 0, 1)
+    check_number("pattern", pattern, 0, 1)
     if pattern and world.hidden:
         raise ValueError(f"pattern is {pattern}, expected 0: the animals of {world.name} are plain")
     if pairing is not None and pairing not in (*world.domains, "none"):
