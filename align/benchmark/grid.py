@@ -123,7 +123,7 @@ def caltech() -> list[Experiment]:
 
 
 SPOILT = ((0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
-"""How far a segmenter's masks are spoilt: share of the object missed, of the background leaked."""
+"""Shares of the object missed and of the background leaked by a segmenter's masks when spoilt."""
 
 
 def _noisily_guided(one: Experiment) -> list[Experiment]:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from align import plotting
 from align.benchmark import tables
 from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends
+from align.data.composite import DOMAINS
 from align.plotting import INK, MUTED, PAPER
 
 HUMAN = {"weizmann_horse": "horses", "pennfudan_person": "pedestrians"}
@@ -38,6 +39,19 @@ def human(recorded: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _short(label: str) -> str:
+    """A label without what all rows of a figure share, so that the panels have room."""
+    for long, brief in (
+        (", energy", ""),
+        ("a segmenter's masks", "segmenter"),
+        ("50% missed, 50% leaked", "both"),
+        (" as masks", ""),
+        (" masks", ""),
+    ):
+        label = label.replace(long, brief)
+    return label
+
+
 def guidance(recorded: list[dict]) -> Drawn:
     """What guidance by a segmenter's masks, spoilt ones and learned ones does on photographs.
 
@@ -51,6 +65,7 @@ def guidance(recorded: list[dict]) -> Drawn:
     against = human(recorded)
     if table.empty or against.empty:
         return absent("guidance on photographs")
+    table["label"], against["label"] = table["label"].map(_short), against["label"].map(_short)
     names = list(table["label"].drop_duplicates())
     panels = [(table[table["shift"] == "in"], "accuracy", "accuracy, held out", None)]
     if (table["shift"] == "out").any():
@@ -61,7 +76,7 @@ def guidance(recorded: list[dict]) -> Drawn:
         title = f"evidence inside, {HUMAN[key]}"
         panels.append((part, "energy_inside", title, part["object_area"].mean()))
     rows = -(-len(panels) // 2)
-    size = (7.0, rows * (0.9 + 0.27 * len(names)))
+    size = (7.0, rows * (0.9 + 0.29 * len(names)))
     fig, axes = plotting.figure(rows, 2, size=size, squeeze=False, sharey=True)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
@@ -69,6 +84,7 @@ def guidance(recorded: list[dict]) -> Drawn:
     for ax, (part, metric, title, chance) in zip(axes.flat, panels, strict=False):
         dots(ax, part, metric, names)
         ax.set_title(title, fontsize=11)
+        ax.locator_params(axis="x", nbins=4)
         if chance is not None:
             ax.axvline(chance, color=MUTED, linestyle=":", linewidth=1.5)
         words.append(f"{title}: {ends(part, metric)}")
@@ -140,13 +156,13 @@ def composite(recorded: list[dict], metric: str = "accuracy") -> Drawn:
     name = NAMES.get(metric, metric)
     if table.empty or metric not in table:
         return absent(f"{name} in composite worlds")
-    domains = list(table["domain"].drop_duplicates())
-    fig, axes = plotting.figure(1, len(domains), size=(7.0, 4.0), sharey=True, squeeze=False)
+    domains = [name for name in DOMAINS if name in set(table["domain"])]
+    fig, axes = plotting.figure(1, len(domains), size=(7.0, 4.2), sharey=True, squeeze=False)
     for ax, domain in zip(axes[0], domains, strict=True):
         _lines(ax, table[table["domain"] == domain], metric)
         ax.set_title(domain + (" (held out)" if domain == "paired" else ""), fontsize=11)
+        ax.set(xlabel="ρ", xticks=sorted(table["rho"].unique()))
     axes[0, 0].set_ylabel(name)
-    fig.supxlabel("share of objects before their class's scene, ρ", fontsize=11)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
     hardest = table[(table["domain"] == domains[-1]) & (table["rho"] == table["rho"].max())]
