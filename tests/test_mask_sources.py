@@ -80,7 +80,7 @@ def test_bad_requests_are_refused(bare):
         mask_source("true", bare)
     with pytest.raises(ValueError, match="'random' needs true masks .* or pass area"):
         mask_source("random", bare)
-    with pytest.raises(ValueError, match="area is 1.5, expected a share between 0 and 1"):
+    with pytest.raises(ValueError, match="area is 1.5, expected a number from 0 to 1"):
         mask_source("centre", bare, area=1.5)
 
 

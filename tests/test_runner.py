@@ -29,7 +29,11 @@ def tiny(seed=0, **changes):
 
 
 def test_a_run_that_could_be_made_before_keeps_its_key():
-    for one in (*grid.rho(), *grid.noisy_masks(), *grid.pacs()):
+    newer = ("target", "controls", "mask_source", "localisation_only")
+    every = (*grid.rho(), *grid.noisy_masks(), *grid.pacs())
+    older = [one for one in every if not any(getattr(one, name) for name in newer)]
+    assert len(older) == len(grid.rho()) + len(grid.noisy_masks()) + 9  # 3 ways, 3 seeds
+    for one in older:
         before = {
             "benchmark": one.benchmark,
             "source": one.source,
