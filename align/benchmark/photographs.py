@@ -22,21 +22,11 @@ def human(recorded: list[dict]) -> pd.DataFrame:
         recorded: records with the key "human".
 
     Returns:
-        One row a run and set of photographs: label, method, seed, photographs, and each metric that
-        is one number. Empty where nothing was measured.
+        What `tables.runs` returns, one row a run and set of photographs; the column domain is named
+        photographs. Empty where nothing was measured.
     """
-    rows = [
-        {
-            "label": tables.label(record),
-            "method": record["config"]["method"],
-            "seed": record["config"]["seed"],
-            "photographs": name,
-            **{k: v for k, v in metrics.items() if isinstance(v, int | float)},
-        }
-        for record in recorded
-        for name, metrics in record.get("human", {}).items()
-    ]
-    return pd.DataFrame(rows)
+    against = [record | {"metrics": record["human"]} for record in recorded if record.get("human")]
+    return tables.runs(against).rename(columns={"domain": "photographs"})
 
 
 def _short(label: str) -> str:
