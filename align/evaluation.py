@@ -17,6 +17,7 @@ from align.metrics.inputs import (
     as_float,
     device_of,
     evaluation_mode,
+    images_at_once,
     inference,
     upsample,
 )
@@ -46,7 +47,7 @@ def evaluate(
     masker: Model | None = None,
     saliency: Explainer | None = None,
     max_explained: int = 512,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     seed: int = 0,
     controls: bool = False,
     localisation_only: bool = False,
@@ -67,7 +68,8 @@ def evaluate(
         max_explained: at most so many images, drawn at random without replacement, are used for
             the metrics of explanations, which take 77 forward passes an image; 0 leaves these
             metrics out.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes what suits the device, see
+            `align.metrics.inputs.images_at_once`.
         seed: the same seed explains the same images and gives the same control maps.
         controls: whether to measure control explanations as well (each as costly as the first).
         localisation_only: leave out faithfulness, which takes nearly all of the time, and measure
@@ -119,6 +121,7 @@ def evaluate(
             "controls and localisation_only are both True, expected at most one: controls are "
             "scored on faithfulness; set one of them to False"
         )
+    batch_size = images_at_once(batch_size, device_of(classifier, domain.images.device))
     predicted = _predicted_classes(classifier, domain, batch_size)
     result = _accuracies(predicted == domain.labels, domain)
     if details:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from align.metrics import accuracy, accuracy_per_class, correct, predict
+from align.metrics.inputs import images_at_once
 
 
 class Small(nn.Module):
@@ -122,3 +123,11 @@ def test_bad_labels_batches_and_outputs_are_named():
         predict(lambda x: x, images)
     with pytest.raises(ValueError, match="3 of 3 images"):
         predict(lambda x: x.mean((2, 3)) / 0 * 0, images)
+
+
+def test_a_batch_holds_what_suits_the_device_unless_told():
+    assert images_at_once(None, torch.device("cpu")) < images_at_once(None, torch.device("cuda"))
+    assert images_at_once(7, torch.device("cpu")) == 7
+    seen = []
+    predict(lambda x: seen.append(len(x)) or x.mean((2, 3)), some_images(70))
+    assert seen == [32, 32, 6]

@@ -22,6 +22,7 @@ from align.methods import Align, Method, build
 from align.methods.base import descend
 from align.methods.sgt import replace_least
 from align.metrics import comprehensiveness, deletion_auc, insertion_auc, sufficiency
+from align.metrics.inputs import images_at_once
 from align.training import flushed_denormals, start, train
 
 Task = Callable[[], object]
@@ -369,12 +370,13 @@ def _noise_alone(batch: Batch) -> Task:
 
 def _inference(model: torch.nn.Module, pictures: torch.Tensor, passes: int) -> Task:
     """The pictures shown `passes` times, in batches of the metrics' own size."""
-    many = pictures.repeat(-(-256 // len(pictures)), 1, 1, 1)[:256]
+    size = images_at_once(None, pictures.device)
+    many = pictures.repeat(-(-size // len(pictures)), 1, 1, 1)[:size]
 
     def infer() -> None:
         with torch.inference_mode():
-            for start_ in range(0, passes * len(pictures), 256):
-                model(many[: min(256, passes * len(pictures) - start_)])
+            for start_ in range(0, passes * len(pictures), size):
+                model(many[: min(size, passes * len(pictures) - start_)])
 
     return infer
 

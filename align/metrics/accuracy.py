@@ -11,14 +11,15 @@ from align.checks import check_tensor
 from align.metrics.inputs import (
     Model,
     as_float,
-    check_batch_size,
     check_images,
     check_labels,
+    device_of,
+    images_at_once,
     inference,
 )
 
 
-def predict(classifier: Model, images: Tensor, *, batch_size: int = 256) -> Tensor:
+def predict(classifier: Model, images: Tensor, *, batch_size: int | None = None) -> Tensor:
     """The classifier's logits for any number of images, batch by batch.
 
     Args:
@@ -26,7 +27,7 @@ def predict(classifier: Model, images: Tensor, *, batch_size: int = 256) -> Tens
             given back with every training flag as it was.
         images: `(N, 3, H, W)`, uint8 in 0-255 or floating point in [0, 1], on any device; they
             are converted and moved to the classifier's device one batch at a time.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
 
     Returns:
         `(N, C)` logits on the images' device.
@@ -35,11 +36,11 @@ def predict(classifier: Model, images: Tensor, *, batch_size: int = 256) -> Tens
         ValueError: if the images or the logits are not as described, or a logit is not finite.
     """
     check_images(images)
-    check_batch_size(batch_size)
+    at_once = images_at_once(batch_size, device_of(classifier, images.device))
     with inference(classifier, images.device) as device:
         batches = [
             forward(classifier, as_float(batch.to(device))).to(images.device)
-            for batch in images.split(batch_size)
+            for batch in images.split(at_once)
         ]
     logits = torch.cat(batches)  # outside inference mode: an ordinary tensor
     check_finite(logits)
@@ -88,14 +89,16 @@ def check_finite(values: Tensor) -> None:
         )
 
 
-def correct(classifier: Model, images: Tensor, labels: Tensor, *, batch_size: int = 256) -> Tensor:
+def correct(
+    classifier: Model, images: Tensor, labels: Tensor, *, batch_size: int | None = None
+) -> Tensor:
     """Whether the class of the largest logit is the label.
 
     Args:
         classifier: as for `predict`.
         images: as for `predict`.
         labels: int64 `(N,)`.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
 
     Returns:
         bool `(N,)` on the images' device.
@@ -108,14 +111,16 @@ def correct(classifier: Model, images: Tensor, labels: Tensor, *, batch_size: in
     return predict(classifier, images, batch_size=batch_size).argmax(1) == labels.to(images.device)
 
 
-def accuracy(classifier: Model, images: Tensor, labels: Tensor, *, batch_size: int = 256) -> float:
+def accuracy(
+    classifier: Model, images: Tensor, labels: Tensor, *, batch_size: int | None = None
+) -> float:
     """The share of images whose predicted class is their label: the mean of `correct`.
 
     Args:
         classifier: as for `predict`.
         images: as for `predict`.
         labels: int64 `(N,)`.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
 
     Returns:
         A share in [0, 1].

@@ -28,10 +28,11 @@ from align.metrics.accuracy import check_finite, forward
 from align.metrics.inputs import (
     Model,
     as_float,
-    check_batch_size,
     check_images,
     check_labels,
     check_saliency,
+    device_of,
+    images_at_once,
     inference,
     pixel_ranks,
     upsample,
@@ -57,7 +58,7 @@ def insertion_curve(
     steps: int = STEPS,
     baseline: Fill = "blur",
     target: Tensor | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> Tensor:
     """The probability of the target as the most salient pixels are restored first.
 
@@ -71,7 +72,7 @@ def insertion_curve(
             of the images' shape in [0, 1].
         target: int64 `(N,)`, the class whose probability is followed; by default the class the
             classifier predicts for the untouched image.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
 
     Returns:
         `(N, steps + 1)` probabilities on the images' device: from the baseline at 0 to the
@@ -95,7 +96,7 @@ def deletion_curve(
     steps: int = STEPS,
     baseline: Fill = "zero",
     target: Tensor | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> Tensor:
     """The probability of the target as the most salient pixels are removed first.
 
@@ -106,7 +107,7 @@ def deletion_curve(
         steps: number of equal steps from no pixel to all pixels.
         baseline: what a removed pixel shows: "zero", "blur" or a tensor of the images' shape.
         target: as for `insertion_curve`.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
 
     Returns:
         `(N, steps + 1)` probabilities on the images' device: from the untouched image at 0 to the
@@ -130,7 +131,7 @@ def insertion_auc(
     steps: int = STEPS,
     baseline: Fill = "blur",
     target: Tensor | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     normalized: bool = False,
 ) -> Tensor:
     """Area under `insertion_curve` over the share of restored pixels; higher is better.
@@ -145,7 +146,7 @@ def insertion_auc(
         steps: as for `insertion_curve`.
         baseline: as for `insertion_curve`.
         target: as for `insertion_curve`.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
         normalized: whether to rescale each curve to run from 0 (baseline) to 1 (image).
 
     Returns:
@@ -179,7 +180,7 @@ def deletion_auc(
     steps: int = STEPS,
     baseline: Fill = "zero",
     target: Tensor | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     normalized: bool = False,
 ) -> Tensor:
     """Area under `deletion_curve` over the share of removed pixels; lower is better.
@@ -191,7 +192,7 @@ def deletion_auc(
         steps: as for `insertion_curve`.
         baseline: as for `deletion_curve`.
         target: as for `insertion_curve`.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
         normalized: whether to rescale each curve to run from 1 (image) to 0 (baseline).
 
     Returns:
@@ -225,7 +226,7 @@ def sufficiency(
     fractions: Sequence[float] = FRACTIONS,
     fill: Fill = "zero",
     target: Tensor | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     normalized: bool = False,
 ) -> Tensor:
     """How much probability is lost when only the most salient pixels are kept; lower is better.
@@ -241,7 +242,7 @@ def sufficiency(
         fill: what the other pixels show: "zero", "blur" (see `filled`) or a tensor of the images'
             shape in [0, 1].
         target: as for `insertion_curve`.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
         normalized: whether to divide each loss by the loss when everything is filled,
             `p_j(x) - p_j(empty)`, and clip it to [0, 1]: 0 says that the kept pixels are enough,
             1 that they do no better than none.
@@ -273,7 +274,7 @@ def comprehensiveness(
     fractions: Sequence[float] = FRACTIONS,
     fill: Fill = "zero",
     target: Tensor | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     normalized: bool = False,
 ) -> Tensor:
     """How much probability is lost when the most salient pixels are removed; higher is better.
@@ -289,7 +290,7 @@ def comprehensiveness(
         fill: what a removed pixel shows: "zero", "blur" (see `filled`) or a tensor of the images'
             shape in [0, 1].
         target: as for `insertion_curve`.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
         normalized: whether to divide each loss by the loss when everything is filled,
             `p_j(x) - p_j(empty)`, and clip it to [0, 1]: 1 says that removing these pixels is as
             bad as removing everything.
@@ -320,7 +321,7 @@ def faithfulness(
     steps: int = STEPS,
     fractions: Sequence[float] = FRACTIONS,
     target: Tensor | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     curves: bool = False,
 ) -> dict[str, Tensor]:
     """Every faithfulness metric in one pass over the images.
@@ -336,7 +337,7 @@ def faithfulness(
         steps: as for `insertion_curve`.
         fractions: as for `sufficiency`.
         target: as for `insertion_curve`.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
         curves: also return `insertion_curve` and `deletion_curve`, `(N, steps + 1)`.
 
     Returns:
@@ -533,16 +534,16 @@ def _measure(
     saliency: Tensor,
     series: Sequence[_Series],
     target: Tensor | None,
-    batch_size: int,
+    batch_size: int | None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Probabilities of the target: `(N,)` on the whole image, `(N, len(counts))` per series.
 
-    Images are taken `batch_size` at a time, so that their ranks and fills, like the perturbed
+    Images are taken a batch at a time, so that their ranks and fills, like the perturbed
     pictures, never hold more memory than a few batches.
     """
     check_images(images)
     check_saliency(saliency, images)
-    check_batch_size(batch_size)
+    at_once = images_at_once(batch_size, device_of(classifier, images.device))
     for one in series:
         _check_fill(one.fill, images)
     if target is not None:
@@ -551,8 +552,8 @@ def _measure(
     wholes: list[Tensor] = []
     parts: list[list[Tensor]] = [[] for _ in series]
     with inference(classifier, images.device) as device:
-        for start in range(0, count, batch_size):
-            rows = slice(start, start + batch_size)
+        for start in range(0, count, at_once):
+            rows = slice(start, start + at_once)
             batch = as_float(images[rows].to(device))
             logits = forward(classifier, batch)
             goal = _goal(logits, None if target is None else target[rows])
@@ -570,7 +571,7 @@ def _measure(
                         one,
                         goal,
                         whole,
-                        batch_size,
+                        at_once,
                     )
                 )
     results = [torch.cat(part).to(images.device) for part in (wholes, *parts)]
@@ -600,20 +601,21 @@ def _series_probabilities(
     series: _Series,
     goal: Tensor,
     whole: Tensor,
-    batch_size: int,
+    at_once: int,
 ) -> Tensor:
     """`(n, len(counts))`; pictures that are the untouched image take its known probability."""
     top, rest = (images, fill) if series.keep else (fill, images)
     untouched = ranks[0].numel() if series.keep else 0
     result = whole[:, None].repeat(1, len(series.counts))
     shown = [column for column, k in enumerate(series.counts) if k != untouched]
-    for columns in torch.tensor(shown, device=images.device).split(batch_size):
+    for columns in torch.tensor(shown, device=images.device).split(at_once):
         counts = torch.tensor(series.counts, dtype=torch.int32, device=images.device)[columns]
-        together = max(1, batch_size // len(columns))
+        together = max(1, at_once // len(columns))
         for start in range(0, len(images), together):
             rows = slice(start, start + together)
             chosen = ranks[rows, None, None] < counts[:, None, None, None]
-            pictures = torch.where(chosen, top[rows, None], rest[rows, None])
+            # At weights 0 and 1 exactly one of the two, in a third of the time of torch.where.
+            pictures = torch.lerp(rest[rows, None], top[rows, None], chosen.to(images.dtype))
             logits = forward(classifier, pictures.flatten(0, 1))
             goals = goal[rows].repeat_interleave(len(columns))
             values = _probability(logits, goals).view(-1, len(columns))
