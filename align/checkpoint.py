@@ -40,12 +40,15 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Written beside and renamed: a kill in the middle leaves the last whole checkpoint.
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file(
-        {name: value.contiguous() for name, value in tensors.items()},
-        partial,
-        metadata={"notes": json.dumps(notes), "groups": json.dumps(groups)},
-    )
-    os.replace(partial, path)
+    try:
+        save_file(
+            {name: value.contiguous() for name, value in tensors.items()},
+            partial,
+            metadata={"notes": json.dumps(notes), "groups": json.dumps(groups)},
+        )
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)  # where the disk is full, or somebody pressed Ctrl-C
 
 
 def notes(path: Path) -> dict:
@@ -73,7 +76,20 @@ def restore(path: Path, parts: Mapping[str, Part]) -> None:
     Args:
         path: a file that `write` wrote.
         parts: networks and optimisers of the same shapes under the same names; changed in place.
+
+    Raises:
+        ValueError: if the checkpoint is of other networks or optimisers.
     """
+    try:
+        _restore(path, parts)
+    except (SafetensorError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+        raise ValueError(
+            f"'{path}' does not fit the networks of this run ({type(error).__name__}): it is "
+            "broken or of another version of the library; delete it to start anew"
+        ) from error
+
+
+def _restore(path: Path, parts: Mapping[str, Part]) -> None:
     with safe_open(path, "pt") as file:
         groups = json.loads(file.metadata()["groups"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

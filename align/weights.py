@@ -1,0 +1,42 @@
+"""Tensors from a file that a stranger made: by name, and without running what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+
+def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
+    """Read a file of weights.
+
+    Args:
+        path: a `.safetensors` file, or one that `torch.save` wrote, read with `weights_only=True`.
+        remedy: what to use instead of a file that cannot be read, for the message.
+
+    Returns:
+        The tensors by name.
+
+    Raises:
+        ValueError: if it holds anything else, or is broken.
+        OSError: if the operating system cannot read it.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # Unpicklers raise errors of many kinds on broken bytes: whichever, the file is at fault.
+        raise ValueError(
+            f"weights file '{path}' holds more than tensors, or is broken, and is not read "
+            f"({type(error).__name__}); use {remedy}"
+        ) from error
+    if not isinstance(found, dict) or not all(isinstance(one, Tensor) for one in found.values()):
+        raise ValueError(
+            f"weights file '{path}' holds other things than tensors by name; use {remedy}"
+        )
+    return found
