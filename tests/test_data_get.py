@@ -310,6 +310,32 @@ class TestVlcs:
         assert "VLCS" not in names(tmp_path)
         assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
 
+    def test_ctrl_c_in_the_middle_of_a_download_is_carried_on(self, vlcs, tmp_path) -> None:
+        def pressed(handler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(VLCS_TAR)))
+            handler.send_header("ETag", '"one"')
+            handler.end_headers()
+            handler.wfile.write(VLCS_TAR[:CUT])
+            handler.wfile.flush()
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+            vlcs.stopped.wait(1)
+
+        vlcs.routes["/a"] = pressed
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                get(tmp_path)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert names(tmp_path) == [".align-downloads"]
+        left = [p for p in (tmp_path / ".align-downloads").iterdir() if p.suffix == ".part"]
+        assert [p.name for p in left] == names(tmp_path / ".align-downloads")
+        vlcs.routes["/a"] = VLCS_TAR
+        assert get(tmp_path).total == 21 and vlcs.ranges() == ["bytes=1048576-"]
+        assert names(tmp_path) == ["VLCS", "vlcs.manifest.json"]
+
     def test_two_at_once_download_once(self, vlcs, tmp_path, capsys) -> None:
         def slow(handler) -> None:
             time.sleep(0.3)
