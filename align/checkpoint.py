@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from align.weights import write_tensors
 
 Part = nn.Module | Optimizer
 
@@ -26,6 +27,9 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
         path: the file; an older one there is replaced.
         parts: networks and optimisers under names without a "/".
         notes: JSON-ready values.
+
+    Raises:
+        OSError: if it cannot be written; the older one is still there.
     """
     tensors: dict[str, Tensor] = {}
     groups = {}
@@ -41,11 +45,8 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
     # Written beside and renamed: a kill in the middle leaves the last whole checkpoint.
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
-        save_file(
-            {name: value.contiguous() for name, value in tensors.items()},
-            partial,
-            metadata={"notes": json.dumps(notes), "groups": json.dumps(groups)},
-        )
+        texts = {"notes": json.dumps(notes), "groups": json.dumps(groups)}
+        write_tensors(partial, tensors, texts)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)  # where the disk is full, or somebody pressed Ctrl-C
@@ -63,7 +64,7 @@ def notes(path: Path) -> dict:
     try:
         with safe_open(path, "pt") as file:
             found = json.loads(file.metadata()["notes"])
-            return {name: found[name] for name in found}
+            return {**found}
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"'{path}' is broken or no checkpoint ({error}); delete it to start anew"

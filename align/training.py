@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -26,6 +26,7 @@ from align.data.benchmark import Benchmark, Domain
 from align.masker import Masker
 from align.methods import Method, build
 from align.terms import EpochTerms
+from align.weights import write_tensors
 
 CHECKPOINT = "checkpoint.safetensors"
 RUN = "run.json"
@@ -59,6 +60,7 @@ class Run:
 
         Raises:
             ValueError: if the folder is no path.
+            OSError: if it cannot be written; an earlier run in it is still there.
         """
         check_kind("folder", folder, (str, os.PathLike), "a path")
         folder = Path(folder)
@@ -71,8 +73,7 @@ class Run:
         partial = {name: folder / f".{name}.{os.getpid()}.partial" for name in names}
         try:
             for name, network in networks.items():
-                tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
-                save_file(tensors, partial[f"{name}.safetensors"])
+                write_tensors(partial[f"{name}.safetensors"], network.state_dict())
             partial[RUN].write_text(json.dumps(self._description(), indent=1))
             for name, path in partial.items():
                 os.replace(path, folder / name)

@@ -1,11 +1,13 @@
-"""Tensors from a file that a stranger made: by name, and without running what is in it."""
+"""Tensors by name, to a file and from one that a stranger made: nothing in it is run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 
@@ -40,3 +42,25 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
             f"weights file '{path}' holds other things than tensors by name; use {remedy}"
         )
     return found
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write a `.safetensors` file.
+
+    Args:
+        path: the file; half of it may be there after an error.
+        tensors: by name.
+        metadata: texts that are kept in its header.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    try:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
+    except SafetensorError as error:
+        raise OSError(
+            f"the folder {path.parent} cannot be written to ({error}); free some space or choose "
+            "another folder, and run the same again"
+        ) from error
