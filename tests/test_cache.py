@@ -183,7 +183,10 @@ assert pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 @pytest.mark.parametrize("fail", ["folder", "write", "rename"])
 def test_where_the_cache_cannot_be_written_images_stay_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fail: str,
 ) -> None:
     folder = tmp_path / "cache"
     if fail == "folder":
@@ -195,7 +198,8 @@ def test_where_the_cache_cannot_be_written_images_stay_in_memory(
 
         monkeypatch.setattr(cache.os, "fsync" if fail == "write" else "replace", full)
     with pytest.warns(RuntimeWarning, match=f"{folder} cannot be written.*ALIGN_CACHE"):
-        pack = packed(folder)
+        pack = cache.pack(("k",), 5, SHAPE, row, folder)
+    assert "10/5" not in capsys.readouterr().err  # counted anew, not on top
     np.testing.assert_array_equal(pack.pixels, np.stack([row(i) for i in range(5)]))
     assert fail == "folder" or list(folder.iterdir()) == []
 
