@@ -379,6 +379,8 @@ def test_an_epoch_shows_every_image_once_and_no_epoch_repeats_another(domain):
         epochs.append(images)
     assert torch.equal(epochs[0], epochs[2])
     assert not torch.equal(epochs[0], epochs[1])
+    other = torch.cat([b.images for b in Batches(domain, 32, seed=4, augment=False).epoch(0)])
+    assert not torch.equal(epochs[0], other)
     key = epochs[0].flatten(1).double() @ torch.arange(3 * 32 * 32, dtype=torch.float64)
     whole = (
         domain.images.float().div(255).flatten(1).double() @ torch.arange(3 * 32 * 32.0).double()
