@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from align.weights import write_tensors
 
 Part = nn.Module | Optimizer
 
@@ -26,6 +27,9 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
         path: the file; an older one there is replaced.
         parts: networks and optimisers under names without a "/".
         notes: JSON-ready values.
+
+    Raises:
+        OSError: if it cannot be written; the older one is still there.
     """
     tensors: dict[str, Tensor] = {}
     groups = {}
@@ -40,12 +44,12 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Written beside and renamed: a kill in the middle leaves the last whole checkpoint.
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file(
-        {name: value.contiguous() for name, value in tensors.items()},
-        partial,
-        metadata={"notes": json.dumps(notes), "groups": json.dumps(groups)},
-    )
-    os.replace(partial, path)
+    try:
+        texts = {"notes": json.dumps(notes), "groups": json.dumps(groups)}
+        write_tensors(partial, tensors, texts)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)  # where the disk is full, or somebody pressed Ctrl-C
 
 
 def notes(path: Path) -> dict:
@@ -60,7 +64,7 @@ def notes(path: Path) -> dict:
     try:
         with safe_open(path, "pt") as file:
             found = json.loads(file.metadata()["notes"])
-            return {name: found[name] for name in found}
+            return {**found}
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"'{path}' is broken or no checkpoint ({error}); delete it to start anew"
@@ -73,7 +77,20 @@ def restore(path: Path, parts: Mapping[str, Part]) -> None:
     Args:
         path: a file that `write` wrote.
         parts: networks and optimisers of the same shapes under the same names; changed in place.
+
+    Raises:
+        ValueError: if the checkpoint is of other networks or optimisers.
     """
+    try:
+        _restore(path, parts)
+    except (SafetensorError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
+        raise ValueError(
+            f"'{path}' does not fit the networks of this run ({type(error).__name__}): it is "
+            "broken or of another version of the library; delete it to start anew"
+        ) from error
+
+
+def _restore(path: Path, parts: Mapping[str, Part]) -> None:
     with safe_open(path, "pt") as file:
         groups = json.loads(file.metadata()["groups"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -37,6 +37,16 @@ def check_kind(name: str, value: Any, kind: type | tuple[type, ...], expected: s
         raise ValueError(f"{name} is {shown(value)}, expected {expected}")
 
 
+def check_function(name: str, value: Any) -> None:
+    """Refuse what is neither a function nor None.
+
+    Raises:
+        ValueError: if it cannot be called.
+    """
+    if value is not None and not callable(value):
+        raise ValueError(f"{name} is {shown(value)}, expected a function, or None")
+
+
 def check_path(name: str, value: Any) -> None:
     """Refuse what is neither a path nor None.
 

@@ -6,11 +6,15 @@ activation map, the alignment loss and the theory all read the last feature map.
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 
 import torch
 import torchvision
 from torch import Tensor, nn
+
+from align.checks import check_flag, check_floats, check_path, check_tensor, shown
+from align.weights import read_tensors
 
 BACKBONES = ("small-cnn", "resnet18", "resnet50", "mobilenet_v2")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -43,7 +47,8 @@ class Classifier(nn.Module):
         stride: image pixels per feature cell.
 
     Raises:
-        ValueError: if the backbone, the stride or the number of classes is not available.
+        ValueError: if the backbone, the stride or the number of classes is not available, or the
+            weights are not the backbone's.
         FileNotFoundError: if `weights` looks like a path and no file is there.
     """
 
@@ -60,10 +65,17 @@ class Classifier(nn.Module):
         freeze_batchnorm: bool | None = None,
     ) -> None:
         super().__init__()
-        if backbone not in BACKBONES:
-            raise ValueError(f"backbone is '{backbone}', expected one of {', '.join(BACKBONES)}")
-        if int(num_classes) != num_classes or num_classes < 2:
-            raise ValueError(f"num_classes is {num_classes}, expected a whole number, at least 2")
+        if not isinstance(backbone, str) or backbone not in BACKBONES:
+            raise ValueError(
+                f"backbone is {shown(backbone)}, expected one of {', '.join(BACKBONES)}"
+            )
+        if not is_whole(num_classes) or num_classes < 2:
+            raise ValueError(
+                f"num_classes is {shown(num_classes)}, expected a whole number, at least 2"
+            )
+        check_path("weights", weights)
+        if freeze_batchnorm is not None:
+            check_flag("freeze_batchnorm", freeze_batchnorm)
         self.backbone = backbone
         self.trunk, channels = _trunk(backbone, weights)
         self.linear = nn.Linear(channels, num_classes)
@@ -92,6 +104,7 @@ class Classifier(nn.Module):
 
     def head(self, features: Tensor) -> Tensor:
         """Logits `(N, C)` of a feature map `(N, K, h, w)`: `W · mean over cells of A + b`."""
+        check_floats("features", features, "NKhw", {"K": self.linear.in_features})
         return self.linear(features.mean((2, 3)))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -108,12 +121,18 @@ class Classifier(nn.Module):
         return self
 
 
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number, of Python or of NumPy."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def check_images(images: Tensor) -> None:
     """Refuse what is not a batch of colour images in floating point.
 
     Raises:
         ValueError: if the images have another shape or dtype.
     """
+    check_tensor("images", images)
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise ValueError(
             f"images are {images.dtype} of shape {tuple(images.shape)}, expected floating "
@@ -124,9 +143,14 @@ def check_images(images: Tensor) -> None:
 def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:
     if backbone == "small-cnn":
         if weights is not None:
-            raise ValueError("the small CNN has no published weights; pass weights=None")
+            raise ValueError(
+                f"weights is {shown(weights)}, expected None: the small CNN has no published "
+                "weights"
+            )
         return small_cnn(), 64
     named = isinstance(weights, str) and weights.isidentifier()
+    if named:
+        _check_name(backbone, weights)
     model = getattr(torchvision.models, backbone)(weights=weights if named else None)
     if weights is not None and not named:
         _load(model, Path(weights))
@@ -151,18 +175,22 @@ def small_cnn() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def _check_name(backbone: str, weights: str) -> None:
+    names = list(torchvision.models.get_model_weights(backbone).__members__)
+    if weights not in names:
+        raise ValueError(
+            f"weights is '{weights}', expected one of {', '.join(names)} for '{backbone}', or the "
+            "path of a .safetensors, .pt or .pth file"
+        )
+
+
 def _load(model: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise FileNotFoundError(
             f"no weights file at '{path}'; expected a torchvision weights name or the path of a "
             ".safetensors, .pt or .pth file"
         )
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_tensors(path, "a file in torchvision's layout for this backbone")
     own = model.state_dict()
     misfit = [key for key, value in state.items() if key in own and own[key].shape != value.shape]
     state = {key: value for key, value in state.items() if key not in misfit}
@@ -181,9 +209,9 @@ def _set_stride(trunk: nn.Module, backbone: str, wanted: int) -> None:
     """Change strides from the end of the network until a cell covers `wanted` pixels."""
     stride = STRIDES[backbone]
     choices = OUTPUT_STRIDES.get(backbone, (8, 16, 32))
-    if wanted not in choices:
+    if not is_whole(wanted) or wanted not in choices:
         raise ValueError(
-            f"output_stride is {wanted}, expected one of {', '.join(map(str, choices))} for "
+            f"output_stride is {shown(wanted)}, expected one of {', '.join(map(str, choices))} for "
             f"'{backbone}'"
         )
     convolutions = [module for module in trunk.modules() if isinstance(module, nn.Conv2d)]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, fields
+
+from align.checks import check_number, shown
 
 ALIGNMENTS = ("energy", "bce", "l1", "rrr")
 FILLS = ("shuffle", "zero")
@@ -37,6 +40,16 @@ there was a choice, so `Config.read` names it only where it is another: older ru
 A default in this list must never change."""
 
 METHODS = tuple(READS)
+
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text"),
+    "str | None": ((str, type(None)), "a text, or None"),
+    "int": ((int,), "a whole number"),
+    "int | None": ((int, type(None)), "a whole number, or None"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "True or False"),
+}
+"""For each way in which a value is annotated the types it may have, and their name in words."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,7 @@ class Config:
         cgc_temperature: T in CGC's contrast, above 0.
 
     Raises:
-        ValueError: if a value is out of range.
+        ValueError: if a value is of another type or out of range.
     """
 
     method: str = "align"
@@ -138,18 +151,17 @@ class Config:
             ("target", TARGETS),
             ("mask_stride", MASK_STRIDES),
         ):
-            if getattr(self, name) not in allowed:
+            value = getattr(self, name)
+            if not isinstance(value, str | int) or value not in allowed:
                 raise ValueError(
-                    f"{name} is {getattr(self, name)!r}, expected one of "
-                    f"{', '.join(map(str, allowed))}"
+                    f"{name} is {shown(value)}, expected one of {', '.join(map(str, allowed))}"
                 )
+        for field in fields(self):
+            _check_value(field.name, getattr(self, field.name), *KINDS[field.type])
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not value >= 0:
-                raise ValueError(f"{field.name} is {value}, expected a number that is not negative")
+        check_number("seed", self.seed, 0, 10**13, whole=True)
         for name in ("mixup_concentration", "cgc_temperature", "masker_steps"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is 0, expected a number above 0")
@@ -176,6 +188,17 @@ class Config:
         """The first 12 hexadecimal digits of a SHA-256 over the values that are read."""
         text = json.dumps(self.read(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _check_value(name: str, value: object, kinds: tuple[type, ...], expected: str) -> None:
+    """Refuse a value of another type, and a number that is negative or not finite."""
+    # To Python, True is a whole number: here it is none.
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise ValueError(f"{name} is {shown(value)}, expected {expected}")
+    if isinstance(value, int | float) and not 0 <= value < math.inf:
+        raise ValueError(
+            f"{name} is {value}, expected a number that is not negative, and not infinite"
+        )
 
 
 DEFAULTS = asdict(Config())

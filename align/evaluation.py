@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from align.checks import check_flag, check_kind, check_number, check_seed
+from align.checks import check_flag, check_function, check_kind, check_number, check_seed
 from align.data.benchmark import Domain
 from align.metrics.accuracy import accuracy_per_class, predict
 from align.metrics.faithfulness import faithfulness
 from align.metrics.inputs import (
     Model,
     as_float,
+    check_batch_size,
     device_of,
     evaluation_mode,
     images_at_once,
@@ -109,6 +110,9 @@ def evaluate(
     """
     check_kind("domain", domain, Domain, "a Domain: of a benchmark, benchmark[name]")
     classifier, masker = _parts(run_or_classifier, masker)
+    check_function("masker", masker)
+    check_function("saliency", saliency)
+    check_batch_size(batch_size)
     if len(domain) == 0:
         raise ValueError(f"domain '{domain.name}' has no images, expected at least one")
     check_number("max_explained", max_explained, 0, 10**9, whole=True)

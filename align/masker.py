@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from align.classifier import check_images
+from align.checks import shown
+from align.classifier import check_images, is_whole
 
 
 class Masker(nn.Module):
@@ -16,10 +17,14 @@ class Masker(nn.Module):
     by the encoder's map of the same size, so that edges stay where the image has them.
 
     Args:
-        width: channels of the first layer; the deeper ones have 2 and 4 times as many.
+        width: channels of the first layer, a multiple of 4; the deeper ones have 2 and 4 times as
+            many.
         start: the mask's mean value before training, in (0, 1).
         stride: image pixels per cell of the mask before it is enlarged to the image, at least 2,
             the masker's own; a larger one averages the mask's logits over larger cells.
+
+    Raises:
+        ValueError: if one of them is out of range.
 
     Source: Hong et al. (AAAI 2026) call it a light convolutional network and say no more; the
     architecture is ours.
@@ -27,10 +32,14 @@ class Masker(nn.Module):
 
     def __init__(self, width: int = 8, start: float = 0.5, stride: int = 2) -> None:
         super().__init__()
-        if not 0 < start < 1:
-            raise ValueError(f"start is {start}, expected a mean mask value between 0 and 1")
-        if int(stride) != stride or stride < 2:
-            raise ValueError(f"stride is {stride}, expected a whole number of pixels, at least 2")
+        if not is_whole(width) or width < 4 or width % 4:
+            raise ValueError(f"width is {shown(width)}, expected a multiple of 4")
+        if not isinstance(start, int | float) or not 0 < start < 1:
+            raise ValueError(f"start is {shown(start)}, expected a mean mask value between 0 and 1")
+        if not is_whole(stride) or stride < 2:
+            raise ValueError(
+                f"stride is {shown(stride)}, expected a whole number of pixels, at least 2"
+            )
         self.stride = stride
         self.encoder = nn.ModuleList(
             [_block(3, width, 2), _block(width, 2 * width, 2), _block(2 * width, 4 * width, 2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -11,10 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
 from tqdm.auto import tqdm
 
 from align import checkpoint as checkpoints
+from align.checks import check_device, check_flag, check_kind, check_path
 from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batches
@@ -22,6 +26,7 @@ from align.data.benchmark import Benchmark, Domain
 from align.masker import Masker
 from align.methods import Method, build
 from align.terms import EpochTerms
+from align.weights import write_tensors
 
 CHECKPOINT = "checkpoint.safetensors"
 RUN = "run.json"
@@ -48,26 +53,37 @@ class Run:
     images: int = 0
 
     def save(self, folder: str | Path) -> None:
-        """Write the run as `run.json` and one safetensors file a network.
+        """Write the run as `run.json` and one safetensors file a network, whole or not at all.
 
         Args:
             folder: made if it is not there; files of an earlier run in it are replaced.
+
+        Raises:
+            ValueError: if the folder is no path.
+            OSError: if it cannot be written; an earlier run in it is still there.
         """
+        check_kind("folder", folder, (str, os.PathLike), "a path")
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         networks = {"classifier": self.classifier, "masker": self.masker}
-        for name, network in networks.items():
-            if network is not None:
-                tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
-                save_file(tensors, folder / f"{name}.safetensors")
-        description = {
-            "config": asdict(self.config),
-            "classes": self.classifier.linear.out_features,
-            "history": self.history,
-            "seconds": self.seconds,
-            "images": self.images,
-        }
-        (folder / RUN).write_text(json.dumps(description, indent=1))
+        networks = {name: network for name, network in networks.items() if network is not None}
+        names = [*(f"{name}.safetensors" for name in networks), RUN]
+        # All are written beside before the first is renamed: a full disk or Ctrl-C in the middle
+        # leaves the earlier run.
+        partial = {name: folder / f".{name}.{os.getpid()}.partial" for name in names}
+        try:
+            for name, network in networks.items():
+                write_tensors(partial[f"{name}.safetensors"], network.state_dict())
+            partial[RUN].write_text(json.dumps(self._description(), indent=1))
+            for name, path in partial.items():
+                os.replace(path, folder / name)
+        finally:
+            for path in partial.values():
+                path.unlink(missing_ok=True)
+
+    def _description(self) -> dict:
+        classes = self.classifier.linear.out_features
+        return {"classes": classes, **_notes(self)}
 
     @classmethod
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Run:
@@ -79,7 +95,10 @@ class Run:
 
         Raises:
             FileNotFoundError: if no run is there.
+            ValueError: if its files are broken or do not belong together.
         """
+        check_kind("folder", folder, (str, os.PathLike), "a path")
+        check_device(device)
         folder = Path(folder)
         if not (folder / RUN).is_file():
             raise FileNotFoundError(
@@ -90,11 +109,11 @@ class Run:
         config = Config(**description["config"])
         run = _networks(replace(config, weights=None), description["classes"], torch.device(device))
         run.config = config
-        run.classifier.load_state_dict(load_file(folder / "classifier.safetensors"))
+        _read_weights(run.classifier, folder / "classifier.safetensors")
         run.classifier.freeze_batchnorm = config.weights is not None
         run.classifier.eval()
         if run.masker is not None:
-            run.masker.load_state_dict(load_file(folder / "masker.safetensors"))
+            _read_weights(run.masker, folder / "masker.safetensors")
             run.masker.eval()
         run.history = description["history"]
         run.seconds, run.images = description["seconds"], description["images"]
@@ -133,10 +152,17 @@ def train(
         The run, its networks in evaluation mode.
 
     Raises:
-        ValueError: if the data do not fit the configuration, or the checkpoint is of another run.
+        ValueError: if an argument is of another kind, the data do not fit the configuration, or the
+            checkpoint is of another run.
         FloatingPointError: if a term of the loss is no longer a finite number; it names term and
             step.
     """
+    if config is not None:
+        check_kind("config", config, Config, "an align.Config, or None")
+    check_path("checkpoint", checkpoint)
+    check_flag("progress", progress)
+    if device is not None:
+        check_device(device)
     config = replace(config or Config(), method=method)
     if seed is not None:
         config = replace(config, seed=seed)
@@ -179,6 +205,16 @@ def train(
     return run
 
 
+def _read_weights(network: nn.Module, path: Path) -> None:
+    try:
+        network.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ValueError(
+            f"'{path}' is not there, broken or of another run ({type(error).__name__}); make the "
+            "run again"
+        ) from error
+
+
 def _described(path: Path) -> dict:
     try:
         found = json.loads(path.read_text())
@@ -191,11 +227,13 @@ def _described(path: Path) -> dict:
 
 
 def _training_domain(benchmark: Benchmark | Domain, source: str | None) -> Domain:
+    check_kind("benchmark", benchmark, (Benchmark, Domain), "a Benchmark or a Domain")
+    check_kind("source", source, (str, type(None)), "a domain's name, or None")
     if isinstance(benchmark, Domain):
         if source not in (None, benchmark.name):
             raise ValueError(
-                f"source is '{source}' and the data are domain '{benchmark.name}' alone; leave "
-                "source out, or pass the benchmark"
+                f"source is '{source}' and the data are domain '{benchmark.name}' alone, "
+                "expected None: leave source out, or pass the benchmark"
             )
         domain = benchmark
     elif source is None:
@@ -280,8 +318,14 @@ def _notes(run: Run) -> dict:
 
 def _resume(path: Path, run: Run, method: Method) -> None:
     notes = checkpoints.notes(path)
-    # Read as a Config, so that a value which a checkpoint is too old to know has its default.
-    stored = asdict(Config(**notes["config"]))
+    try:
+        # Read as a Config, so that a value which a checkpoint is too old to know has its default.
+        stored = asdict(Config(**notes["config"]))
+        history, seconds, images = (notes[name] for name in ("history", "seconds", "images"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"'{path}' is of another version of the library ({error}); delete it to start anew"
+        ) from error
     if stored != asdict(run.config):
         differs = sorted(key for key, value in asdict(run.config).items() if stored[key] != value)
         raise ValueError(
@@ -289,5 +333,4 @@ def _resume(path: Path, run: Run, method: Method) -> None:
             "another folder, or delete it to start anew"
         )
     checkpoints.restore(path, method.parts())
-    run.history = notes["history"]
-    run.seconds, run.images = notes["seconds"], notes["images"]
+    run.history, run.seconds, run.images = history, seconds, images

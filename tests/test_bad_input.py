@@ -18,18 +18,22 @@ import torch
 from PIL import Image
 
 import align
-from align import losses, metrics, saliency
-from align.benchmark import statistics
+from align import checkpoint, losses, metrics, saliency, training, weights
+from align.benchmark import records, rerun, runner, statistics
+from align.benchmark.experiment import Experiment
 from align.data import Benchmark, Domain, batches, cache
 from align.data.composite import load_composite
 from align.data.decoding import open_rgb
 from align.data.duplicates import near_duplicates
-from align.data.folders import load_folder, load_vlcs
+from align.data.folders import load_folder, load_terra, load_vlcs
+from align.data.manifest import Manifest
 from align.data.mask_sources import brightness, mask_source
 from align.data.masks import corrupt
 from align.data.terra import box_mask
+from align.data.toy import load_toy
 from align.theory import alignment, gap, information, masker
 
+TINY = align.Config(method="erm", epochs=1, batch_size=4)
 CLASSIFIER = align.Classifier("small-cnn", 3).eval()
 IMAGES = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 MASKS = torch.zeros(4, 16, 16)
@@ -114,13 +118,22 @@ OTHER |= {
     DOMAIN.split: {"fraction": 0.5},
     load_folder: {},
     load_vlcs: {},
+    load_terra: {},
+    load_toy: {"name": "toy-vlcs"},
+    align.Config: {},
+    align.Classifier: {"backbone": "small-cnn", "num_classes": 3},
+    align.Masker: {"width": 8},
+    align.train: {
+        "method": "erm",
+        "benchmark": DOMAIN,
+        "config": align.Config(epochs=1, batch_size=8),
+        "device": "cpu",
+        "progress": False,
+    },
+    Experiment: {"benchmark": "toy-vlcs", "source": "noon", "config": align.Config()},
 }
-READERS = (load_folder, load_vlcs)
-FREE: dict[Callable, set[str]] = {
-    # Arguments of the toy worlds and of explanations are looked at where these are tested.
-    align.evaluate: {"saliency", "masker", "run_or_classifier"},
-    Benchmark: {"missing", "_loaded"},
-}
+READERS = (load_folder, load_vlcs, load_terra)
+FREE: dict[Callable, set[str]] = {Benchmark: {"_loaded"}}
 FUNCTIONS = [
     *(getattr(metrics, name) for name in metrics.__all__),
     *(
@@ -155,7 +168,7 @@ BAD: dict[str, Any] = {
     "true and false": torch.zeros(4, 3, 16, 16, dtype=torch.bool),
     "an array": np.zeros((4, 3, 16, 16), np.float32),
 }
-WORDS = ("expected", "needs at least", "pair them by seed", "must", "leave out")
+WORDS = ("expected", "needs at least", "pair them by seed", "must", "leave out", "choose a")
 
 
 def arguments(function: Callable) -> tuple[dict[str, Any], list[str]]:
@@ -170,10 +183,10 @@ def arguments(function: Callable) -> tuple[dict[str, Any], list[str]]:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    """A tree that is read as a folder, and as a small part of VLCS."""
+    """A tree that is read as a folder, and as a small part of VLCS and of Terra Incognita."""
     root = tmp_path_factory.mktemp("photographs") / "data"
-    for kind in ("bird", "car"):
-        save(root / "SUN09" / kind / "a.png", Image.new("RGB", (4, 4)))
+    for place in ("SUN09/bird", "SUN09/car", "location_38/bird"):
+        save(root / place / "a.png", Image.new("RGB", (4, 4)))
     return root
 
 
@@ -225,10 +238,16 @@ def domain(count: int = 8, classes: tuple[str, ...] = ("a", "b"), **changes: Any
         ({"labels": torch.full((8,), -1)}, "labels run from -1 to -1"),
         ({"labels": [0] * 8}, "labels is of type list, expected a torch.Tensor"),
         ({"masks": torch.zeros(8, 8, 8)}, r"masks are .* expected torch.float32 of shape \(8, 16"),
+        ({"masks": torch.zeros(8, 16, 16).double()}, "masks are torch.float64 .* torch.float32"),
         ({"masks": torch.full((8, 16, 16), float("nan"))}, r"expected \[0, 1\]"),
         ({"masks": torch.full((8, 16, 16), 2.0)}, "mask values run from 2 to 2"),
         ({"groups": torch.zeros(8)}, "groups are torch.float32"),
+        ({"groups": torch.zeros(7, dtype=torch.int64)}, r"groups are .* of shape \(8,\)"),
+        ({"environments": torch.zeros(7, dtype=torch.int64)}, r"environments are .* shape \(8,\)"),
         ({"files": ("a",)}, "1 file names for 8 images"),
+        ({"files": ["a"] * 8}, "files is of type list, expected a tuple of texts"),
+        ({"classes": ["a", "b"]}, "classes is of type list, expected a tuple of texts"),
+        ({"classes": ("a", "a")}, "classes are a, a, expected different names"),
         ({"split_by": "scene"}, "split_by is 'scene', expected 'image' or 'group'"),
         ({"split_by": "group"}, "has no groups and split_by is 'group'"),
     ],
@@ -249,6 +268,58 @@ def test_a_domain_that_does_not_fit_together(changes, message) -> None:
         (lambda: domain().subset([1, 2]), "indices are list, expected torch.int64"),
         (lambda: domain().subset(torch.tensor([9])), "run from 9 to 9, expected 0 to 7"),
         (lambda: domain().subset(torch.ones(8, dtype=torch.bool)), "mask.nonzero"),
+        (lambda: replace(domain(), name=3), "a domain's name is 3, expected a text"),
+        (lambda: Benchmark(3, ("a",), {}), "a benchmark's name is 3, expected a text"),
+        (lambda: Benchmark("b", ("a", "a"), {}), "classes are a, a, expected different names"),
+        (lambda: Benchmark("b", ("a",), [1]), "loaders is of type list, expected a dict"),
+        (lambda: Benchmark("b", ("a",), {"d": 3}), "loader of 'd' is 3, expected a function"),
+        (lambda: next(batches.Batches(domain(), 4).epoch(-1)), "epoch is -1, expected a whole"),
+        (lambda: align.Config(epochs=2.5), "epochs is 2.5, expected a whole number"),
+        (lambda: align.Config(epochs=True), "epochs is True, expected a whole number"),
+        (lambda: align.Config(lr="fast"), "lr is 'fast', expected a number"),
+        (lambda: align.Config(lr=float("inf")), "lr is inf, .* not infinite"),
+        (lambda: align.Config(augment="no"), "augment is 'no', expected True or False"),
+        (lambda: align.Config(seed=10**14), "seed is 100000000000000, expected a whole number"),
+        (lambda: align.Config(weights=3), "weights is 3, expected a text, or None"),
+        (lambda: align.load("toy-vlcs", colour=3), "'toy-vlcs' has no option colour, expected"),
+        (lambda: align.load("vlcs", "x", boxes=True), "'vlcs' has no option boxes, expected"),
+        (lambda: align.load("toy-vlcs", pairing=3), "pairing is 3, expected one of noon"),
+        (lambda: experiment(config=3), "config is 3, expected an align.Config"),
+        (lambda: experiment(benchmark=3), "benchmark is 3, expected a text"),
+        (lambda: experiment(options=[1]), "options is of type list, expected a dict"),
+        (lambda: experiment(explained=-1), "explained is -1, expected a whole number from 0"),
+        (lambda: experiment(human_masks="x"), "human_masks is 'x', expected a tuple of texts"),
+        (lambda: experiment(missed=1.5), "missed is 1.5, expected a number from 0 to 1"),
+        (lambda: experiment(leaked="x"), "leaked is 'x', expected a number from 0 to 1"),
+        (lambda: experiment(controls=1), "controls is 1, expected True or False"),
+        (lambda: load_composite(seed=-1), "seed is -1, expected a whole number from 0"),
+        (lambda: load_folder("x", progress=3), "progress is 3, expected True or False"),
+        (lambda: align.Run.load(None), "folder is None, expected a path"),
+        (lambda: align.Run.load("x", device="tpu"), "device is 'tpu', expected 'cpu'"),
+        (lambda: train(domain()).save(3), "folder is 3, expected a path"),
+        (lambda: align.Classifier("resnet18", 3, "IMAGENET"), "expected one of IMAGENET1K_V1"),
+        (lambda: align.Classifier("resnet18", 3, 3.5), "weights is 3.5, expected a path, or None"),
+        (
+            lambda: align.Classifier("small-cnn", 3, freeze_batchnorm="no"),
+            "freeze_batchnorm is 'no'",
+        ),
+        (lambda: align.Classifier("small-cnn", float("nan")), "num_classes is nan, expected"),
+        (lambda: align.Classifier("small-cnn", 3, output_stride=8.0), "output_stride is 8.0"),
+        (lambda: align.Masker(6), "width is 6, expected a multiple of 4"),
+        (lambda: CLASSIFIER(None), "images is of type NoneType, expected a torch.Tensor"),
+        (lambda: CLASSIFIER.head(torch.rand(2, 3, 4, 4)), r"expected floating .* \(N, 64, h, w\)"),
+        (lambda: align.evaluate(CLASSIFIER, domain(), masker=3), "masker is 3, expected a func"),
+        (lambda: align.evaluate(CLASSIFIER, domain(), saliency=3), "saliency is 3, expected a f"),
+        (lambda: rerun.find(3), "name is 3, expected a .json file"),
+        (lambda: runner.choose([], shard=3), "shard is 3, expected i/n"),
+        (lambda: runner.choose([], only=3), "only is 3, expected a tuple of texts"),
+        (lambda: mask_source("random", DOMAIN, seed=-1), "seed is -1, expected a whole number"),
+        (lambda: mask_source("gray", DOMAIN, weights=3), "weights is 3, expected a path, or None"),
+        (lambda: corrupt(MASKS * 2, 0, 0), r"mask values run from 0 to 2, expected \[0, 1\]"),
+        (lambda: mask_source("gray", DOMAIN, device="tpu"), "device is 'tpu', expected 'cpu'"),
+        (lambda: batches.Batches(domain(), 4, seed=-1), "seed is -1, expected a whole number"),
+        (lambda: batches.Batches(domain(), 4, augment="no"), "augment is 'no', expected True"),
+        (lambda: batches.Batches(domain(), 4, device="tpu"), "device is 'tpu', expected 'cpu'"),
         (lambda: batches.Batches(domain(), 9), "batch_size is 9 and domain 'd' has 8 images"),
         (lambda: batches.Batches(domain(), 2.5), "batch_size is 2.5, expected a whole number"),
         (lambda: train(domain(), batch_size=64), "batch_size is 64 and domain 'd' has 8 images"),
@@ -276,9 +347,13 @@ def test_misuse_is_one_sentence(call, message) -> None:
     assert "\n" not in str(error.value)
 
 
-def train(data: Domain, **options: Any):
-    config = align.Config(**({"method": "erm", "epochs": 1, "batch_size": 4} | options))
-    return align.train("erm", data, config=config, progress=False)
+def train(data: Domain, checkpoint: Any = None, **options: Any) -> align.Run:
+    config = replace(TINY, **options)
+    return align.train(config.method, data, config=config, checkpoint=checkpoint, progress=False)
+
+
+def experiment(**changes: Any) -> Experiment:
+    return Experiment(**({"benchmark": "toy-vlcs", "source": "noon", "config": TINY} | changes))
 
 
 def save(path, image: Image.Image, **options: Any) -> None:
@@ -368,19 +443,147 @@ def test_a_pack_of_another_version_or_a_broken_one_is_made_again(tmp_path, monke
 def test_a_full_disk_while_a_run_is_saved_is_told_and_leaves_the_older_checkpoint(tmp_path) -> None:
     import resource
 
-    from align import checkpoint
-
     path = tmp_path / "c.safetensors"
     checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 1})
     whole = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(Exception, match="(?i)too large|os error 27"):
+        with pytest.raises(OSError, match=f"{tmp_path} cannot be written to .* free some space"):
             checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 2})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == whole
+    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def stopped(monkeypatch, module: Any, name: str, call: int, error: BaseException) -> None:
+    """Let a function do half of its work, and then stop, at one of its calls."""
+    calls, real = iter(range(1, 99)), getattr(module, name)
+
+    def half(*arguments: Any, **options: Any) -> Any:
+        if next(calls) != call:
+            return real(*arguments, **options)
+        if name != "replace":
+            real(*arguments, **options)
+        raise error
+
+    monkeypatch.setattr(module, name, half)
+
+
+STOPS = (KeyboardInterrupt(), OSError(28, "No space left on device"))
+
+
+@pytest.mark.parametrize("error", STOPS, ids=("ctrl-c", "full"))
+@pytest.mark.parametrize("name", ["save_file", "replace"])
+def test_a_checkpoint_that_cannot_be_finished_leaves_the_older_one(
+    name, error, tmp_path, monkeypatch
+) -> None:
+    path = tmp_path / "c.safetensors"
+    checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 1})
+    module = weights if name == "save_file" else checkpoint.os
+    stopped(monkeypatch, module, name, 1, error)
+    with pytest.raises(type(error)):
+        checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 2})
+    assert checkpoint.notes(path) == {"epoch": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+@pytest.mark.parametrize("error", STOPS, ids=("ctrl-c", "full"))
+@pytest.mark.parametrize(("name", "call"), [("save_file", 1), ("save_file", 2), ("replace", 1)])
+def test_a_run_that_cannot_be_saved_whole_leaves_the_earlier_one(
+    name, call, error, tmp_path, monkeypatch
+) -> None:
+    before, after = (
+        training.start(align.Config(seed=seed), domain(), torch.device("cpu")) for seed in (1, 2)
+    )
+    before.save(tmp_path)
+    module = weights if name == "save_file" else training.os
+    stopped(monkeypatch, module, name, call, error)
+    with pytest.raises(type(error)):
+        after.save(tmp_path)
+    monkeypatch.undo()
+    found = align.Run.load(tmp_path)
+    assert found.config.seed == 1
+    assert torch.equal(found.classifier.linear.weight, before.classifier.linear.weight)
+    assert torch.equal(found.masker.paint.weight, before.masker.paint.weight)
+    names = ["classifier.safetensors", "masker.safetensors", "run.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+
+
+@pytest.mark.parametrize("error", STOPS, ids=("ctrl-c", "full"))
+def test_a_manifest_that_cannot_be_finished_leaves_the_older_one(
+    error, tmp_path, monkeypatch
+) -> None:
+    path, older = tmp_path / "m.json", Manifest("vlcs", "", {}, "a")
+    older.write(path)
+    stopped(monkeypatch, type(path), "write_text", 1, error)
+    with pytest.raises(type(error)):
+        Manifest("vlcs", "", {}, "b").write(path)
+    assert Manifest.read(path) == older and [p.name for p in tmp_path.iterdir()] == ["m.json"]
+
+
+def test_a_full_disk_while_a_record_is_written_costs_that_record_alone(tmp_path) -> None:
+    import resource
+
+    path = tmp_path / "r.jsonl"
+    records.append(path, {"key": "a"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            records.append(path, {"key": "b", "padding": "x" * 2000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    records.append(path, {"key": "c"})
+    assert [record["key"] for record in records.read(path)] == ["a", "c"]
+
+
+@pytest.mark.parametrize("spoilt", ["classifier.safetensors", "masker.safetensors"])
+def test_a_run_of_broken_absent_or_other_weights_is_told(spoilt, tmp_path) -> None:
+    one = training.start(align.Config(), domain(), torch.device("cpu"))
+    path = tmp_path / spoilt
+    for damage in (
+        lambda: path.write_bytes(path.read_bytes()[:-9]),
+        path.unlink,
+        lambda: weights.write_tensors(path, {"x": torch.zeros(1)}),
+    ):
+        one.save(tmp_path)
+        align.Run.load(tmp_path)
+        damage()
+        with pytest.raises(ValueError, match=f"{spoilt}' is not there, broken or of another run"):
+            align.Run.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("notes", "message"),
+    [
+        ({}, "of another version of the library .* delete it to start anew"),
+        ({"config": {"colour": "red"}}, "of another version of the library"),
+        ({"config": {"method": "erm"}}, "of another version of the library"),
+        (None, "does not fit the networks of this run .* delete it to start anew"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_told(notes, message, tmp_path, monkeypatch) -> None:
+    train(domain(), checkpoint=tmp_path)
+    path = tmp_path / training.CHECKPOINT
+    whole = checkpoint.notes(path) if notes is None else notes
+    checkpoint.write(path, {"classifier": torch.nn.Linear(2, 2)}, whole)
+    with pytest.raises(ValueError, match=message) as error:
+        train(domain(), checkpoint=tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pt"])
+def test_broken_weights_are_told(name, tmp_path) -> None:
+    path = tmp_path / name
+    for body in (b"", b"not weights", b"\x80\x02junk"):
+        path.write_bytes(body)
+        with pytest.raises(ValueError, match="holds more than tensors, or is broken"):
+            align.Classifier("resnet18", 2, path)
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(ValueError, match="other things than tensors by name"):
+        align.Classifier("resnet18", 2, tmp_path / "list.pt")
 
 
 def test_a_group_split_needs_more_than_one_group() -> None:

@@ -183,7 +183,10 @@ assert pixels[:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
 
 @pytest.mark.parametrize("fail", ["folder", "write", "rename"])
 def test_where_the_cache_cannot_be_written_images_stay_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fail: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fail: str,
 ) -> None:
     folder = tmp_path / "cache"
     if fail == "folder":
@@ -195,7 +198,8 @@ def test_where_the_cache_cannot_be_written_images_stay_in_memory(
 
         monkeypatch.setattr(cache.os, "fsync" if fail == "write" else "replace", full)
     with pytest.warns(RuntimeWarning, match=f"{folder} cannot be written.*ALIGN_CACHE"):
-        pack = packed(folder)
+        pack = cache.pack(("k",), 5, SHAPE, row, folder)
+    assert fail == "folder" or "5/5" in capsys.readouterr().err.split("\r")[-1]  # counted anew
     np.testing.assert_array_equal(pack.pixels, np.stack([row(i) for i in range(5)]))
     assert fail == "folder" or list(folder.iterdir()) == []
 
@@ -249,6 +253,51 @@ def test_settled_files_are_not_read_again(
     digests = cache.digest_files(base, ["a", "b"], folder)
     monkeypatch.setattr(cache.hashlib, "file_digest", None)  # no file can be hashed now
     assert cache.digest_files(base, ["b", "a"], folder) == digests[::-1]
+
+
+def test_a_look_at_some_files_does_not_forget_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settled: None
+) -> None:
+    base, folder = tmp_path / "data", tmp_path / "cache"
+    base.mkdir()
+    for name in "abc":
+        (base / name).write_bytes(name.encode())
+    digests = cache.digest_files(base, ["a", "b"], folder)
+    cache.digest_files(base, ["c"], folder)
+    monkeypatch.setattr(cache.hashlib, "file_digest", None)  # no file can be hashed now
+    assert cache.digest_files(base, ["a", "b"], folder) == digests
+
+
+def test_where_no_memo_can_be_written_digests_come_all_the_same(
+    tmp_path: Path, settled: None
+) -> None:
+    base, blocked = tmp_path / "data", tmp_path / "cache"
+    base.mkdir()
+    (base / "a").write_bytes(b"one")
+    blocked.write_text("a file in the folder's place")
+    assert cache.digest_files(base, ["a"], blocked) == cache.digest_files(base, ["a"], tmp_path)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_memo_that_cannot_be_finished_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settled: None, error: BaseException
+) -> None:
+    base, folder = tmp_path / "data", tmp_path / "cache"
+    base.mkdir()
+    (base / "a").write_bytes(b"one")
+    whole = Path.write_text
+
+    def half(path: Path, text: str) -> None:
+        whole(path, text[: len(text) // 2])
+        raise error
+
+    monkeypatch.setattr(Path, "write_text", half)
+    if isinstance(error, OSError):
+        cache.digest_files(base, ["a"], folder)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            cache.digest_files(base, ["a"], folder)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_change_that_keeps_size_and_time_is_seen(tmp_path: Path, settled: None) -> None:

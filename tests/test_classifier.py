@@ -1,5 +1,7 @@
 """The classifier and the masker: shapes, strides, weights, frozen BatchNorm, bad input."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
@@ -69,14 +71,18 @@ def test_local_weights_are_loaded_and_batchnorm_then_stays_frozen(tmp_path, suff
 
 def test_a_pickle_that_would_run_code_is_not_read(tmp_path):
     path = tmp_path / "weights.pt"
-    torch.save({"conv1.weight": _Trap()}, path)
-    with pytest.raises(Exception, match="[Ww]eights"):
+    torch.save({"conv1.weight": _Trap(tmp_path / "ran")}, path)
+    with pytest.raises(ValueError, match="holds more than tensors, or is broken, and is not read"):
         Classifier("resnet18", 2, path)
+    assert not (tmp_path / "ran").exists()
 
 
 class _Trap:
+    def __init__(self, path):
+        self.path = path
+
     def __reduce__(self):
-        return (print, ("this must never run",))
+        return (Path.touch, (self.path,))
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -29,7 +30,7 @@ from typer.testing import CliRunner
 import align
 from align.cli import app, main
 from align.data import download, install, manifest, terra, trees
-from align.data.archives import ArchiveError, Bounds, entries, unpack
+from align.data.archives import ArchiveError, Bounds, damage_told, entries, unpack
 from align.data.download import Archive, DownloadError, Mirror
 from align.data.duplicates import near_duplicates
 from align.data.folders import TERRA, VLCS, load_terra, load_vlcs
@@ -268,6 +269,18 @@ class TestVlcs:
         get(tmp_path, keep=True)
         assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
 
+    def test_space_is_needed_only_for_what_is_still_to_come(
+        self, vlcs, tmp_path, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(download, "RETRIES", 0)
+        archive = replace(install.VLCS_ARCHIVE, mirrors=install.VLCS_ARCHIVE.mirrors[:1])
+        vlcs.routes["/a"] = loopback.cut_once(VLCS_TAR, CUT)
+        with pytest.raises(DownloadError, match="incomplete"):
+            download.fetch(archive, tmp_path, progress=False)
+        free = shutil_usage(len(VLCS_TAR) - 1_000_000)
+        monkeypatch.setattr(download.shutil, "disk_usage", lambda _: free)
+        assert download.fetch(archive, tmp_path, progress=False).read_bytes() == VLCS_TAR
+
     def test_no_space_no_start(self, vlcs, tmp_path, monkeypatch) -> None:
         free = shutil_usage(1000)
         monkeypatch.setattr(download.shutil, "disk_usage", lambda _: free)
@@ -288,14 +301,33 @@ class TestVlcs:
         assert get(tmp_path).total == 21
         assert vlcs.ranges()
 
+    def test_a_disk_that_fills_while_unpacking_keeps_the_archive(
+        self, vlcs, tmp_path, monkeypatch
+    ) -> None:
+        def fills(archive: Path, folder: Path, *_: object) -> None:
+            (folder / "half.jpg").write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(install, "unpack", fills)
+            with pytest.raises(DownloadError, match="is full .* what was downloaded is kept"):
+                get(tmp_path)
+        assert names(tmp_path) == [".align-downloads"]
+        assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
+        assert get(tmp_path).total == 21 and [path for path, _ in vlcs.asked] == ["/a"]
+
     @pytest.mark.parametrize(
         ("step", "call"),
-        [("unpack", 1), ("describe", 1), ("describe", 2), ("os.replace", 1)],
+        [
+            *(("unpack", 1), ("describe", 1), ("describe", 2)),
+            *(("Manifest.write", 1), ("os.replace", 1)),
+        ],
     )
     def test_an_interrupt_leaves_no_folder(self, vlcs, tmp_path, monkeypatch, step, call) -> None:
         calls = iter(range(1, 9))
         module, _, name = f"install.{step}".rpartition(".")
-        module = {"install": install, "install.os": install.os}[module]
+        owners = {"install": install, "install.os": install.os, "install.Manifest": Manifest}
+        module = owners[module]
         real = getattr(module, name)
 
         def interrupted(*arguments: object, **options: object) -> object:
@@ -309,6 +341,32 @@ class TestVlcs:
             get(tmp_path)
         assert "VLCS" not in names(tmp_path)
         assert names(tmp_path / ".align-downloads") == ["VLCS.tar.gz"]
+
+    def test_ctrl_c_in_the_middle_of_a_download_is_carried_on(self, vlcs, tmp_path) -> None:
+        def pressed(handler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(VLCS_TAR)))
+            handler.send_header("ETag", '"one"')
+            handler.end_headers()
+            handler.wfile.write(VLCS_TAR[:CUT])
+            handler.wfile.flush()
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+            vlcs.stopped.wait(1)
+
+        vlcs.routes["/a"] = pressed
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                get(tmp_path)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert names(tmp_path) == [".align-downloads"]
+        left = [p for p in (tmp_path / ".align-downloads").iterdir() if p.suffix == ".part"]
+        assert [p.name for p in left] == names(tmp_path / ".align-downloads")
+        vlcs.routes["/a"] = VLCS_TAR
+        assert get(tmp_path).total == 21 and vlcs.ranges() == ["bytes=1048576-"]
+        assert names(tmp_path) == ["VLCS", "vlcs.manifest.json"]
 
     def test_two_at_once_download_once(self, vlcs, tmp_path, capsys) -> None:
         def slow(handler) -> None:
@@ -388,6 +446,12 @@ class TestManifest:
         assert said[-1].endswith(
             f"move this one away and run `align data get vlcs --root {tmp_path}`"
         )
+
+    def test_too_many_images_are_noticed_as_too_few_are(self) -> None:
+        for there in (2, 4):
+            said = manifest.differences({"a": {"b": there}}, {"a": {"b": 3}})
+            assert said == [f"a: {there} of 3 images (b {there} of 3)"]
+        assert manifest.differences({"a": {"b": 3, "more": 1}}, {"a": {"b": 3}}) == []
 
     def test_names_times_and_order_do_not_matter_and_labels_do(self, vlcs, tmp_path) -> None:
         first = get(tmp_path)
@@ -517,6 +581,19 @@ class TestArchives:
             unpack(self.member(tmp_path, name, **attributes), folder)
         assert names(folder) == ["good.txt"]
         assert names(tmp_path) == ["a.tar", "out"]
+
+    def test_an_absolute_name_is_refused_for_what_it_is(self, tmp_path, folder) -> None:
+        path = self.member(tmp_path, str(tmp_path / "evil"))
+        with pytest.raises(ArchiveError, match="which points outside the folder"):
+            unpack(path, folder)
+        assert names(tmp_path) == ["a.tar", "out"]
+
+    def test_the_systems_own_errors_are_not_the_archives(self, tmp_path) -> None:
+        for number, told in ((errno.EINVAL, ArchiveError), (None, ArchiveError)):
+            with pytest.raises(told), damage_told(tmp_path):
+                raise OSError(number, "bad offset")
+        with pytest.raises(OSError, match="No space"), damage_told(tmp_path):
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def test_names_are_looked_at_before_and_after_they_are_changed(self, tmp_path, folder) -> None:
         with pytest.raises(ArchiveError, match="outside the folder"):
@@ -686,6 +763,10 @@ class TestTerra:
         with pytest.raises(FileNotFoundError, match="its sequences and boxes are not known"):
             load_terra(tmp_path, size=8, progress=False, split="sequence")
 
+    def test_frames_whose_sequence_is_not_known_stay_apart(self) -> None:
+        notes = terra.Notes("v", {"a": {"sequence": None}, "b": {}, "c": {"sequence": "s"}})
+        assert notes.sequences(["a", "b", "c", "d", "c"]).tolist() == [0, 1, 2, 3, 2]
+
     @pytest.mark.parametrize(
         "text",
         ["{", "[]", '{"images": 3}', '{"images": [{}], "categories": [], "annotations": []}'],
@@ -759,6 +840,27 @@ class TestNearDuplicates:
         groups = near_duplicates(torch.cat([whole, cut, 255 - cut[:1]]))
         assert torch.equal(groups[:10], groups[10:20])
         assert len(groups.unique()) == 11
+
+    def test_a_picture_is_no_partner_of_its_own(self) -> None:
+        """Smooth pictures are more like a cut-out of themselves than like their worn partners."""
+        rng = np.random.default_rng(0)
+        large, other = (
+            interpolate(
+                torch.from_numpy(rng.integers(0, 256, (8, 3, 5, 7))).float(),
+                (90, 140),
+                mode="bilinear",
+            )
+            for _ in range(2)
+        )
+        whole, cut, wear = (
+            interpolate(picture, (64, 64), mode="bilinear", antialias=True)
+            for picture in (large, large[:, :, 4:88, 30:108], other)
+        )
+        pictures = torch.cat([whole, torch.lerp(cut, wear, 0.3)]).round().clamp(0, 255).byte()
+        groups = near_duplicates(pictures)
+        assert torch.equal(groups[:8], groups[8:]) and len(groups.unique()) == 8
+        flat = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+        assert torch.equal(near_duplicates(torch.cat([pictures, flat]))[:16], groups)
 
     def test_people_of_vlcs_are_split_by_scene(self, tmp_path) -> None:
         people = torch.cat(self.scenes(10)).permute(0, 2, 3, 1).numpy()

@@ -1,5 +1,6 @@
 """A benchmark run from data to record, the command line, and real photographs end to end."""
 
+import functools
 import json
 from dataclasses import replace
 
@@ -126,7 +127,7 @@ def test_the_command_line_trains_and_evaluates(tmp_path, monkeypatch):
 
 
 def _few(loader):
-    return lambda name, **options: loader(name, **({"n": 80} | options))
+    return functools.wraps(loader)(lambda name, **options: loader(name, **({"n": 80} | options)))
 
 
 def test_doctor_and_status_say_what_there_is(monkeypatch, tmp_path):

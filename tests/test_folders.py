@@ -255,6 +255,15 @@ class TestCache:
             photo = quiet(tree, cache=blocked)["photo"]
         assert photo.fingerprint() == quiet(tree)["photo"].fingerprint()
 
+    def test_another_limit_against_bombs_is_another_pack(
+        self, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save(tree / "photo" / "cat" / "large.png", BLUE, (50, 50))
+        with monkeypatch.context() as patch:
+            patch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+            assert len(quiet(tree, on_error="skip")["photo"]) == 3
+        assert len(quiet(tree, on_error="skip")["photo"]) == 4
+
     def test_a_new_version_decodes_again(
         self, tree: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -357,6 +366,17 @@ class TestDecoding:
     def test_a_failure_of_the_system_is_not_blamed_on_the_image(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             open_rgb(tmp_path / "gone.png")
+
+    def test_too_little_memory_is_not_blamed_on_the_image(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def exhausted(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        save(tmp_path / "a.png")
+        monkeypatch.setattr(Image, "open", exhausted)
+        with pytest.raises(MemoryError):
+            open_rgb(tmp_path / "a.png")
 
     def test_decompression_bombs_are_errors(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -509,6 +529,11 @@ class TestMasks:
         read = np.asarray(open_mask(tmp_path / "a.jpg")) > 0
         assert (read != disc).mean() < 0.02
 
+    def test_a_mask_in_the_colours_of_print_is_read_as_it_looks(self, tmp_path: Path) -> None:
+        Image.fromarray(left_half()).convert("RGB").convert("CMYK").save(tmp_path / "a.jpg")
+        read = np.asarray(open_mask(tmp_path / "a.jpg"))
+        assert (read == left_half()).mean() > 0.9
+
     def test_a_threshold_reads_soft_masks(self, tree: Path, masks: Path) -> None:
         values = np.full((20, 20), 100, np.uint8)
         values[:, :10] = 200
@@ -560,6 +585,23 @@ class TestMasks:
         with pytest.raises(ValueError, match=r"a\.png is 40x20 pixels .* of 20x20"):
             quiet(tree, masks=masks)
         assert len(quiet(tree, masks=masks, on_error="skip")["photo"]) == 2
+
+    @pytest.mark.parametrize(
+        ("size", "fits"), [((33, 25), True), ((34, 25), True), ((33, 28), False), ((33, 22), False)]
+    )
+    def test_proportions_may_be_off_by_the_rounding_of_a_scale(
+        self, tmp_path: Path, size: tuple[int, int], fits: bool
+    ) -> None:
+        save(tmp_path / "data" / "d" / "c" / "a.png", size=(100, 75))
+        save(tmp_path / "masks" / "d" / "c" / "a.png", size=size)
+        options = {"masks": tmp_path / "masks", "on_error": "skip"}
+        assert len(quiet(tmp_path / "data", **options)["d"]) == fits
+
+    def test_nothing_is_written_among_the_masks(self, tree: Path, masks: Path) -> None:
+        before = sorted(masks.rglob("*"))
+        with pytest.raises(ValueError, match=f"lies inside the data folder {masks}"):
+            quiet(tree, masks=masks, cache=masks / "cache")
+        assert sorted(masks.rglob("*")) == before
 
     def test_a_mask_of_another_scale_is_fine(self, tree: Path, masks: Path) -> None:
         save_mask(masks / "photo" / "cat" / "a.png", left_half(size=10))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import align
@@ -26,6 +27,7 @@ from align.data import terra
 from align.data.archives import ArchiveError, Bounds, unpack
 from align.data.decoding import UnreadableImageError, decode
 from align.data.manifest import Manifest
+from align.weights import read_tensors, write_tensors
 
 TRIES = int(os.environ.get("ALIGN_FUZZ", 120))
 
@@ -162,6 +164,9 @@ def readers(tmp_path: Path) -> dict:
     notes.write_text(json.dumps({"version": "v", "images": images}))
     state = tmp_path / "c.safetensors"
     checkpoint.write(state, {"f": align.Classifier("small-cnn", 2).linear}, {"history": [1]})
+    weights, pickled = tmp_path / "w.safetensors", tmp_path / "w.pt"
+    write_tensors(weights, {"a": torch.zeros(3), "b": torch.ones(2, 2)})
+    torch.save({"a": torch.zeros(3), "b": torch.ones(2, 2)}, pickled)
     run = tmp_path / "run.json"
     config = {"method": "erm", "epochs": 3}
     whole = {"config": config, "classes": 2, "history": [], "seconds": 1.0, "images": 3}
@@ -170,6 +175,8 @@ def readers(tmp_path: Path) -> dict:
         manifest: Manifest.read,
         notes: lambda path: terra.Notes.read(path.parent),
         state: checkpoint.notes,
+        weights: lambda path: read_tensors(path, "another file"),
+        pickled: lambda path: read_tensors(path, "another file"),
         run: align.training._described,
     }
 

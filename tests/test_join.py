@@ -67,6 +67,9 @@ def test_domains_that_do_not_fit_together_are_refused(parts):
     other = align.load("toy-terra", n=8, size=32)
     with pytest.raises(ValueError, match="'noon' and 'ridge' do not fit .* load both alike"):
         join([parts[0], replace(next(iter(other)), name="ridge")])
+    small = align.load("toy-vlcs", n=40, size=16)["dusk"]
+    with pytest.raises(ValueError, match=r"at \(32, 32\) pixels .* at \(16, 16\); load both"):
+        join([parts[0], small])
     with pytest.raises(ValueError, match=r"environments are torch.float32 .* expected torch.int64"):
         replace(parts[0], environments=torch.zeros(10))
     with pytest.raises(ValueError, match="environments start at -1, expected numbers from 0"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.extra.numpy as arrays
@@ -50,6 +51,25 @@ def test_a_split_deals_out_every_image_once(count: int, fraction: float, seed: i
     assert sorted(map(int, first.files + second.files)) == list(range(count))
     assert first.images[:, 0, 0, 0].tolist() == [int(name) for name in first.files]
     assert first.files == numbered(count).split(fraction, seed)[0].files
+
+
+def test_another_seed_is_another_split() -> None:
+    for domain in (numbered(60), numbered(60, [number // 3 for number in range(60)])):
+        assert len({domain.split(0.5, seed)[0].files for seed in range(8)}) == 8
+
+
+def test_a_fingerprint_tells_images_labels_masks_and_classes_apart() -> None:
+    domain = numbered(6)
+    changes = (
+        {"name": "other"},
+        {"images": domain.images.flip(0)},
+        {"labels": domain.labels.flip(0)},
+        {"classes": ("a", "b", "d")},
+        {"masks": torch.zeros(6, 4, 4)},
+        {"masks": torch.ones(6, 4, 4)},
+    )
+    prints = [domain.fingerprint(), *(replace(domain, **c).fingerprint() for c in changes)]
+    assert prints[0] == prints[1] and len(set(prints[1:])) == len(changes)
 
 
 @FEW
@@ -204,6 +224,13 @@ def test_spoilt_masks_miss_and_leak_what_was_asked(soft, missed, more, leaked, s
         assert mask.shape == one.shape
     worse = corrupt(truth, max(missed, more), leaked, seed) > 0
     assert not (worse & inside & ~spoilt).any()
+
+
+def test_another_seed_spoils_masks_elsewhere() -> None:
+    truth = torch.zeros(1, 32, 32)
+    truth[:, 8:24, 8:24] = 1
+    spoilt = [corrupt(truth, 0.4, 0.1, seed) for seed in (0, 0, 1)]
+    assert torch.equal(spoilt[0], spoilt[1]) and not torch.equal(spoilt[0], spoilt[2])
 
 
 @FEW

@@ -1,7 +1,9 @@
 """Records: whole or absent, safe with several writers; statistics against textbook values."""
 
+import fcntl
 import json
 import multiprocessing
+import threading
 
 import numpy as np
 import pytest
@@ -22,6 +24,18 @@ def test_several_writers_lose_and_double_nothing(tmp_path):
         pool.map(_write, [(path, writer) for writer in range(3)])
     found = [(r["writer"], r["number"]) for r in records.read(path)]
     assert sorted(found) == [(w, n) for w in range(3) for n in range(50)]
+
+
+def test_a_writer_waits_for_another_that_has_the_file(tmp_path):
+    path = tmp_path / "r.jsonl"
+    second = threading.Thread(target=records.append, args=(path, {"a": 1}))
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        second.start()
+        second.join(0.3)
+        assert second.is_alive() and records.read(path) == []
+    second.join(10)
+    assert records.read(path) == [{"a": 1}]
 
 
 def test_a_torn_line_costs_only_itself(tmp_path):

@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import align
-from align import checkpoint, metrics
+from align import checkpoint, metrics, weights
 from align.benchmark import records
 from align.benchmark.experiment import Experiment, run
 from align.benchmark.rerun import Rerun, experiment_of, find, rerun
@@ -95,6 +95,10 @@ def test_a_broken_checkpoint_is_told_and_not_taken_for_a_new_start(domain, tmp_p
         path.write_bytes(broken)
         with pytest.raises(ValueError, match="broken or no checkpoint .* delete it"):
             align.train("erm", domain, config=TINY, checkpoint=tmp_path, progress=False)
+    for texts in (None, {"notes": "{"}, {"notes": "[0]"}, {"notes": "[1]"}, {"groups": "{}"}):
+        weights.write_tensors(path, {"x": torch.zeros(1)}, texts)
+        with pytest.raises(ValueError, match="broken or no checkpoint .* delete it"):
+            checkpoint.notes(path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": {"method": "x"}}', '{"config": 3}'])

@@ -5,6 +5,8 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+import torchvision
+from safetensors.torch import save_file
 
 import align
 from align import Config
@@ -48,6 +50,13 @@ def test_the_loss_falls_and_the_same_seed_gives_the_same_weights(method, domain)
     assert first.images == 4 * 160
 
 
+def test_the_seed_fixes_the_first_weights_of_both_networks(domain):
+    runs = [start(Config(seed=seed), domain, torch.device("cpu")) for seed in (0, 0, 1)]
+    for name in ("classifier", "masker"):
+        first, again, other = (weights(getattr(run, name)) for run in runs)
+        assert torch.equal(first, again) and not torch.equal(first, other)
+
+
 @pytest.mark.parametrize(
     ("method", "anneal"), [*((name, 1) for name in METHODS), ("irm", 2), ("irm", 3)]
 )
@@ -72,6 +81,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(method, anneal, joined, tmp_p
     if method == "align":
         assert torch.equal(weights(straight.masker), weights(resumed.masker))
     assert [row["epoch"] for row in resumed.history] == [0, 1, 2, 3]
+    assert resumed.images == straight.images
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
 
 
@@ -87,7 +97,8 @@ def test_a_checkpoint_from_before_a_value_was_added_resumes(domain, tmp_path, mo
     monkeypatch.setattr(align.training, "_notes", older)
     for _ in range(2):
         run = align.train("erm", domain, config=config, checkpoint=tmp_path, progress=False)
-    assert len(run.history) == 1
+    assert len(run.history) == 1 and run.images == 160
+    assert run.seconds == whole(run)["seconds"] > 0
 
 
 def test_a_checkpoint_of_another_run_is_refused(domain, tmp_path):
@@ -174,6 +185,34 @@ def test_a_choice_that_came_later_leaves_the_keys_of_older_runs():
     assert len(align_hashes - set(recorded.values())) == 3
     guided = replace(Config(method="guided"), **changed)
     assert guided.read().keys() - Config(method="guided").read().keys() == {"second_order"}
+
+
+def test_a_loaded_run_needs_no_pretrained_weights_and_keeps_its_choices(domain, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file(torchvision.models.resnet18().state_dict(), path)
+    config = Config(method="erm", backbone="resnet18", weights=str(path))
+    start(config, domain, torch.device("cpu")).save(tmp_path)
+    path.unlink()
+    found = align.Run.load(tmp_path)
+    assert found.config == config and found.classifier.freeze_batchnorm
+    assert not found.classifier.training
+    with pytest.raises(FileNotFoundError, match="no run in .* make one with"):
+        align.Run.load(tmp_path / "absent")
+
+
+def test_each_epoch_and_each_seed_draws_random_numbers_of_its_own(domain, monkeypatch):
+    drawn = []
+    original = ERM.loss
+
+    def watched(method, batch, epoch, generator):
+        drawn.append(torch.rand(1, generator=generator).item())
+        return original(method, batch, epoch, generator)
+
+    monkeypatch.setattr(ERM, "loss", watched)
+    for seed in (0, 1, 0):
+        config = replace(TINY, batch_size=160, epochs=3)
+        align.train("erm", domain, config=config, seed=seed, progress=False)
+    assert len(set(drawn)) == 6 and drawn[:3] == drawn[6:]
 
 
 def test_what_all_methods_read_is_all_that_plain_training_reads():
@@ -340,6 +379,8 @@ def test_an_epoch_shows_every_image_once_and_no_epoch_repeats_another(domain):
         epochs.append(images)
     assert torch.equal(epochs[0], epochs[2])
     assert not torch.equal(epochs[0], epochs[1])
+    other = torch.cat([b.images for b in Batches(domain, 32, seed=4, augment=False).epoch(0)])
+    assert not torch.equal(epochs[0], other)
     key = epochs[0].flatten(1).double() @ torch.arange(3 * 32 * 32, dtype=torch.float64)
     whole = (
         domain.images.float().div(255).flatten(1).double() @ torch.arange(3 * 32 * 32.0).double()

@@ -11,6 +11,7 @@ import torch
 
 from align.benchmark import records
 from align.benchmark.experiment import Experiment, run
+from align.checks import check_kind
 from align.config import Config
 
 PLACE = ("device", "threads", "torch", "torchvision", "python")
@@ -118,6 +119,7 @@ def find(name: str) -> dict:
         ValueError: if there is none, or more than one.
         FileNotFoundError: if there is no such file.
     """
+    check_kind("name", name, str, "a .json file or the beginning of a record's key")
     if name.endswith(".json"):
         try:
             return json.loads(Path(name).read_text())

@@ -21,6 +21,7 @@ import torch
 
 from align.benchmark import records
 from align.benchmark.experiment import Experiment, run
+from align.checks import check_kind, check_texts
 
 
 def choose(
@@ -41,6 +42,8 @@ def choose(
     Raises:
         ValueError: if a name or a shard is not one.
     """
+    check_kind("shard", shard, (str, type(None)), "i/n, such as 2/4, or None")
+    check_texts("only", tuple(only) if isinstance(only, list) else only)
     chosen = list(experiments)
     for condition in only:
         name, mark, value = condition.partition("=")

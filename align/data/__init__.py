@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 from align.checks import check_number, check_path, shown
@@ -48,8 +50,24 @@ def load(
     if name in WORLDS:
         if root is not None:
             raise ValueError(f"'{name}' is rendered, not read: leave out root (given: '{root}')")
+        _check_options(name, load_toy, options)
         return load_toy(name, size=64 if size is None else size, **options)
     from align.data import composite, folders
 
     reader = getattr(composite if name == "composite" else folders, f"load_{name}")
+    _check_options(name, reader, options)
     return reader(root, size=224 if size is None else size, **options)
+
+
+def _check_options(name: str, reader: Callable[..., Benchmark], options: dict[str, object]) -> None:
+    known = set(inspect.signature(reader).parameters)
+    if "options" in known:  # passed on, as the readers of the published layouts do
+        from align.data.folders import load_folder
+
+        known |= set(inspect.signature(load_folder).parameters)
+    known -= {"name", "options", "root", "size"}
+    if unknown := sorted(set(options) - known):
+        raise ValueError(
+            f"'{name}' has no option {', '.join(unknown)}, expected some of "
+            f"{', '.join(sorted(known))}"
+        )

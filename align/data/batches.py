@@ -81,7 +81,11 @@ class Batches:
 
         Args:
             number: the epoch, from 0.
+
+        Raises:
+            ValueError: if it is no whole number from 0, once the first batch is asked for.
         """
+        check_number("epoch", number, 0, 10**9, whole=True)
         device = self.images.device
         # Random numbers come from the CPU, so that a seed means the same on every device.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + number)

@@ -29,7 +29,7 @@ class Domain:
         name: the domain's name within its benchmark.
         images: uint8 `(N, 3, H, W)`, values 0-255.
         labels: int64 `(N,)`, values 0 to `len(classes) - 1`.
-        classes: the class names, in label order.
+        classes: the class names, in label order, all different.
         masks: float32 `(N, H, W)` in [0, 1], 1 on the object; None where no mask is known.
         groups: int64 `(N,)` or None: what an image shares with others apart from its label
             (the scene it shows in the toy worlds, the capture sequence in Terra Incognita).
@@ -54,7 +54,7 @@ class Domain:
 
     def __post_init__(self) -> None:
         check_kind("a domain's name", self.name, str, "a text")
-        check_texts(f"domain '{self.name}': classes", self.classes)
+        _check_classes(f"domain '{self.name}'", self.classes)
         for what in ("images", "labels", "masks", "groups", "environments"):
             value = getattr(self, what)
             if value is not None or what in ("images", "labels"):
@@ -248,8 +248,15 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         check_kind("a benchmark's name", self.name, str, "a text")
-        check_texts(f"benchmark '{self.name}': classes", self.classes)
+        _check_classes(f"benchmark '{self.name}'", self.classes)
         check_kind(f"benchmark '{self.name}': loaders", self.loaders, Mapping, "a dict by domain")
+        for name, loader in self.loaders.items():
+            if not callable(loader):
+                raise ValueError(
+                    f"benchmark '{self.name}': the loader of {shown(name)} is {shown(loader)}, "
+                    "expected a function that returns the Domain"
+                )
+        check_texts(f"benchmark '{self.name}': missing", self.missing)
 
     @property
     def domains(self) -> tuple[str, ...]:
@@ -281,6 +288,12 @@ def _whole_groups(groups: Tensor, wanted: int, generator: torch.Generator) -> Te
     taken = torch.zeros(len(sizes), dtype=torch.bool)
     taken[order[: int((reached - wanted).abs().argmin())]] = True
     return taken[numbers]
+
+
+def _check_classes(what: str, classes: tuple[str, ...]) -> None:
+    check_texts(f"{what}: classes", classes)
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"{what}: classes are {', '.join(classes)}, expected different names")
 
 
 def _check_positions(name: str, indices: Tensor, count: int) -> None:

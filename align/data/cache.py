@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -276,6 +277,9 @@ def _write_memo(path: Path, memo: dict[str, tuple[list[int], str]]) -> None:
         os.replace(temporary, path)
     except OSError:
         pass  # without the memo the bytes are read again next time, nothing else
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _hash(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from align.checks import check_path, shown
+from align.checks import check_flag, check_path, shown
 
 from .benchmark import Benchmark, Domain
 from .trees import Counts, Options, PathLike, check_names, list_files, list_folders, load_tree
@@ -218,6 +218,7 @@ def load_terra(
         ValueError: as for `load_vlcs`.
     """
     _check_split(split, "sequence")
+    check_flag("boxes", boxes)
     if boxes and options.get("masks") is not None:
         raise ValueError("boxes=True and masks= are both given, expected one kind of mask")
     benchmark = _load_layout(TERRA, root, **options)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import terra
 from .archives import Bounds, unpack
-from .download import Archive, Mirror, check_space, fetch
+from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch
 from .folders import PACS, TERRA, VLCS, Layout, locate
 from .manifest import Manifest, describe, differences
 from .trees import PathLike
@@ -96,6 +96,13 @@ def get(
             found = describe(name, partial, layout.domains, layout.classes, version)
             found.write(base / f"{name}.manifest.json")
             os.replace(partial, base / layout.folder)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise DownloadError(
+                f"the disk of {base} is full ({error.strerror}); free some and run the same again, "
+                "what was downloaded is kept"
+            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         if not keep:

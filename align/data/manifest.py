@@ -42,8 +42,11 @@ class Manifest:
             path: the file.
         """
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(asdict(self), indent=1))
-        partial.replace(path)
+        try:
+            partial.write_text(json.dumps(asdict(self), indent=1))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path) -> Manifest:

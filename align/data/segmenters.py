@@ -6,7 +6,6 @@ OpenCV and transformers are imported when they are asked for; `align` runs witho
 from __future__ import annotations
 
 import importlib
-import pickle
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from align.classifier import IMAGENET_MEAN, IMAGENET_STD
+from align.weights import read_tensors
 
 BORDER = 0.1
 """Share of the side that GrabCut takes for background at each edge."""
@@ -103,29 +103,16 @@ def _segmenter(weights: str | Path | None) -> nn.Module:
             f"no weights file at '{path}'; expected a .pth or .safetensors file of {NETWORK}, or "
             "None to download it"
         )
+    state = read_tensors(path, f"torchvision's {WEIGHTS}, or a .safetensors file")
     network = build(NETWORK, weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
     try:
-        network.load_state_dict(_state(path))
+        network.load_state_dict(state)
     except RuntimeError:
         raise ValueError(
             f"weights file '{path}' does not fit {NETWORK} with 21 classes; use torchvision's "
             f"{WEIGHTS}"
         ) from None
     return network
-
-
-def _state(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(
-            f"weights file '{path}' holds more than tensors, or is broken, and is not read; use "
-            f"torchvision's {WEIGHTS}, or a .safetensors file"
-        ) from error
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from align.checks import check_number, check_seed
+from align.checks import check_number, check_seed, shown
 from align.data.benchmark import Benchmark, Domain
 from align.data.scenes import CAMERAS, LIGHTS, SCENES, VIEWS, bank
 from align.data.shapes import BRIGHT, VARIANTS, atlas
@@ -113,8 +113,10 @@ def load_toy(
     Raises:
         ValueError: if an argument is out of range.
     """
-    if name not in WORLDS:
-        raise ValueError(f"toy benchmark '{name}' is unknown, expected one of {', '.join(WORLDS)}")
+    if not isinstance(name, str) or name not in WORLDS:
+        raise ValueError(
+            f"toy benchmark {shown(name)} is unknown, expected one of {', '.join(WORLDS)}"
+        )
     world = WORLDS[name]
     rho = world.rho if rho is None else rho
     pattern = world.pattern if pattern is None else pattern
@@ -152,9 +154,10 @@ def _check(
     check_number("pattern", pattern, 0, 1)
     if pattern and world.hidden:
         raise ValueError(f"pattern is {pattern}, expected 0: the animals of {world.name} are plain")
-    if pairing is not None and pairing not in (*world.domains, "none"):
+    known = (*world.domains, "none")
+    if pairing is not None and (not isinstance(pairing, str) or pairing not in known):
         raise ValueError(
-            f"pairing is '{pairing}', expected one of {', '.join(world.domains)}, or 'none'"
+            f"pairing is {shown(pairing)}, expected one of {', '.join(world.domains)}, or 'none'"
         )
 
 

@@ -1,0 +1,66 @@
+"""Tensors by name, to a file and from one that a stranger made: nothing in it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+
+def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
+    """Read a file of weights.
+
+    Args:
+        path: a `.safetensors` file, or one that `torch.save` wrote, read with `weights_only=True`.
+        remedy: what to use instead of a file that cannot be read, for the message.
+
+    Returns:
+        The tensors by name.
+
+    Raises:
+        ValueError: if it holds anything else, or is broken.
+        OSError: if the operating system cannot read it.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # Unpicklers raise errors of many kinds on broken bytes: whichever, the file is at fault.
+        raise ValueError(
+            f"weights file '{path}' holds more than tensors, or is broken, and is not read "
+            f"({type(error).__name__}); use {remedy}"
+        ) from error
+    if not isinstance(found, dict) or not all(isinstance(one, Tensor) for one in found.values()):
+        raise ValueError(
+            f"weights file '{path}' holds other things than tensors by name; use {remedy}"
+        )
+    return found
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write a `.safetensors` file.
+
+    Args:
+        path: the file; half of it may be there after an error.
+        tensors: by name.
+        metadata: texts that are kept in its header.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    try:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
+    except SafetensorError as error:
+        raise OSError(
+            f"the folder {path.parent} cannot be written to ({error}); free some space or choose "
+            "another folder, and run the same again"
+        ) from error
