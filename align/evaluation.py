@@ -15,7 +15,6 @@ from align.metrics.faithfulness import faithfulness
 from align.metrics.inputs import (
     Model,
     as_float,
-    check_batch_size,
     device_of,
     evaluation_mode,
     images_at_once,
@@ -112,7 +111,6 @@ def evaluate(
     classifier, masker = _parts(run_or_classifier, masker)
     check_function("masker", masker)
     check_function("saliency", saliency)
-    check_batch_size(batch_size)
     if len(domain) == 0:
         raise ValueError(f"domain '{domain.name}' has no images, expected at least one")
     check_number("max_explained", max_explained, 0, 10**9, whole=True)

@@ -207,10 +207,16 @@ def test_differences_are_found_wherever_they_are(record) -> None:
     other = json.loads(json.dumps(record))
     other["data"]["noon"] = "another"
     other["history"][0]["loss"] += 0.5
+    other["human"] = {"pennfudan_person": {"iou": 0.5}}
     other["torch"] = "0.1"
     del other["metrics"]["fog"]["accuracy"]
     found = Rerun(record, other)
-    assert set(found.differences()) == {"data/noon", "history/0/loss", "metrics/fog/accuracy"}
+    assert set(found.differences()) == {
+        "data/noon",
+        "history/0/loss",
+        "human/pennfudan_person",
+        "metrics/fog/accuracy",
+    }
     assert found.largest() == float("inf") and set(found.place()) == {"torch"}
 
 

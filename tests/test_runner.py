@@ -67,6 +67,38 @@ def test_leaving_one_out_trains_on_the_others_and_tests_on_their_held_out_parts(
     assert table["shift"].to_dict() == {"noon": "in", "dusk": "in", "fog": "in", "film": "out"}
 
 
+def test_a_seed_draws_its_own_world_and_its_own_split():
+    worlds = [tiny(seed).data()["noon"].fingerprint() for seed in (0, 1, 0)]
+    assert worlds[0] == worlds[2] != worlds[1]
+    one = tiny().data()
+    held_out = [tiny(seed).split(one)[1]["noon"].fingerprint() for seed in (0, 1, 0)]
+    assert held_out[0] == held_out[2] != held_out[1]
+
+
+def test_training_masks_are_spoilt_by_either_share_alone_and_tests_are_not():
+    benchmark = tiny().data()
+    clean, tests = tiny().split(benchmark)
+    for changes, sign in (({"missed": 0.5}, -1), ({"leaked": 0.5}, 1)):
+        spoilt, same = tiny(**changes).split(benchmark)
+        assert sign * (spoilt.masks.mean() - clean.masks.mean()) > 0.02
+        assert {n: d.fingerprint() for n, d in same.items()} == {
+            n: d.fingerprint() for n, d in tests.items()
+        }
+
+
+def test_a_run_keeps_its_configuration_as_asked_for_without_this_machines_paths(monkeypatch):
+    def trained(method, training, *, config, **options):
+        result = real(method, training, config=replace(config, weights=None), **options)
+        result.config = config
+        return result
+
+    real = experiment.train
+    monkeypatch.setattr(experiment, "train", trained)
+    here = replace(tiny().config, weights="/here/weights.safetensors")
+    monkeypatch.setattr(Experiment, "resolved", lambda one, root: here)
+    assert run(tiny(), progress=False)[1].config == tiny().config
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -273,6 +273,22 @@ def test_each_phase_of_align_moves_the_networks_it_should(domain):
     assert all(p.requires_grad for p in method.classifier.parameters())
 
 
+def test_a_step_of_the_masker_leaves_the_classifier_with_all_its_statistics(domain):
+    method = method_for(replace(TINY, method="align"), domain)
+    before = {name: value.clone() for name, value in method.classifier.state_dict().items()}
+    method.update_masker(next(Batches(domain, 32).epoch(0)), torch.Generator().manual_seed(0))
+    after = method.classifier.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert method.classifier.training
+
+
+def test_the_learning_rate_falls_along_half_a_cosine(domain):
+    method = method_for(replace(TINY, method="erm", lr=0.1), domain)
+    for progress, rate in ((0, 0.1), (1 / 3, 0.075), (0.5, 0.05), (1, 0)):
+        method.set_progress(progress)
+        assert method.optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+
+
 @pytest.mark.parametrize(
     ("ratio", "steps"),
     [
