@@ -80,18 +80,24 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from align.benchmark import tables
+    from align.benchmark import figures, tables
 
     recorded = tables.current(grid)
     if not recorded:
         raise FileNotFoundError(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
-    print(tables.per_domain(recorded, metric).to_string())
-    for shift, words in (("in", "in distribution"), ("out", "out of distribution")):
-        compared = tables.comparison(recorded, metric, shift)
-        if len(compared):
-            print(f"\n{words}\n{compared.to_string()}")
+    if grid == "ablations":
+        print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
+        print(figures.ablation_effects(recorded, metric).round(3).to_string(index=False))
+        return
+    for setting, part in tables.settings(recorded).items():
+        heading = f"\n{setting}\n" if setting else ""
+        print(f"{heading}{tables.per_domain(part, metric).to_string()}")
+        for shift, words in (("in", "in distribution"), ("out", "out of distribution")):
+            compared = tables.comparison(part, metric, shift)
+            if len(compared):
+                print(f"\n{words}\n{compared.to_string()}")
 
 
 @benchmark_app.command("figure")

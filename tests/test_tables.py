@@ -194,3 +194,31 @@ def test_coverage_counts_what_is_recorded_and_says_what_the_rest_takes(tmp_path,
     assert "a GPU" in table.loc["vlcs", "missing"] and "GPU" not in table.loc["rho", "missing"]
     states = coverage.figures()["state"]
     assert (states["cost"], states["ablations"]) == ("partly", "not run here")
+
+
+def test_settings_are_compared_one_at_a_time():
+    recorded = []
+    for rho, level in ((0.5, 0.7), (0.9, BAD)):
+        for seed in range(3):
+            for config, gain in ((ERM, 0.0), (GUIDED, 0.2)):
+                one = Experiment("toy-vlcs", "noon", replace(config, seed=seed), {"rho": rho})
+                recorded.append(record(one, lambda *_, a=level + gain: a))
+    with pytest.raises(ValueError, match=r"two records of .* one setting at a time"):
+        tables.compare(recorded, "true masks, energy", "ERM")
+    parts = tables.settings(recorded)
+    assert list(parts) == ["rho = 0.5", "rho = 0.9"]
+    means = {name: tables.comparison(part)["mean"]["ERM"] for name, part in parts.items()}
+    assert abs(float(means["rho = 0.5"]) - float(means["rho = 0.9"]) - 0.2) < 0.1
+    assert list(tables.settings(made([ERM, GUIDED]))) == [""]
+
+
+def test_a_seeds_runs_on_several_domains_count_as_one():
+    table = pd.DataFrame(
+        [
+            {"label": label, "seed": seed, "accuracy out": level + 0.01 * seed + 0.1 * part}
+            for label, level in (("A", 0.7), ("B", 0.5))
+            for seed in range(3)
+            for part in range(4)
+        ]
+    )
+    assert tables.difference(table, "A", "B", "accuracy out") == pytest.approx((0.2, 0.2, 0.2))

@@ -124,6 +124,8 @@ def by_seed(grid: str) -> pd.DataFrame:
 def difference(table: pd.DataFrame, first: str, second: str, metric: str) -> Interval:
     """Paired 95 % interval of a metric's difference between two labels, over their common seeds.
 
+    A seed's runs on several domains count as one, by their mean.
+
     Args:
         table: what `by_seed` returns.
         first: a label.
@@ -133,7 +135,8 @@ def difference(table: pd.DataFrame, first: str, second: str, metric: str) -> Int
     Returns:
         Mean and interval of `first − second`.
     """
-    wide = table.pivot(index="seed", columns="label", values=metric)[[first, second]].dropna()
+    wide = table.pivot_table(index="seed", columns="label", values=metric)
+    wide = wide.reindex(columns=[first, second]).dropna()
     return paired(wide[first].tolist(), wide[second].tolist())
 
 
@@ -154,10 +157,11 @@ def summary(grid: str, metrics: tuple[str, ...] = ("accuracy in", "accuracy out"
         part = table[table["label"] == name]
         cells: dict[str, object] = {"runs": len(part)}
         for metric in metrics:
-            if len(part) < 2:
-                cells[metric] = f"{part[metric].iloc[0]:.3f}"
+            seeds = part.groupby("seed")[metric].mean()
+            if len(seeds) < 2:
+                cells[metric] = f"{seeds.iloc[0]:.3f}"
                 continue
-            cells[metric] = _text(interval(part[metric].tolist()))
+            cells[metric] = _text(interval(seeds.tolist()))
             if name != "ERM":
                 gain = difference(table, name, "ERM", metric)
                 cells[f"{metric} − ERM"] = _text(gain) + ("*" if gain.excludes_zero else "")
@@ -226,6 +230,25 @@ def compare(
     return paired(*means), "seeds"
 
 
+def settings(recorded: list[dict]) -> dict[str, list[dict]]:
+    """Records apart by what distinguishes them besides method, seed and domains.
+
+    Args:
+        recorded: records of one grid.
+
+    Returns:
+        For each setting of the data's options, in words such as "rho = 0.8", its records; one with
+        an empty name if all have the same.
+    """
+    options = [{k: v for k, v in r["options"].items() if k != "seed"} for r in recorded]
+    varied = sorted({k for one in options for k in one if any(o.get(k) != one[k] for o in options)})
+    found: dict[str, list[dict]] = {}
+    for record, chosen in zip(recorded, options, strict=True):
+        name = ", ".join(f"{k} = {chosen[k]}" for k in varied if k in chosen)
+        found.setdefault(name, []).append(record)
+    return found
+
+
 def _tests(
     recorded: list[dict], name: str, shift: str | None, domain: str | None
 ) -> dict[int, dict[tuple[str, str], dict]]:
@@ -239,7 +262,14 @@ def _tests(
             where = "in" if tested in trained else "out"
             if shift in (None, where) and domain in (None, tested):
                 tests = found.setdefault(record["config"]["seed"], {})
-                tests["+".join(trained), tested] = record
+                test = "+".join(trained), tested
+                if test in tests:
+                    raise ValueError(
+                        f"two records of '{name}' with seed {record['config']['seed']} are tested "
+                        f"on '{tested}': they differ in another choice; compare one setting at a "
+                        "time, see settings"
+                    )
+                tests[test] = record
     return found
 
 
