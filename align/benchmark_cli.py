@@ -80,7 +80,7 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from align.benchmark import figures, tables
+    from align.benchmark import tables
 
     recorded = tables.current(grid)
     if not recorded:
@@ -88,6 +88,8 @@ def table(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
     if grid == "ablations":
+        from align.benchmark import figures
+
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
         print(figures.ablation_effects(recorded, metric).round(3).to_string(index=False))
         return

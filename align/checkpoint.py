@@ -6,7 +6,6 @@ Nothing is pickled, so a checkpoint from a stranger can be opened without runnin
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from align.files import replacing
 from align.weights import write_tensors
 
 Part = nn.Module | Optimizer
@@ -42,14 +42,9 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
         else:
             tensors |= {f"{name}/{key}": value for key, value in part.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Written beside and renamed: a kill in the middle leaves the last whole checkpoint.
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        texts = {"notes": json.dumps(notes), "groups": json.dumps(groups)}
+    texts = {"notes": json.dumps(notes), "groups": json.dumps(groups)}
+    with replacing(path) as (partial,):
         write_tensors(partial, tensors, texts)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)  # where the disk is full, or somebody pressed Ctrl-C
 
 
 def notes(path: Path) -> dict:

@@ -7,6 +7,7 @@ each look would make a training step wait.
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -19,6 +20,11 @@ def shown(value: Any) -> str:
     """What was given, for a message: a short value itself, of anything else its type."""
     short = value is None or isinstance(value, bool | int | float | str | os.PathLike)
     return repr(value) if short else f"of type {type(value).__name__}"
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or of NumPy."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_kind(name: str, value: Any, kind: type | tuple[type, ...], expected: str) -> None:

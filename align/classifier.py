@@ -6,14 +6,13 @@ activation map, the alignment loss and the theory all read the last feature map.
 
 from __future__ import annotations
 
-from numbers import Integral
 from pathlib import Path
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from align.checks import check_flag, check_floats, check_path, check_tensor, shown
+from align.checks import check_flag, check_floats, check_path, check_tensor, is_whole, shown
 from align.weights import read_tensors
 
 BACKBONES = ("small-cnn", "resnet18", "resnet50", "mobilenet_v2")
@@ -119,11 +118,6 @@ class Classifier(nn.Module):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
-
-
-def is_whole(value: object) -> bool:
-    """Whether a value is a whole number, of Python or of NumPy."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_images(images: Tensor) -> None:

@@ -23,6 +23,7 @@ from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batches
 from align.data.benchmark import Benchmark, Domain
+from align.files import replacing
 from align.masker import Masker
 from align.methods import Method, build
 from align.terms import EpochTerms
@@ -67,19 +68,11 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         networks = {"classifier": self.classifier, "masker": self.masker}
         networks = {name: network for name, network in networks.items() if network is not None}
-        names = [*(f"{name}.safetensors" for name in networks), RUN]
-        # All are written beside before the first is renamed: a full disk or Ctrl-C in the middle
-        # leaves the earlier run.
-        partial = {name: folder / f".{name}.{os.getpid()}.partial" for name in names}
-        try:
-            for name, network in networks.items():
-                write_tensors(partial[f"{name}.safetensors"], network.state_dict())
-            partial[RUN].write_text(json.dumps(self._description(), indent=1))
-            for name, path in partial.items():
-                os.replace(path, folder / name)
-        finally:
-            for path in partial.values():
-                path.unlink(missing_ok=True)
+        files = [folder / f"{name}.safetensors" for name in networks]
+        with replacing(*files, folder / RUN) as (*weights, description):
+            for path, network in zip(weights, networks.values(), strict=True):
+                write_tensors(path, network.state_dict())
+            description.write_text(json.dumps(self._description(), indent=1))
 
     def _description(self) -> dict:
         classes = self.classifier.linear.out_features

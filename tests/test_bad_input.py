@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import align
-from align import checkpoint, losses, metrics, saliency, training, weights
+from align import checkpoint, files, losses, metrics, saliency, training, weights
 from align.benchmark import records, rerun, runner, statistics
 from align.benchmark.experiment import Experiment
 from align.data import Benchmark, Domain, batches, cache
@@ -481,7 +481,7 @@ def test_a_checkpoint_that_cannot_be_finished_leaves_the_older_one(
 ) -> None:
     path = tmp_path / "c.safetensors"
     checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 1})
-    module = weights if name == "save_file" else checkpoint.os
+    module = weights if name == "save_file" else files.os
     stopped(monkeypatch, module, name, 1, error)
     with pytest.raises(type(error)):
         checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 2})
@@ -498,7 +498,7 @@ def test_a_run_that_cannot_be_saved_whole_leaves_the_earlier_one(
         training.start(align.Config(seed=seed), domain(), torch.device("cpu")) for seed in (1, 2)
     )
     before.save(tmp_path)
-    module = weights if name == "save_file" else training.os
+    module = weights if name == "save_file" else files.os
     stopped(monkeypatch, module, name, call, error)
     with pytest.raises(type(error)):
         after.save(tmp_path)

@@ -559,7 +559,7 @@ class TestArchives:
     @pytest.mark.parametrize(
         ("name", "attributes"),
         [
-            ("/tmp/evil", {}),
+            ("/absolute/evil", {}),
             ("../evil", {}),
             ("a/../../evil", {}),
             ("a\\..\\evil", {}),

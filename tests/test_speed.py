@@ -9,7 +9,6 @@ import torch
 from align.benchmark import peers, speed
 from align.methods import Align
 from align.metrics import deletion_curve, insertion_curve
-from align.metrics.inputs import images_at_once
 
 CPU = torch.device("cpu")
 SMALL = {"size": 32, "batch_size": 8, "device": "cpu"}
@@ -67,8 +66,7 @@ def test_pure_inference_shows_as_many_pictures_in_batches_of_the_metrics(passes)
     pictures = torch.zeros(24, 3, 4, 4)
     speed._inference(lambda images: seen.append(len(images)), pictures, passes)()
     assert sum(seen) == 24 * passes
-    size = images_at_once(None, CPU)
-    assert max(seen) <= size and len(seen) == -(-24 * passes // size)
+    assert max(seen) <= 32 and len(seen) == -(-24 * passes // 32)
 
 
 @pytest.mark.parametrize("insertion", [True, False])

@@ -205,6 +205,11 @@ def test_settings_are_compared_one_at_a_time():
                 recorded.append(record(one, lambda *_, a=level + gain: a))
     with pytest.raises(ValueError, match=r"two records of .* one setting at a time"):
         tables.compare(recorded, "true masks, energy", "ERM")
+    for mixing in (tables.per_domain, tables.comparison, tables.findings):
+        with pytest.raises(ValueError, match="compare one setting at a time"):
+            mixing(recorded)
+    with pytest.raises(ValueError, match="compare one setting at a time"):
+        tables.summary("rho")
     parts = tables.settings(recorded)
     assert list(parts) == ["rho = 0.5", "rho = 0.9"]
     means = {name: tables.comparison(part)["mean"]["ERM"] for name, part in parts.items()}

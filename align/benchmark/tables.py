@@ -150,8 +150,13 @@ def summary(grid: str, metrics: tuple[str, ...] = ("accuracy in", "accuracy out"
     Returns:
         One row a label, in the order recorded; text cells `mean [low, high]`, a difference marked
         "*" where its interval excludes 0.
+
+    Raises:
+        FileNotFoundError: if nothing is recorded.
+        ValueError: if the grid has several settings, see `settings`.
     """
     table = by_seed(grid)
+    _refuse_mixed(current(grid))
     rows = {}
     for name in table["label"].drop_duplicates():
         part = table[table["label"] == name]
@@ -196,8 +201,10 @@ def compare(
         "seeds", what it is paired over.
 
     Raises:
-        ValueError: if there are fewer than 2 seeds that both have.
+        ValueError: if there are fewer than 2 seeds that both have, or the records are of several
+            settings, see `settings`.
     """
+    _refuse_mixed(recorded)
     sides = [_tests(recorded, name, shift, domain) for name in (first, second)]
     seeds = sorted(set(sides[0]) & set(sides[1]))
     # Only tests that every seed of both methods has: a missing run must not tilt the means.
@@ -249,6 +256,21 @@ def settings(recorded: list[dict]) -> dict[str, list[dict]]:
     return found
 
 
+def _refuse_mixed(recorded: list[dict]) -> None:
+    """Refuse records that a mean over a label's runs would mix, or a pair would confuse."""
+    seen = set()
+    for record in recorded:
+        seed = record["config"]["seed"]
+        run = label(record), seed, records.trained_on(record)
+        if run in seen:
+            raise ValueError(
+                f"two records of '{run[0]}' with seed {seed}, trained on {'+'.join(run[2])}, "
+                "differ in another choice, expected one setting; compare one setting at a time, "
+                "see align.benchmark.tables.settings"
+            )
+        seen.add(run)
+
+
 def _tests(
     recorded: list[dict], name: str, shift: str | None, domain: str | None
 ) -> dict[int, dict[tuple[str, str], dict]]:
@@ -262,14 +284,7 @@ def _tests(
             where = "in" if tested in trained else "out"
             if shift in (None, where) and domain in (None, tested):
                 tests = found.setdefault(record["config"]["seed"], {})
-                test = "+".join(trained), tested
-                if test in tests:
-                    raise ValueError(
-                        f"two records of '{name}' with seed {record['config']['seed']} are tested "
-                        f"on '{tested}': they differ in another choice; compare one setting at a "
-                        "time, see settings"
-                    )
-                tests[test] = record
+                tests["+".join(trained), tested] = record
     return found
 
 
@@ -295,7 +310,11 @@ def per_domain(
         Rows labels, columns test domains (those trained on say "held out"); text cells
         `mean ± half width`, with "*" where the paired difference to `against` is above 0, "†" where
         it is below, and its 95 % interval excludes 0. Empty without records.
+
+    Raises:
+        ValueError: if the records are of several settings, see `settings`.
     """
+    _refuse_mixed(recorded)
     table = runs(recorded)
     if table.empty or metric not in table:
         return pd.DataFrame()
@@ -327,7 +346,11 @@ def comparison(
         Rows labels by average rank. Columns: seeds, mean, difference (text, with its interval and
         the marks of `per_domain`), paired over, seed noise (standard deviation of the method's
         mean over seeds), effect / noise, average rank (over test domains). Empty without records.
+
+    Raises:
+        ValueError: if the records are of several settings, see `settings`.
     """
+    _refuse_mixed(recorded)
     table = runs(recorded)
     if table.empty or metric not in table:
         return pd.DataFrame()
@@ -365,7 +388,11 @@ def findings(
     Returns:
         One sentence a label, by size of the difference; one that says so if there is nothing to
         compare.
+
+    Raises:
+        ValueError: if the records are of several settings, see `settings`.
     """
+    _refuse_mixed(recorded)
     table = runs(recorded)
     names = [] if table.empty else [n for n in table["label"].drop_duplicates() if n != against]
     found = []

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from align.files import replacing
+
 from .cache import cache_dir, digest_files
 from .trees import list_files, tally
 
@@ -41,12 +43,8 @@ class Manifest:
         Args:
             path: the file.
         """
-        partial = path.with_name(f".{path.name}.partial")
-        try:
+        with replacing(path) as (partial,):
             partial.write_text(json.dumps(asdict(self), indent=1))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
