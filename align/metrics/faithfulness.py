@@ -261,9 +261,10 @@ def sufficiency(
         instead, which takes a search that is not made here.
     """
     check_flag("normalized", normalized)
-    series = _Series(True, fill, (0, *_pixel_counts(fractions, images)))
+    empty = (0,) if normalized else ()  # shown only where it is divided by
+    series = _Series(True, fill, _pixel_counts(fractions, images) + empty)
     whole, (kept,) = _measure(classifier, images, saliency, [series], target, batch_size)
-    return _mean_loss(whole, kept[:, 1:], kept[:, 0] if normalized else None)
+    return _mean_loss(whole, kept[:, : len(fractions)], kept[:, -1] if normalized else None)
 
 
 def comprehensiveness(
@@ -307,10 +308,10 @@ def comprehensiveness(
     """
     check_flag("normalized", normalized)
     check_images(images)
-    height, width = images.shape[-2:]
-    series = _Series(False, fill, (*_pixel_counts(fractions, images), height * width))
+    empty = (images.shape[-2] * images.shape[-1],) if normalized else ()
+    series = _Series(False, fill, _pixel_counts(fractions, images) + empty)
     whole, (left,) = _measure(classifier, images, saliency, [series], target, batch_size)
-    return _mean_loss(whole, left[:, :-1], left[:, -1] if normalized else None)
+    return _mean_loss(whole, left[:, : len(fractions)], left[:, -1] if normalized else None)
 
 
 def faithfulness(
@@ -608,7 +609,8 @@ def _series_probabilities(
     untouched = ranks[0].numel() if series.keep else 0
     result = whole[:, None].repeat(1, len(series.counts))
     shown = [column for column, k in enumerate(series.counts) if k != untouched]
-    for columns in torch.tensor(shown, device=images.device).split(at_once):
+    for first in range(0, len(shown), at_once):
+        columns = torch.tensor(shown[first : first + at_once], device=images.device)
         counts = torch.tensor(series.counts, dtype=torch.int32, device=images.device)[columns]
         together = max(1, at_once // len(columns))
         for start in range(0, len(images), together):
