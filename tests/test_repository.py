@@ -77,6 +77,16 @@ def test_the_contributors_guide_is_short_and_points_at_files_that_exist():
         assert (ROOT / name).exists(), name
 
 
+def test_the_map_shows_every_page_in_the_order_of_the_contents():
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    wanted = [c["file"].removeprefix("book/") for part in parts for c in part["chapters"]]
+    text = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+    rows = "\n".join(re.findall(r"(?m)^\|.*\|$", text))
+    shown = re.findall(r"\(([\w/]+)\.(?:ipynb|md)\)", rows)
+    assert shown == wanted
+    assert re.findall(r"(?m)^\| \*\*(\w+)\*\* \|", rows) == [part["caption"] for part in parts]
+
+
 def test_every_chapter_has_learning_goals():
     goals = (ROOT / "book" / "teaching" / "goals.md").read_text(encoding="utf-8")
     linked = re.findall(r"(?m)^## \[[^\]]+\]\(\.\./([\w/]+)\.ipynb\)\n\n(- .+)", goals)
