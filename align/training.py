@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
@@ -72,7 +73,8 @@ class Run:
         with replacing(*files, folder / RUN) as (*weights, description):
             for path, network in zip(weights, networks.values(), strict=True):
                 write_tensors(path, network.state_dict())
-            description.write_text(json.dumps(self._description(), indent=1))
+            sums = {name: _sum(path) for name, path in zip(networks, weights, strict=True)}
+            description.write_text(json.dumps(self._description() | {"sha256": sums}, indent=1))
 
     def _description(self) -> dict:
         classes = self.classifier.linear.out_features
@@ -102,11 +104,12 @@ class Run:
         config = Config(**description["config"])
         run = _networks(replace(config, weights=None), description["classes"], torch.device(device))
         run.config = config
-        _read_weights(run.classifier, folder / "classifier.safetensors")
+        sums = description["sha256"]
+        _read_weights(run.classifier, folder / "classifier.safetensors", sums.get("classifier"))
         run.classifier.freeze_batchnorm = config.weights is not None
         run.classifier.eval()
         if run.masker is not None:
-            _read_weights(run.masker, folder / "masker.safetensors")
+            _read_weights(run.masker, folder / "masker.safetensors", sums.get("masker"))
             run.masker.eval()
         run.history = description["history"]
         run.seconds, run.images = description["seconds"], description["images"]
@@ -198,13 +201,19 @@ def train(
     return run
 
 
-def _read_weights(network: nn.Module, path: Path) -> None:
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_weights(network: nn.Module, path: Path, wanted: str | None) -> None:
     try:
+        # A process killed between two renames leaves files of two runs; their sums tell.
+        if _sum(path) != wanted:
+            raise ValueError("another sha256 than in run.json")
         network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"'{path}' is not there, broken or of another run ({type(error).__name__}); make the "
-            "run again"
+            f"'{path}' is not there, broken or of another run ({error}); make the run again"
         ) from error
 
 
@@ -212,7 +221,8 @@ def _described(path: Path) -> dict:
     try:
         found = json.loads(path.read_text())
         Config(**found["config"])
-        return {name: found[name] for name in ("config", "classes", "history", "seconds", "images")}
+        names = ("config", "classes", "history", "seconds", "images")
+        return {name: found[name] for name in names} | {"sha256": {**found["sha256"]}}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"'{path}' is broken or of another version of the library ({error}); make the run again"

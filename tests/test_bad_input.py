@@ -7,6 +7,7 @@ the list of what a course of two hundred students feeds a library.
 from __future__ import annotations
 
 import inspect
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -542,11 +543,14 @@ def test_a_full_disk_while_a_record_is_written_costs_that_record_alone(tmp_path)
 @pytest.mark.parametrize("spoilt", ["classifier.safetensors", "masker.safetensors"])
 def test_a_run_of_broken_absent_or_other_weights_is_told(spoilt, tmp_path) -> None:
     one = training.start(align.Config(), domain(), torch.device("cpu"))
+    training.start(align.Config(seed=1), domain(), torch.device("cpu")).save(tmp_path / "other")
     path = tmp_path / spoilt
     for damage in (
         lambda: path.write_bytes(path.read_bytes()[:-9]),
         path.unlink,
         lambda: weights.write_tensors(path, {"x": torch.zeros(1)}),
+        # Of the same shapes, as a kill between the renames of two files would leave it.
+        lambda: shutil.copy(tmp_path / "other" / spoilt, path),
     ):
         one.save(tmp_path)
         align.Run.load(tmp_path)

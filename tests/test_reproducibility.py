@@ -101,7 +101,12 @@ def test_a_broken_checkpoint_is_told_and_not_taken_for_a_new_start(domain, tmp_p
             checkpoint.notes(path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": {"method": "x"}}', '{"config": 3}'])
+WITHOUT_SUMS = '{"config": {}, "classes": 2, "history": [], "seconds": 1, "images": 1, "sha256": 3}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"config": {"method": "x"}}', '{"config": 3}', WITHOUT_SUMS]
+)
 def test_a_broken_run_is_told(text, tmp_path) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(ValueError, match="broken or of another version"):
