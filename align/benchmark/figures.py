@@ -393,6 +393,11 @@ FIGURES: dict[str, Named] = {
     "ablations": Named("one choice of ALIGN changed at a time", ("ablations",), ablation),
     "cost": Named("accuracy against cost", ("toy",), cost),
     "pacs": Named("guidance on photographs of PACS", ("pacs",), photographs.guidance),
+    "pacs-methods": Named(
+        "all methods, from photographs to other styles",
+        ("pacs-methods",),
+        lambda recorded: by_domain([r for r in recorded if r["source"] == "photo"]),
+    ),
     "caltech": Named("guidance on photographs of Caltech101", ("caltech",), photographs.guidance),
     "mask-quality": Named(
         "learned masks against masks drawn by people", ("pacs",), photographs.mask_quality
