@@ -19,7 +19,7 @@ def accuracy(one):
 @pytest.fixture(scope="module")
 def recorded():
     found = {}
-    photographs = ("pacs", "caltech", "composite")
+    photographs = ("pacs", "pacs-methods", "caltech", "composite")
     for name in ("toy", "toy-sources", "toy-leave-one-out", "ablations", *photographs):
         found[name] = [record(one, accuracy(one)) for one in grid.experiments(name)]
     return found
@@ -51,6 +51,16 @@ def test_with_records_a_figure_is_drawn_and_said_in_words(name, recorded, tmp_pa
     assert re.search(r"\d", drawn.alt) and drawn.alt.endswith(".")
     drawn.figure.savefig(tmp_path / "figure.png", dpi=40)
     assert (tmp_path / "figure.png").stat().st_size > 3000
+
+
+def test_the_methods_on_pacs_are_those_trained_on_photographs(recorded, tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "RESULTS", tmp_path)
+    lines = [json.dumps(one) + "\n" for one in recorded["pacs-methods"]]
+    (tmp_path / "pacs-methods.jsonl").write_text("".join(lines))
+    found = texts(FIGURES["pacs-methods"].draw())
+    titles = {text for text in found if text.startswith("pacs:")}
+    # Trained on paintings, a method would have the photographs as another domain.
+    assert titles == {"pacs: art_painting", "pacs: cartoon", "pacs: sketch"}
 
 
 def test_the_matrix_shows_each_pair_of_domains(recorded):

@@ -170,6 +170,7 @@ def readers(tmp_path: Path) -> dict:
     run = tmp_path / "run.json"
     config = {"method": "erm", "epochs": 3}
     whole = {"config": config, "classes": 2, "history": [], "seconds": 1.0, "images": 3}
+    whole["sha256"] = {"classifier": "0f"}
     run.write_text(json.dumps(whole))
     return {
         manifest: Manifest.read,
