@@ -1,13 +1,12 @@
 """Figures from records: they show the records' numbers, and say so where there are none."""
 
-import json
 import re
 
 import numpy as np
 import pytest
 from synthetic import record
 
-from align.benchmark import figures, grid, tables
+from align.benchmark import figures, grid, records, tables
 from align.benchmark.figures import FIGURES
 
 
@@ -25,6 +24,16 @@ def recorded():
     return found
 
 
+@pytest.fixture(scope="module")
+def results(recorded, tmp_path_factory):
+    """The records as files, written once for every figure."""
+    folder = tmp_path_factory.mktemp("results")
+    for name, found in recorded.items():
+        for one in found:
+            records.append(folder / f"{name}.jsonl", one)
+    return folder
+
+
 def texts(drawn):
     return [t.get_text() for t in drawn.figure.findobj(lambda o: hasattr(o, "get_text"))]
 
@@ -38,11 +47,8 @@ def test_without_records_a_figure_says_so(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_with_records_a_figure_is_drawn_and_said_in_words(name, recorded, tmp_path, monkeypatch):
-    monkeypatch.setattr(grid, "RESULTS", tmp_path)
-    for file, found in recorded.items():
-        lines = [json.dumps(one) + "\n" for one in found]
-        (tmp_path / f"{file}.jsonl").write_text("".join(lines))
+def test_with_records_a_figure_is_drawn_and_said_in_words(name, results, tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "RESULTS", results)
     drawn = FIGURES[name].draw()
     if name == "out-of-distribution-terra":
         assert "not run here" in drawn.alt
@@ -53,10 +59,8 @@ def test_with_records_a_figure_is_drawn_and_said_in_words(name, recorded, tmp_pa
     assert (tmp_path / "figure.png").stat().st_size > 3000
 
 
-def test_the_methods_on_pacs_are_those_trained_on_photographs(recorded, tmp_path, monkeypatch):
-    monkeypatch.setattr(grid, "RESULTS", tmp_path)
-    lines = [json.dumps(one) + "\n" for one in recorded["pacs-methods"]]
-    (tmp_path / "pacs-methods.jsonl").write_text("".join(lines))
+def test_the_methods_on_pacs_are_those_trained_on_photographs(results, monkeypatch):
+    monkeypatch.setattr(grid, "RESULTS", results)
     found = texts(FIGURES["pacs-methods"].draw())
     titles = {text for text in found if text.startswith("pacs:")}
     # Trained on paintings, a method would have the photographs as another domain.

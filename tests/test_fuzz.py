@@ -167,11 +167,9 @@ def readers(tmp_path: Path) -> dict:
     weights, pickled = tmp_path / "w.safetensors", tmp_path / "w.pt"
     write_tensors(weights, {"a": torch.zeros(3), "b": torch.ones(2, 2)})
     torch.save({"a": torch.zeros(3), "b": torch.ones(2, 2)}, pickled)
-    run = tmp_path / "run.json"
-    config = {"method": "erm", "epochs": 3}
-    whole = {"config": config, "classes": 2, "history": [], "seconds": 1.0, "images": 3}
-    whole["sha256"] = {"classifier": "0f"}
-    run.write_text(json.dumps(whole))
+    domain = align.load("toy-vlcs", n=20, size=32)["noon"]
+    align.training.start(align.Config(method="erm"), domain, torch.device("cpu")).save(tmp_path)
+    run = tmp_path / align.training.RUN
     return {
         manifest: Manifest.read,
         notes: lambda path: terra.Notes.read(path.parent),
