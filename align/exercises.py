@@ -177,6 +177,98 @@ def check_outside_share(candidate: Callable[..., Any]) -> str:
     return _verdict(candidate, cases)
 
 
+def check_alignment_bound(candidate: Callable[..., Any]) -> str:
+    """Check a function for what a change of background can do to the loss of one image.
+
+    Args:
+        candidate: `candidate(evidence, swapped, mask) -> float`, for the contrastive evidence
+            `(C, h, w)` of an image, that of the same object before another background, and a mask
+            `(h, w)` in [0, 1]; the right side of the alignment bound, in nats.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    images = []
+    for number in range(8):
+        evidence, swapped = rng.normal(size=(2, 4, 3, 5)) * rng.exponential(2)
+        evidence[number % 4] = swapped[number % 4] = 0  # the label's own row
+        mask = rng.random((3, 5)) if number % 2 else (rng.random((3, 5)) < 0.4).astype(float)
+        images.append(
+            (f"{'a soft' if number % 2 else 'a hard'} mask {number}", evidence, swapped, mask)
+        )
+    same = images[0][1]
+    images.append(("a background that does not change", same, same, images[0][3]))
+    cases = []
+    for name, evidence, swapped, mask in images:
+        outside = alignment.outside_evidence(np.stack([evidence, swapped]), mask).sum(axis=0)
+        leak = alignment.inside_leak(evidence[None], swapped[None], mask)[0]
+        cases.append((name, (evidence, swapped, mask), float((outside + leak).max())))
+    return _verdict(candidate, cases)
+
+
+def check_soft_label(candidate: Callable[..., Any]) -> str:
+    """Check a function for the label of a picture that is mixed of two by a mask.
+
+    Args:
+        candidate: `candidate(mask, label, other, classes) -> (C,)`, for a mask `(h, w)` in [0, 1]
+            that keeps one image, that image's label, the label of the image that fills the rest,
+            and the number of classes; each label gets the share of the pixels of its image.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    pictures = [
+        ("two classes, half and half", np.array([[1.0, 0.0]]), 0, 1, 2),
+        ("two images of the same class", np.array([[1.0, 0.0, 0.0]]), 1, 1, 3),
+        ("a mask that keeps all", np.ones((2, 2)), 2, 0, 4),
+        ("a mask that keeps nothing", np.zeros((2, 2)), 2, 0, 4),
+    ]
+    for number in range(6):
+        label, other = (int(c) for c in rng.integers(0, 5, 2))
+        pictures.append((f"a soft mask {number}", rng.random((3, 4)), label, other, 5))
+    cases = []
+    for name, mask, label, other, classes in pictures:
+        each = np.eye(classes)
+        wanted = mask.mean() * each[label] + (1 - mask.mean()) * each[other]
+        cases.append((name, (mask, label, other, classes), wanted))
+    return _verdict(candidate, cases)
+
+
+def check_paired_interval(candidate: Callable[..., Any]) -> str:
+    """Check a function for the paired 95 % interval of two methods over five seeds.
+
+    Args:
+        candidate: `candidate(ours, theirs) -> (low, high)`, for two lists of five accuracies, seed
+            by seed, with Student's t of 2.776.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    pairs = [
+        ("accuracies of a table", [0.81, 0.84, 0.80, 0.83, 0.82], [0.80, 0.80, 0.79, 0.81, 0.80])
+    ]
+    pairs.append(
+        (
+            "a method that is always worse by the same",
+            [0.5, 0.6, 0.7, 0.6, 0.5],
+            [0.6, 0.7, 0.8, 0.7, 0.6],
+        )
+    )
+    for number in range(6):
+        hard = rng.normal(0, 0.05, 5)  # a seed that is hard is hard for both
+        ours, theirs = 0.7 + hard + rng.normal(0, 0.02, (2, 5))
+        pairs.append((f"random seeds {number}", ours.tolist(), theirs.tolist()))
+    cases = []
+    for name, ours, theirs in pairs:
+        gain = np.subtract(ours, theirs)
+        half = 2.776 * gain.std(ddof=1) / np.sqrt(5)
+        cases.append((name, (ours, theirs), gain.mean() + half * np.array([-1, 1])))
+    return _verdict(candidate, cases, tolerance=1e-4)  # a t of more digits is right as well
+
+
 def check_sparsity_window(candidate: Callable[..., Any]) -> str:
     """Check a function for the window of sparsity weights in which a mask holds.
 
@@ -204,6 +296,7 @@ def _verdict(
     candidate: Callable[..., Any],
     cases: Sequence[Case],
     fault: Callable[[float, tuple[Any, ...]], str | None] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> str:
     """Try the candidate on every case; `fault` judges an answer where no one number is right."""
     for name, arguments, wanted in cases:
@@ -212,7 +305,7 @@ def _verdict(
         except Exception as error:  # the reader's code: whatever it raises is the verdict
             return f"Not yet: on {name} your function raises {type(error).__name__}: {error}"
         if answer is None:
-            return "Not yet: your function returns nothing; write its line, then run the cell anew."
+            return "Not yet: your function returns nothing; write it and run the cell anew."
         try:
             value = np.asarray(answer, dtype=np.float64)
         except (TypeError, ValueError):
@@ -228,7 +321,7 @@ def _verdict(
             problem = fault(float(value), arguments)
             if problem:
                 return f"Not yet: on {name} {problem}"
-        elif not np.allclose(value, expected, rtol=0, atol=TOLERANCE):
+        elif not np.allclose(value, expected, rtol=0, atol=tolerance):
             return f"Not yet: on {name} your answer is {_say(value)}, expected {_say(expected)}"
     return f"Right: all {len(cases)} cases agree."
 

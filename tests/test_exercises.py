@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import test_exercises_foundation as foundation
 from scipy.special import ndtr
+from scipy.stats import t as student
 
 from align import exercises
 from align.theory import masker
@@ -65,6 +66,42 @@ def share(evidence, mask):
     return float((np.abs(evidence) * (1 - mask)).sum() / total) if total else 0.0
 
 
+def bound_of_one(evidence, swapped, mask, *, over=np.max, both=True):
+    outside = (1 - mask) * (np.abs(evidence) + both * np.abs(swapped))
+    leak = np.abs((mask * (evidence - swapped)).sum(axis=(1, 2)))
+    return over(outside.sum(axis=(1, 2)) + leak)
+
+
+def loose_bound(evidence, swapped, mask):
+    cells = (1 - mask) * (np.abs(evidence) + np.abs(swapped)) + mask * np.abs(evidence - swapped)
+    return cells.sum(axis=(1, 2)).max()
+
+
+def soft_label(mask, label, other, classes):
+    shares = np.zeros(classes)
+    shares[label] += mask.mean()
+    shares[other] += 1 - mask.mean()
+    return shares
+
+
+def overwritten_label(mask, label, other, classes):
+    shares = np.zeros(classes)
+    shares[label], shares[other] = mask.mean(), 1 - mask.mean()
+    return shares
+
+
+def paired_interval(ours, theirs, *, ddof=1, t=2.776):
+    gain = np.subtract(ours, theirs)
+    half = t * gain.std(ddof=ddof) / np.sqrt(len(gain))
+    return gain.mean() - half, gain.mean() + half
+
+
+def unpaired_interval(ours, theirs):
+    gain = np.mean(ours) - np.mean(theirs)
+    half = 2.776 * np.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(ours))
+    return gain - half, gain + half
+
+
 def window(evidence, mask, *, count=True, floor=True):
     kept, total = mask @ evidence, evidence.sum()
 
@@ -87,6 +124,10 @@ RIGHT = [
     (exercises.check_best_penalty, best),
     (exercises.check_best_penalty, lambda w, o, b: w.best_penalty(o, b).penalty),
     (exercises.check_outside_share, share),
+    (exercises.check_alignment_bound, bound_of_one),
+    (exercises.check_soft_label, soft_label),
+    (exercises.check_paired_interval, paired_interval),
+    (exercises.check_paired_interval, lambda a, b: paired_interval(a, b, t=student.ppf(0.975, 4))),
     (exercises.check_sparsity_window, window),
     (exercises.check_sparsity_window, lambda a, m: masker.sparsity_window(a, m)),
 ]
@@ -123,6 +164,22 @@ WRONG = [
     (exercises.check_sparsity_window, lambda a, m: window(a, m, floor=False)),
     (exercises.check_sparsity_window, lambda a, m: (0.0, window(a, m)[1])),
     (exercises.check_sparsity_window, lambda a, m: window(a, m)[1]),
+    (exercises.check_alignment_bound, lambda e, s, m: bound_of_one(e, s, 1 - m)),
+    (exercises.check_alignment_bound, lambda e, s, m: bound_of_one(e, s, m, over=np.sum)),
+    (exercises.check_alignment_bound, lambda e, s, m: bound_of_one(e, s, m, both=False)),
+    (exercises.check_alignment_bound, lambda e, s, m: bound_of_one(e, s, m > 0.5)),
+    (exercises.check_alignment_bound, lambda e, s, m: bound_of_one(e, s, np.zeros_like(m))),
+    (exercises.check_alignment_bound, loose_bound),
+    (exercises.check_soft_label, overwritten_label),
+    (exercises.check_soft_label, lambda m, y, o, c: soft_label(1 - m, y, o, c)),
+    (exercises.check_soft_label, lambda m, y, o, c: soft_label(m > 0.5, y, o, c)),
+    (exercises.check_soft_label, lambda m, y, o, c: np.eye(c)[y]),
+    (exercises.check_soft_label, lambda m, y, o, c: soft_label(m, y, o, c)[::-1]),
+    (exercises.check_paired_interval, unpaired_interval),
+    (exercises.check_paired_interval, lambda a, b: paired_interval(b, a)),
+    (exercises.check_paired_interval, lambda a, b: paired_interval(a, b)[::-1]),
+    (exercises.check_paired_interval, lambda a, b: paired_interval(a, b, ddof=0)),
+    (exercises.check_paired_interval, lambda a, b: paired_interval(a, b, t=1.96)),
 ]
 
 CHECKERS = sorted({check for check, _ in RIGHT}, key=lambda check: check.__name__)

@@ -23,6 +23,9 @@ EQUATION = re.compile(r"\$\$(?P<body>.*?)\$\$(?:[ \t]*\((?P<label>[\w-]+)\))?", 
 ROLE = re.compile(r"\{(?P<name>[\w:]+)\}`(?P<value>[^`]+)`")
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[\w./-]+\.(?:ipynb|md))\)")
 ANSWER = re.compile(r"<details class=\"quiz\">.*?</details>\n*", re.DOTALL)
+HINT = re.compile(
+    r"<details class=\"hint\">\n<summary>Hint</summary>\n*(.*?)\n*</details>", re.DOTALL
+)
 YOUR_ANSWER = "*Your answer:*"
 
 

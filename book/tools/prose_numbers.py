@@ -45,6 +45,7 @@ NOT_PROSE = (
     r"\]\([^)]*\)",  # targets of links
     r"<?https?://\S+",
     r"(?s)<!--(?!=).*?-->",
+    r"(?m)^\*(?:Easy|Medium|Hard), about \d+ minutes\.\*$",  # an exercise's estimate
 )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 
 from book.tools import project
-from book.tools.plain import EQUATION, Book, Directive, Plain, split
+from book.tools.plain import EQUATION, HINT, Book, Directive, Plain, split
 
 TEMPLATES = Path(__file__).parent
 STATEMENTS = {"theorem", "proposition", "corollary", "definition", "assumption", "example"}
@@ -72,11 +72,14 @@ def _chapter(deck: Any, notebook: Any, plain: Plain, book: Book) -> None:
             if not within_solution:
                 _output(deck, cell, book)
             continue
-        for part in split(cell.source):
+        parts = split(cell.source)
+        for part, before in zip(parts, [None, *parts], strict=False):
             if isinstance(part, Directive):
                 if part.name in ("solution-start", "solution-end"):
                     within_solution = part.name == "solution-start"
                 _directive(deck, part, plain)
+            elif getattr(before, "name", "") == "exercise-start":
+                _task(deck, plain.text(part))
             elif not within_solution:
                 _prose(deck, part, plain)
 
@@ -86,10 +89,21 @@ def _directive(deck: Any, part: Directive, plain: Plain) -> None:
     words = plain.directive(part, True)
     if kind in SPOKEN:
         _notes(deck, re.sub(r"</?(details|summary)>", "", words))
-    elif kind in STATEMENTS or kind.startswith("exercise"):
+    elif kind.startswith("exercise"):
+        heading, _, task = words.partition("\n")
+        _slide(deck, heading, below=True)
+        _task(deck, task)
+    elif kind in STATEMENTS:
         _slide(deck, words, below=True)
     else:
         _slide(deck, words, below=False)
+
+
+def _task(deck: Any, words: str) -> None:
+    """Put what an exercise asks on its slide, and the hint into the notes."""
+    _fragmentless(deck, HINT.sub("", words).strip())
+    for hint in HINT.findall(words):
+        _notes(deck, f"Hint: {hint}")
 
 
 def _prose(deck: Any, text: str, plain: Plain) -> None:
