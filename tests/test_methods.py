@@ -12,10 +12,10 @@ import align
 from align import Config, losses
 from align.config import METHODS
 from align.data.batches import Batch, Batches
-from align.methods import build, cgc, irm, mixing, mixup, sgt
+from align.methods import build, cgc, irm, mixing, mixup, regulariser, sgt
 from align.methods.dre import DRE
 from align.methods.groupdro import GroupDRO
-from align.methods.guided import guided_terms
+from align.methods.guided import alignment, guided_terms
 from align.saliency import finish, input_gradient
 from align.training import start
 
@@ -335,6 +335,57 @@ def test_cgc_crops_stay_in_the_image_and_move_maps_as_images():
     expected = 0.5 * ramp + 0.1 - 2 * 0.2
     torch.testing.assert_close(cgc.warp(ramp, crop), expected)
     torch.testing.assert_close(cgc.warp(avg_pool2d(ramp, 2), crop), avg_pool2d(expected, 2))
+
+
+def test_a_crops_size_place_and_mirroring_are_drawn_apart():
+    """Correlations of 4,000 draws: 4.5 standard errors, so each fails once in 100,000 at chance."""
+    crops = cgc.random_crops(4000, fresh())
+    side = crops[:, 1, 1]
+    free = (1 - side).clamp_min(1e-6)
+    x, y = crops[:, 0, 2] / free, crops[:, 1, 2] / free
+    drawn = torch.stack([side**2, (crops[:, 0, 0] < 0).float(), x, y])
+    between = torch.corrcoef(drawn) - torch.eye(4)
+    assert between.abs().max() < 4.5 / 4000**0.5
+    for place in (x, y):
+        assert place.min() < -0.99 and place.max() > 0.99
+        assert place.mean().abs() < 4.5 * (1 / 3 / 4000) ** 0.5
+
+
+def test_noise_and_shares_follow_the_generator_and_hardly_repeat():
+    images, size = torch.rand(1, 3, 4, 4), torch.rand(1, 4, 4)
+    draws = {
+        "noise": lambda g: sgt.replace_least(images, size, 0.5, g).flatten(),
+        "shares": lambda g: mixing.shares(8, g),
+    }
+    for name, draw in draws.items():
+        seen = {tuple(draw(torch.Generator().manual_seed(s)).tolist()) for s in range(300)}
+        assert len(seen) == 300, name
+        assert torch.equal(*(draw(torch.Generator().manual_seed(5)) for _ in range(2))), name
+
+
+def test_the_regulariser_weighs_its_two_parts_one_to_a_half(domain, monkeypatch):
+    parts = torch.tensor(3.0), torch.tensor(5.0)
+    monkeypatch.setattr(regulariser, "map_terms", lambda *_: parts)
+    method = method_for(replace(TINY, method="dre"), domain)
+    batch = next(Batches(domain, 8).epoch(0))
+    features, weight = method.classifier.features(batch.images), method.classifier.linear.weight
+    found = regulariser.regulariser(method.classifier, batch, features, weight, fresh())
+    assert found.item() == 3 + 5 / 2
+
+
+@pytest.mark.parametrize("form", ["bce", "l1"])
+def test_the_forms_of_alignment_on_the_min_max_map_by_hand(form):
+    features = torch.tensor([[[[1.0, 2.0], [3.0, 5.0]]]])  # one channel, weight 1: the map itself
+    target = torch.tensor([[[0.0, 1.0], [0.5, 1.0]]])
+    labels = torch.tensor([0])
+    found = alignment(form, features, torch.tensor([[1.0], [0.0]]), labels, target).item()
+    pairs = [(0.0, 0.0), (0.25, 1.0), (0.5, 0.5), (1.0, 1.0)]
+    if form == "l1":
+        assert found == pytest.approx(0.75 / 4, abs=1e-4)
+    else:
+        clipped = [(min(max(a, 1e-7), 1 - 1e-7), m) for a, m in pairs]
+        wanted = [-m * math.log(a) - (1 - m) * math.log(1 - a) for a, m in clipped]
+        assert found == pytest.approx(sum(wanted) / 4, abs=1e-3)
 
 
 def test_cgc_terms_add_up_over_both_views(monkeypatch):

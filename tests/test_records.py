@@ -3,6 +3,7 @@
 import fcntl
 import json
 import multiprocessing
+import subprocess
 import threading
 
 import numpy as np
@@ -46,6 +47,43 @@ def test_a_torn_line_costs_only_itself(tmp_path):
     records.append(path, {"a": 3})
     assert [r["a"] for r in records.read(path)] == [1, 3]
     assert records.read(tmp_path / "absent.jsonl") == []
+
+
+def test_the_line_of_a_writer_that_was_killed_is_closed_before_the_next(tmp_path):
+    path = tmp_path / "deep" / "down" / "r.jsonl"
+    records.append(path, {"b": 1, "a": 2})
+    assert path.read_text() == '{"a": 2, "b": 1}\n'  # whole lines need no other
+    with path.open("ab") as file:
+        file.write(b"{")
+    records.append(path, {"a": 3})
+    assert path.read_text() == '{"a": 2, "b": 1}\n{\n{"a": 3}\n'
+
+
+def test_a_record_is_on_the_disk_before_its_run_counts_as_made(tmp_path, monkeypatch):
+    at_sync = []
+    path = tmp_path / "r.jsonl"
+    monkeypatch.setattr(records.os, "fsync", lambda _: at_sync.append(path.read_text()))
+    records.append(path, {"a": 1})
+    assert at_sync == ['{"a": 1}\n']
+
+
+def test_a_revision_is_that_of_the_code_and_says_if_it_was_changed(tmp_path, monkeypatch):
+    def git(*words):
+        run = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        return subprocess.run(run, check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    assert records.provenance("cpu")["revision"] == "unknown"
+    git("init", "-q")
+    (tmp_path / "align").mkdir()
+    (tmp_path / "align" / "code.py").write_text("1")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    revision = git("rev-parse", "HEAD")[:12]
+    (tmp_path / "notes.txt").write_text("not the library")
+    assert records.provenance("cpu")["revision"] == revision
+    (tmp_path / "align" / "code.py").write_text("2")
+    assert records.provenance("cpu")["revision"] == revision + "+"
 
 
 def test_what_is_not_a_finite_number_is_refused_and_nothing_is_written(tmp_path):

@@ -14,6 +14,7 @@ from align.benchmark.statistics import interval, paired
 from align.config import Config
 
 ERM, GUIDED, MIXUP = Config(method="erm"), Config(method="guided"), Config(method="mixup")
+CONFIGS = ERM, GUIDED, MIXUP
 GOOD, BAD = 0.9, 0.5
 
 
@@ -173,6 +174,52 @@ def test_our_cells_stand_under_a_published_table_of_the_same_protocol_only():
     yardstick = tables.with_published(PUBLISHED["single-source-vlcs"], [ours | renamed])
     accuracy = 100 * ours["metrics"]["fog"]["accuracy"]
     assert yardstick.loc[("ours", "ERM"), "VOC2007"] == f"{accuracy:.1f}"
+
+
+def test_a_label_names_the_papers_terms_only_where_all_are_the_papers():
+    paper = Config(method="align", alignment="bce", distinction="probability")
+    wanted = {
+        (paper.alignment, paper.distinction): "ALIGN, the paper's terms",
+        ("bce", "margin"): "ALIGN, BCE",
+        ("energy", "probability"): "ALIGN, energy",
+    }
+    for (alignment, distinction), name in wanted.items():
+        config = replace(paper, alignment=alignment, distinction=distinction)
+        assert tables.label(Experiment("toy-vlcs", "noon", config).description()) == name
+
+
+def test_runs_in_and_out_of_distribution_are_told_apart_and_a_star_is_an_interval(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tables, "records_file", lambda name: tmp_path / f"{name}.jsonl")
+    wanted = [Experiment("toy-vlcs", "noon", replace(c, seed=s)) for s in (0, 1) for c in CONFIGS]
+    monkeypatch.setattr(tables, "experiments", lambda name: wanted)
+    with pytest.raises(FileNotFoundError, match="align benchmark run here"):
+        tables.by_seed("here")
+    levels = {"erm": 0.5, "guided": 0.9, "mixup": 0.5}
+    for one in wanted:
+        level = levels[one.config.method]
+        made = record(one, lambda d, s, level=level: 1.0 if s == "in" else level, count=20_000)
+        records.append(tmp_path / "here.jsonl", made)
+    table = tables.by_seed("here")
+    assert len(table) == 6 and (table["accuracy in"] == 1).all()
+    assert table["accuracy out"].between(0.4, 0.95).all()
+    summary = tables.summary("here")
+    assert list(summary["runs"]) == [2, 2, 2]
+    for name in ("true masks, energy", "Mixup"):
+        gain = tables.difference(table, name, "ERM", "accuracy out")
+        cell = summary.loc[name, "accuracy out − ERM"]
+        assert cell.endswith("*") == gain.excludes_zero == (name != "Mixup")
+        assert cell.startswith(f"{gain.mean:.3f} [")
+
+
+def test_two_seeds_are_enough_for_an_interval_and_one_is_none():
+    for seeds in (1, 2):
+        cell = tables.per_domain(made([ERM], seeds=seeds)).loc["ERM", "fog"]
+        assert ("±" in cell) == (seeds == 2)
+    noise = tables.comparison(made([ERM, GUIDED], seeds=2))["seed noise"]
+    assert (noise.astype(float) > 0).all()
+    assert (tables.comparison(made([ERM, GUIDED], seeds=1))["seed noise"] == "").all()
 
 
 def test_findings_say_what_the_interval_says():

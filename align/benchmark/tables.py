@@ -171,7 +171,7 @@ def summary(grid: str, metrics: tuple[str, ...] = ("accuracy in", "accuracy out"
                 gain = difference(table, name, "ERM", metric)
                 cells[f"{metric} − ERM"] = _text(gain) + ("*" if gain.excludes_zero else "")
         rows[name] = cells
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return _filled(pd.DataFrame.from_dict(rows, orient="index"))
 
 
 def compare(
@@ -328,7 +328,7 @@ def per_domain(
             if text and name != against:
                 text += _mark(recorded, name, against, metric, shift=shift, domain=domain)
             cells.setdefault(column, {})[name] = text
-    return pd.DataFrame(cells).reindex(names).fillna("")
+    return _filled(pd.DataFrame(cells).reindex(names))
 
 
 def comparison(
@@ -371,7 +371,7 @@ def comparison(
         rows[name] = row
     columns = ["seeds", "mean", f"− {against}", "paired over", "seed noise", "effect / noise"]
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return table.reindex(columns=[*columns, "average rank"]).fillna("")
+    return _filled(table.reindex(columns=[*columns, "average rank"]))
 
 
 def findings(
@@ -489,6 +489,11 @@ def _mark(recorded: list[dict], name: str, against: str, metric: str, **where: s
 
 def _sign(gain: Interval) -> str:
     return "" if not gain.excludes_zero else "*" if gain.low > 0 else "†"
+
+
+def _filled(table: pd.DataFrame) -> pd.DataFrame:
+    """Cells without a value as empty text; a column may be without any, where one seed was run."""
+    return table.astype(object).fillna("")
 
 
 def _half(values: list[float], digits: int = 3) -> str:
