@@ -166,6 +166,8 @@ def alignment_l1(saliency: Tensor, masks: Tensor) -> Tensor:
     Source: Gao et al., "GRADIA", CSCW 2022.
     """
     check_floats("masks", masks, "Nhw", check_floats("saliency", saliency, "Nhw"))
+    check_shares("saliency values", saliency)
+    check_shares("mask values", masks)
     return (saliency - masks).abs().mean()
 
 

@@ -60,6 +60,21 @@ def test_what_is_recorded_is_not_run_again(recorded, monkeypatch):
     assert run_all(wanted, path, progress=False) == 0
 
 
+def test_a_record_says_how_many_images_a_second_were_trained_on(recorded):
+    for record in records.read(recorded[0]):
+        config = record["config"]
+        images = config["epochs"] * (80 // config["batch_size"]) * config["batch_size"]
+        exact = images / record["seconds"]  # seconds are rounded to hundredths
+        assert record["images_per_second"] == pytest.approx(exact, rel=0.006 / record["seconds"])
+
+
+def test_data_that_lie_nowhere_are_asked_for(monkeypatch):
+    monkeypatch.delenv("ALIGN_DATA", raising=False)
+    one = replace(tiny(), options={"masks": "segmenter"})
+    with pytest.raises(FileNotFoundError, match="pass root, or set ALIGN_DATA"):
+        one.data()
+
+
 def test_training_and_held_out_images_are_disjoint_and_the_seed_draws_them():
     one = tiny()
     training, tests = one.split(one.data())
