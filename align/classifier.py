@@ -102,7 +102,10 @@ class Classifier(nn.Module):
         return self.trunk((images - self.mean) / self.std)
 
     def head(self, features: Tensor) -> Tensor:
-        """Logits `(N, C)` of a feature map `(N, K, h, w)`: `W · mean over cells of A + b`."""
+        """Logits `(N, C)` of a feature map `(N, K, h, w)`: `W · mean over cells of A + b`.
+
+        Book: saliency, eq-saliency-head.
+        """
         check_floats("features", features, "NKhw", {"K": self.linear.in_features})
         return self.linear(features.mean((2, 3)))
 

@@ -88,7 +88,7 @@ def evaluate(
           `comprehensiveness_zero`, `comprehensiveness_blur`, each of the last six also with
           `_normalized` appended (the mean over the `normalized_zero_count` or
           `normalized_blur_count` images where it is defined; see
-          `align.metrics.faithfulness.rescale`);
+          `align.metrics.rescale`);
         - with true masks, over the `localised` images that show an object: `iou` (scaled to
           [0, 1], cut at 0.5), `iou_matched` (cut at the true mask's area), `pointing_game`,
           `energy_inside`, `object_area` (the share a constant map would have inside) and, for a

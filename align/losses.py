@@ -33,6 +33,8 @@ def distinction(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
 
     Source: Hong et al. 2026, L_dist with dist(x) = f_y(x⊙M) − f_y(x⊙(1−M)); that f_y is the
     softmax probability is our reading, since only then is 1 its maximum.
+
+    Book: masker, eq-masker-dist.
     """
     check_classes("labels", labels, check_floats("removed", removed, "NC", _logits(kept, "kept")))
     chosen = labels[:, None]
@@ -55,6 +57,8 @@ def distinction_margin(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
         A scalar, at least 0.
 
     Source: ours; the first summand is the cross-entropy of the kept part.
+
+    Book: masker, eq-masker-margin.
     """
     check_floats("removed", removed, "NC", _logits(kept, "kept"))
     return (softplus(-margin(kept, labels)) + softplus(margin(removed, labels))).mean()
@@ -87,6 +91,8 @@ def sparsity(masks: Tensor) -> Tensor:
 
     Source: Hong et al. 2026, the λ1 term; the mean instead of the sum makes λ1 independent of the
     image's size (ours).
+
+    Book: masker, eq-masker-costs.
     """
     _masks(masks)
     return masks.abs().mean()
@@ -102,6 +108,8 @@ def smoothness(masks: Tensor) -> Tensor:
         A scalar, at least 0; 0 for a constant mask.
 
     Source: Hong et al. 2026, the λ2 term L_smooth; absolute differences are our choice.
+
+    Book: masker, eq-masker-costs.
     """
     if not isinstance(masks, Tensor) or not masks.is_floating_point() or masks.ndim < 2:
         check_floats("masks", masks, "NHW")
@@ -146,6 +154,8 @@ def alignment_bce(saliency: Tensor, masks: Tensor) -> Tensor:
         A scalar, at least 0.
 
     Source: Hong et al. 2026, the λ3 term BCE(Φ_y(x), M(x)); also HAICS (Shen et al. 2021).
+
+    Book: align, eq-align-bce.
     """
     check_floats("masks", masks, "Nhw", check_floats("saliency", saliency, "Nhw"))
     check_shares("saliency values", saliency)
@@ -186,6 +196,9 @@ def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
         A scalar in [0, 1], the mean over images; an image without any evidence counts as 0.
 
     Source: ours; the energy of Wang et al. (Score-CAM, 2020) turned into a loss on margins.
+
+    Book: align, eq-align-energy.
+    Book: theory/what_to_align, eq-share.
     """
     check_floats("masks", masks, "Nhw", check_floats("evidence", evidence, "NChw"))
     check_shares("mask values", masks)

@@ -84,6 +84,8 @@ def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
 
     Returns:
         `(N, h, w)`; its sum over cells plus the bias is the logit `z_y`.
+
+    Book: saliency, eq-saliency-closed.
     """
     _check_maps(features, weight, labels)
     cells = features.shape[2] * features.shape[3]
@@ -101,6 +103,8 @@ def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Te
     Returns:
         `(N, C, h, w)`: `e_c = (W_y − W_c) · A / (hw)`; its sum over cells is `z_y − z_c` up to
         the biases, and `e_y` is 0.
+
+    Book: saliency, eq-saliency-contrast.
     """
     _check_maps(features, weight, labels)
     cells = features.shape[2] * features.shape[3]
@@ -121,6 +125,9 @@ def evidence_by_gradient(
 
     Returns:
         `(N, h, w)`: `Σ_k (mean over cells of ∂z_y/∂A_k) A_k`.
+
+    Book: saliency, eq-saliency-gradcam.
+    Book: beyond/other_attributions, eq-attr-contrast.
     """
     sizes = check_floats("features", features, "NKhw")
     check_flag("create_graph", create_graph)

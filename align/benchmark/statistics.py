@@ -127,6 +127,8 @@ def paired_bootstrap(
         Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.8; for the
         narrowness with few groups Hesterberg 2015, "What Teachers Should Know About the
         Bootstrap".
+
+    Book: benchmark/in_distribution, eq-inside-width.
     """
     differences = _differences(first, second)
     seeds, rng = len(first), np.random.default_rng(seed)

@@ -66,7 +66,10 @@ class Align(Method):
         return math.ceil(self.turns * ratio) - math.ceil(before * ratio)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
-        """The classifier's terms."""
+        """The classifier's terms.
+
+        Book: align, eq-align-objectives.
+        """
         terms, features = guided_terms(
             self.classifier, self.config, batch, epoch, lambda: self.target(batch.images)
         )
@@ -95,7 +98,11 @@ class Align(Method):
         return {name: value.detach() for name, value in terms.items()}
 
     def masker_loss(self, batch: Batch, generator: Generator) -> Losses:
-        """The masker's terms; `"mask"` is what is minimised."""
+        """The masker's terms; `"mask"` is what is minimised.
+
+        Book: masker, eq-masker-objective.
+        Book: align, eq-align-objectives.
+        """
         config = self.config
         masks = self.masker(batch.images)
         kept, removed = self.classifier(
@@ -139,6 +146,8 @@ def keep_and_remove(images: Tensor, masks: Tensor, filling: Tensor) -> tuple[Ten
 
     Returns:
         `(M⊙x + (1−M)⊙filling, (1−M)⊙x + M⊙filling)`, both `(N, 3, H, W)`.
+
+    Book: masker, eq-masker-parts.
     """
     return torch.lerp(filling.expand_as(images), images, masks), torch.lerp(
         images, filling.expand_as(images), masks

@@ -9,6 +9,7 @@ from align.metrics.faithfulness import (
     faithfulness,
     insertion_auc,
     insertion_curve,
+    rescale,
     sufficiency,
 )
 from align.metrics.localisation import (
@@ -43,6 +44,7 @@ __all__ = [
     "minmax",
     "pointing_game",
     "predict",
+    "rescale",
     "sufficiency",
     "top_pixels",
 ]

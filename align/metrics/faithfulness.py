@@ -158,6 +158,8 @@ def insertion_auc(
 
     Source:
         Petsiuk, Das and Saenko 2018, "RISE", section 4.3 (trapezoidal rule).
+
+    Book: faithfulness, eq-faith-four.
     """
     check_flag("normalized", normalized)
     curve = insertion_curve(
@@ -204,6 +206,8 @@ def deletion_auc(
 
     Source:
         Petsiuk, Das and Saenko 2018, "RISE", section 4.3 (trapezoidal rule).
+
+    Book: faithfulness, eq-faith-four.
     """
     check_flag("normalized", normalized)
     curve = deletion_curve(
@@ -259,6 +263,9 @@ def sufficiency(
         and Tan 2020, arXiv 2010.04736 (division by the null difference; theirs is one minus
         ours). Normalized AOPC, arXiv 2408.08137, divides by the best and worst of all orderings
         instead, which takes a search that is not made here.
+
+    Book: faithfulness, eq-faith-four.
+    Book: benchmark/explanation_quality, eq-quality-suff.
     """
     check_flag("normalized", normalized)
     empty = (0,) if normalized else ()  # shown only where it is divided by
@@ -305,6 +312,9 @@ def comprehensiveness(
 
     Source:
         DeYoung et al. 2020, "ERASER", section 4; for the normalised form see `sufficiency`.
+
+    Book: faithfulness, eq-faith-four.
+    Book: benchmark/explanation_quality, eq-quality-suff.
     """
     check_flag("normalized", normalized)
     check_images(images)
@@ -407,6 +417,8 @@ def rescale(curve: Tensor, empty: Tensor, whole: Tensor) -> Tensor:
         `(N, K)`, `(curve - empty) / (whole - empty)` clipped to [0, 1]; rows of NaN where
         `whole - empty` is below `MIN_GAP`: there the image adds too little to the fill for any
         map to explain, and a ratio would be noise.
+
+    Book: faithfulness, eq-faith-normalised.
     """
     sizes = check_floats("curve", curve, "NK")
     check_floats("empty", empty, "N", sizes)

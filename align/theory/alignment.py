@@ -70,6 +70,8 @@ def contrastive_evidence(features: Any, weight: Any, labels: Any) -> Array:
 
     Raises:
         ValueError: if the shapes do not fit or a label is no class.
+
+    Book: theory/what_to_align, eq-evidence.
     """
     maps, weights = _check_head(features, weight)
     classes = check_labels(labels, (len(maps), len(weights)))
@@ -134,6 +136,8 @@ def outside_share(evidence: Any, mask: Any) -> Array:
 
     Raises:
         ValueError: if the shapes do not fit or the mask leaves [0, 1].
+
+    Book: theory/what_to_align, eq-share.
     """
     outside = outside_evidence(evidence, mask).sum(axis=1)
     total = np.abs(as_array(evidence, "evidence", 4)).sum(axis=(1, 2, 3))
@@ -164,6 +168,8 @@ def alignment_bound(
 
     Raises:
         ValueError: if the shapes do not fit, a label is no class or the mask leaves [0, 1].
+
+    Book: theory/what_to_align, eq-alignment.
     """
     before = contrastive_evidence(features, weight, labels)
     after = contrastive_evidence(swapped, weight, labels)

@@ -114,6 +114,8 @@ def sensitivity_bound(
 
     Raises:
         ValueError: as `best_coupling`, or if the prediction has another shape.
+
+    Book: theory/sensitivity, eq-sensitivity.
     """
     source, target = _shared_joints(joint_source, joint_target)
     values = as_array(prediction, "prediction", 3)
@@ -153,6 +155,8 @@ def mse_gap(
 
     Raises:
         ValueError: if the lengths differ or a number lies outside the interval.
+
+    Book: theory/sensitivity, eq-mse-gap.
     """
     ends = as_array(interval, "interval", 1)
     if len(ends) != 2 or not ends[0] < ends[1]:
@@ -193,6 +197,8 @@ def ce_gap(
 
     Raises:
         ValueError: if the lengths differ or a probability is not in (0, 1].
+
+    Book: theory/sensitivity, eq-ce-gap.
     """
     before = as_array(probability_source, "probability_source", 1)
     after = as_array(probability_target, "probability_target", 1)
@@ -229,6 +235,8 @@ def ce_gap_logits(
 
     Raises:
         ValueError: if the shapes do not fit or a label is no class.
+
+    Book: theory/sensitivity, eq-ce-gap-logits.
     """
     before = as_array(logits_source, "logits_source", 2)
     after = as_array(logits_target, "logits_target", 2)

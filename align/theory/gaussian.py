@@ -76,7 +76,10 @@ class World:
         domain: str = "target",
         penalty: ArrayLike | None = None,
     ) -> Any:
-        r"""The number t whose Φ(t) is the accuracy; see `accuracy` for arguments and formula."""
+        r"""The number t whose Φ(t) is the accuracy; see `accuracy` for arguments and formula.
+
+        Book: theory/break_even, eq-separation-penalty.
+        """
         kept_object, kept_background = self._check_kept(kept_object, kept_background)
         shrink = _shrinkage(penalty)
         kept = self._moments(kept_object, kept_background, domain)
@@ -116,6 +119,9 @@ class World:
 
         Raises:
             ValueError: if a mask keeps more than there is, or λ is negative.
+
+        Book: theory/evidence, eq-world-accuracy.
+        Book: theory/break_even, eq-penalty.
         """
         return ndtr(self.separation(kept_object, kept_background, domain, penalty))
 
@@ -140,6 +146,8 @@ class World:
         Raises:
             ValueError: if $k_b$ is out of range, μ = 0, or $\beta_S\beta_T>\beta_S^2$ (the
                 background would be worth more on the target than on the source).
+
+        Book: theory/break_even, eq-break-even.
         """
         if self.mu == 0:
             raise ValueError("mu is 0: the object says nothing, so no amount of it can break even")

@@ -175,6 +175,8 @@ def incomplete_mask_cost(
 
     Raises:
         ValueError: as `bayes_risk`.
+
+    Book: theory/noisy_masks, eq-complete-log, eq-complete-squared.
     """
     table = as_joint(joint, "joint")
     mask = _one_mask(kept, table.ndim - 1, "kept")
@@ -230,6 +232,8 @@ def noisy_supervision_terms(
     Raises:
         ValueError: if a joint is no distribution, the two do not share P(O, Y), a mask does not
             fit, or the masks together need too large a table.
+
+    Book: theory/noisy_masks, eq-identity, eq-mismatch.
     """
     source = as_joint(joint_source, "joint_source")
     target = as_joint(joint_target, "joint_target")

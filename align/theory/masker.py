@@ -92,6 +92,8 @@ def masker_loss(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> float:
 
     Raises:
         ValueError: if the mask has another length or leaves [0, 1], or the sparsity is negative.
+
+    Book: theory/masker_threshold, eq-masker-loss.
     """
     values, weight = _check(evidence, sparsity)
     kept = _check_mask(mask, len(values))
@@ -114,6 +116,8 @@ def masker_gradient(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> Ar
 
     Raises:
         ValueError: as `masker_loss`.
+
+    Book: theory/masker_threshold, eq-masker-gradient.
     """
     values, weight = _check(evidence, sparsity)
     kept = _check_mask(mask, len(values))
@@ -139,6 +143,8 @@ def optimal_mask(evidence: ArrayLike, sparsity: float) -> MaskSolution:
 
     Raises:
         ValueError: if the evidence is empty or not finite, or the sparsity is negative.
+
+    Book: theory/masker_threshold, eq-threshold.
     """
     values, weight = _check(evidence, sparsity)
     total = values.sum()
@@ -180,6 +186,8 @@ def sparsity_window(evidence: ArrayLike, mask: ArrayLike) -> Window:
 
     Raises:
         ValueError: if the mask has another length or other values than 0 and 1.
+
+    Book: theory/masker_threshold, eq-window.
     """
     values, _ = _check(evidence, 0.0)
     kept = _check_mask(mask, len(values))
@@ -230,6 +238,8 @@ def iterate(
 
     Raises:
         ValueError: if an argument is out of range.
+
+    Book: theory/masker_threshold, eq-evidence-round.
     """
     if rounds < 1 or not 0 <= penalty < np.inf or world.p == 0 or world.q == 0:
         raise ValueError(

@@ -1,7 +1,7 @@
 """A Sphinx extension that reads the library's docstrings, which are written for people, as markup.
 
 They put code in single backticks and formulas between dollars, as Markdown does, and set longer
-formulas off by spaces.
+formulas off by spaces. A line such as `Book: masker, eq-masker-dist.` names chapter and equation.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ MARKED = re.compile(r"(?<![`:\w])`([^`\n]+)`(?![`_])|\$([^$\n]+)\$")
 DISPLAYED = re.compile(r"^( *)\$\$([^$]+)\$\$ *(.*)$", re.MULTILINE)
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Examples?|Notes?):$")
 ITEM = re.compile(r"^([-*]|\d+\.) ")
+EQUATIONS = re.compile(r"^Book: ([\w/]+), (eq-[\w, -]+)\.$")
 
 
 def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -28,6 +29,9 @@ def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: l
         if DIRECTIVE in line:
             made.append(line)
             continue
+        if named := EQUATIONS.match(line):
+            made += ["", _reference(*named.groups())]
+            continue
         formula = line.startswith(" ") and not SECTION.match(opener) and not ITEM.match(opener)
         if formula and line.strip() and not literal:
             made += ["", "::", ""]
@@ -37,6 +41,12 @@ def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: l
 
 
 DIRECTIVE = ".. math::"
+
+
+def _reference(chapter: str, labels: str) -> str:
+    """Where the book derives what a function computes."""
+    numbers = ", ".join(f":eq:`{label}`" for label in labels.split(", "))
+    return f"In the book: {numbers} of :doc:`/book/{chapter}`."
 
 
 def _block(match: re.Match[str]) -> str:
