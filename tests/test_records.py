@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from align.benchmark import records
 from align.benchmark.statistics import interval, paired
@@ -98,7 +99,9 @@ def test_what_is_not_a_finite_number_is_refused_and_nothing_is_written(tmp_path)
 def test_provenance_says_where_a_run_was_made():
     found = records.provenance("cpu")
     assert found["device"] == "cpu"
-    assert set(found) == {"device", "python", "torch", "torchvision", "revision"}
+    wanted = {"device", "processor", "python", "torch", "torchvision", "revision"}
+    assert set(found) == wanted and all(found.values())
+    assert found["processor"].endswith(", " + torch.backends.cpu.get_cpu_capability())
     assert json.dumps(found)
 
 

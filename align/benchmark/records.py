@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -30,18 +31,29 @@ def provenance(device: torch.device | str) -> dict[str, str]:
         device: the device that the run used.
 
     Returns:
-        A dict with the keys device, python, torch, torchvision and revision. The revision ends in
-        "+" if files of the library differed from it.
+        A dict with the keys device, processor, python, torch, torchvision and revision. The
+        processor stands with the instructions that torch uses on it, which decide the order of
+        sums. The revision ends in "+" if files of the library differed from it.
     """
     device = torch.device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return {
         "device": name,
+        "processor": _processor(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": version("torchvision"),
         "revision": _revision(),
     }
+
+
+def _processor() -> str:
+    name = platform.processor() or platform.machine()
+    described = Path("/proc/cpuinfo")
+    if described.is_file():
+        models = re.findall(r"(?m)^model name\s*:\s*(.+)$", described.read_text())
+        name = models[0] if models else name
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _revision() -> str:

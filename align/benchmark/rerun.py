@@ -14,7 +14,7 @@ from align.benchmark.experiment import Experiment, run
 from align.checks import check_kind
 from align.config import Config
 
-PLACE = ("device", "threads", "torch", "torchvision", "python")
+PLACE = ("device", "processor", "threads", "torch", "torchvision", "python")
 """What may change the last digits of a run: where these agree, all numbers must be the same."""
 
 
