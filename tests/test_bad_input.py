@@ -137,7 +137,6 @@ OTHER |= {
     Experiment: {"benchmark": "toy-vlcs", "source": "noon", "config": align.Config()},
 }
 READERS = (load_folder, load_vlcs, load_terra)
-FREE: dict[Callable, set[str]] = {Benchmark: {"_loaded"}}
 FUNCTIONS = [
     *(getattr(metrics, name) for name in metrics.__all__),
     *(
@@ -204,7 +203,7 @@ def test_an_argument_is_taken_or_refused_in_words(
         needed = {"root": photographs, "cache": photographs.parent / "cache", "progress": False}
     function(**needed)  # what is right is taken
     refused = 0
-    for name in set(every) - FREE.get(function, set()) - {"options"}:
+    for name in set(every) - {"options"}:
         for what, value in BAD.items():
             try:
                 with warnings.catch_warnings():

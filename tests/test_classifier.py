@@ -160,3 +160,19 @@ def test_a_masker_starts_near_the_mean_asked_for():
     assert high > 0.65
     with pytest.raises(ValueError, match="start is 1.5"):
         Masker(start=1.5)
+
+
+def test_a_grey_picture_gets_the_mask_that_training_starts_from():
+    """Grey is the middle of the masker's scale: no channel has anything to see there."""
+    grey = torch.full((1, 3, 24, 32), 0.5)
+    for masker, start in ((Masker(), 0.5), (Masker(start=0.2, stride=8), 0.2)):
+        found = masker(grey)
+        torch.testing.assert_close(found, torch.full_like(found, start))
+
+
+def test_the_masker_halves_three_times_and_paints_at_half_the_size():
+    masker, sides = Masker(), []
+    for block in (*masker.encoder, masker.bottom, *masker.decoder, masker.paint):
+        block.register_forward_hook(lambda _, __, out: sides.append(tuple(out.shape[2:])))
+    assert masker(torch.rand(1, 3, 48, 64)).shape == (1, 1, 48, 64)
+    assert sides == [(24, 32), (12, 16), (6, 8), (6, 8), (12, 16), (24, 32), (24, 32)]

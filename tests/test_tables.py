@@ -253,6 +253,14 @@ def test_coverage_counts_what_is_recorded_and_says_what_the_rest_takes(tmp_path,
     assert (states["cost"], states["ablations"]) == ("partly", "not run here")
 
 
+def test_what_a_grid_takes_is_said_for_each_kind_of_data():
+    takes = {name: coverage.needs(name, grid.experiments(name)[0]) for name in grid.GRIDS}
+    assert "the masked photographs and scenes on disk" in takes["composite"]
+    assert "photographs" not in takes["toy"] and "GPU" not in takes["toy"]
+    assert "the photographs of terra on disk (ALIGN_DATA), a GPU" in takes["terra"]
+    assert all(f"`align benchmark run {name}`" in words for name, words in takes.items())
+
+
 def test_settings_are_compared_one_at_a_time():
     recorded = []
     for rho, level in ((0.5, 0.7), (0.9, BAD)):

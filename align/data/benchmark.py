@@ -244,7 +244,7 @@ class Benchmark:
     classes: tuple[str, ...]
     loaders: Mapping[str, Callable[[], Domain]]
     missing: tuple[str, ...] = ()
-    _loaded: dict[str, Domain] = field(default_factory=dict, repr=False)
+    _loaded: dict[str, Domain] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_kind("a benchmark's name", self.name, str, "a text")

@@ -303,7 +303,6 @@ def _changed(benchmark: Benchmark, change: Callable[[Domain], Domain]) -> Benchm
     return replace(
         benchmark,
         loaders={name: changed(load) for name, load in benchmark.loaders.items()},
-        _loaded={},
     )
 
 
