@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import nbformat
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from docutils.statemachine import StringList
-
-# Sphinx loads this file by its folder and does not know the repository's packages.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from book.tools import plain, project
+from book.tools.page_table import table
 
 NAMED = re.compile(r"(?m)^\s*Book: (?P<chapter>[\w/]+), (?P<labels>eq-[\w-]+(?:, eq-[\w-]+)*)\.$")
 # Where the reference documents what a module defines, if not under the module's own name.
@@ -82,14 +77,12 @@ class Equations(Directive):
         by_label: dict[str, list[str]] = {}
         for one in computed():
             by_label.setdefault(one.label, []).append(shown(one.function))
-        lines = ["| equation | chapter | function |", "|---|---|---|"]
+        rows = []
         for chapter, label in labelled():
             if label in by_label:
                 names = ", ".join(f"{{py:obj}}`{name}`" for name in by_label[label])
-                lines.append(f"| {{eq}}`{label}` | {{doc}}`/book/{chapter}` | {names} |")
-        holder = nodes.container()
-        self.state.nested_parse(StringList(lines), 0, holder)
-        return holder.children
+                rows.append([f"{{eq}}`{label}`", f"{{doc}}`/book/{chapter}`", names])
+        return table(self, ["equation", "chapter", "function"], rows)
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import nbformat
-import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from sphinx.addnodes import pending_xref
 
-# Sphinx loads this file by its folder and does not know the repository's packages.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from book.tools import plain
+from book.tools import plain, project
+from book.tools.page_table import table
 
 LEVEL = re.compile(r"^\*(Easy|Medium|Hard), about (\d+) minutes\.\*$", re.MULTILINE)
 
@@ -66,49 +60,18 @@ class Exercises(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Return the table, one row an exercise, under a row for each chapter."""
-        env = self.state.document.settings.env
-        root = Path(env.srcdir)
-        contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-        names = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
-        body = nodes.tbody("")
-        for name in names:
-            path = root / f"{name}.ipynb"
-            if not path.is_file():
-                continue
-            env.note_dependency(str(path))
+        rows = []
+        for path in project.notebooks():
+            self.state.document.settings.env.note_dependency(str(path))
             found = list(exercises(nbformat.read(path, as_version=4)))
+            chapter = path.relative_to(project.ROOT).with_suffix("").as_posix()
             total = sum(one.minutes for one in found)
-            chapter = _link(env, "doc", "/" + name, name)
-            body += nodes.row(
-                "", _entry(nodes.strong("", "", chapter)), *_texts("", "", str(total))
-            )
+            rows.append([f"**{{doc}}`/{chapter}`**", "", "", str(total)])
             for one in found:
-                link = _link(env, "ref", one.label, one.title, explicit=True)
+                link = f"{{ref}}`{one.title} <{one.label}>`"
                 kind = "code" if one.coded else "paper"
-                body += nodes.row("", _entry(link), *_texts(kind, one.level, str(one.minutes)))
-        return [_table(["exercise", "with", "level", "min"], body)]
-
-
-def _table(head: Sequence[str], body: nodes.tbody) -> nodes.table:
-    group = nodes.tgroup("", cols=len(head))
-    group.extend(nodes.colspec(colwidth=width) for width in (5, 1, 1, 1))
-    group += nodes.thead("", nodes.row("", *_texts(*head)))
-    group += body
-    return nodes.table("", group, classes=["exercises"])
-
-
-def _texts(*texts: str) -> list[nodes.entry]:
-    return [_entry(nodes.Text(text)) for text in texts]
-
-
-def _entry(node: nodes.Node) -> nodes.entry:
-    return nodes.entry("", nodes.paragraph("", "", node))
-
-
-def _link(env: Any, kind: str, target: str, words: str, explicit: bool = False) -> nodes.Node:
-    options = {"refdomain": "std", "reftype": kind, "reftarget": target}
-    options |= {"refdoc": env.docname, "refexplicit": explicit, "refwarn": True}
-    return pending_xref("", nodes.inline("", words), **options)
+                rows.append([link, kind, one.level, str(one.minutes)])
+        return table(self, ["exercise", "with", "level", "min"], rows)
 
 
 def setup(app: Any) -> dict[str, bool]:
