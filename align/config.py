@@ -34,10 +34,9 @@ READS: dict[str, tuple[str, ...]] = {
 }
 """For each method the values that it reads besides those that all read."""
 
-LATER = ("second_order", "masker_steps", "mask_stride")
-"""Values that came after the first recorded runs. At its default each leaves a run as it was before
-there was a choice, so `Config.read` names it only where it is another: older runs keep their keys.
-A default in this list must never change."""
+LATER = {"second_order": True, "masker_steps": 1.0, "mask_stride": 2}
+"""Choices that came after the first recorded runs, with what was done before there was a choice.
+`Config.read` names them only where they are another, so that older runs keep their keys."""
 
 METHODS = tuple(READS)
 
@@ -181,7 +180,7 @@ class Config:
     def read(self) -> dict[str, object]:
         """The values that this method reads: two runs that agree on them are the same run."""
         unread = set().union(*READS.values()) - set(READS[self.method])
-        unread |= {name for name in LATER if getattr(self, name) == DEFAULTS[name]}
+        unread |= {name for name, before in LATER.items() if getattr(self, name) == before}
         return {name: value for name, value in asdict(self).items() if name not in unread}
 
     def hash(self) -> str:
@@ -199,7 +198,3 @@ def _check_value(name: str, value: object, kinds: tuple[type, ...], expected: st
         raise ValueError(
             f"{name} is {value}, expected a number that is not negative, and not infinite"
         )
-
-
-DEFAULTS = asdict(Config())
-"""The default of each value."""
