@@ -19,6 +19,7 @@ NOT_COMPUTED = {
     "eq-method-swap": "the chapter's own class computes it, which is what the chapter is about",
 }
 FOUND = list(computed())
+LABELLED = list(labelled())
 
 
 def prose(chapter: str) -> str:
@@ -29,7 +30,7 @@ def prose(chapter: str) -> str:
 
 @pytest.mark.parametrize("one", FOUND, ids=lambda one: f"{one.function}-{one.label}")
 def test_a_function_names_an_equation_that_names_the_function(one):
-    assert (one.chapter, one.label) in set(labelled())
+    assert (one.chapter, one.label) in LABELLED
     parts = one.function.split(".")
     method = parts[-2][0].isupper()
     short = ".".join(parts[-2:]) if method else parts[-1]
@@ -37,7 +38,7 @@ def test_a_function_names_an_equation_that_names_the_function(one):
 
 
 def test_every_numbered_equation_is_computed_or_excused():
-    labels = [label for _, label in labelled()]
+    labels = [label for _, label in LABELLED]
     assert len(labels) == len(set(labels)) > 35
     assert {one.label for one in FOUND} | set(NOT_COMPUTED) == set(labels)
     assert {one.label for one in FOUND}.isdisjoint(NOT_COMPUTED)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from book.tools.page_equations import NAMED
+
 MARKED = re.compile(r"(?<![`:\w])`([^`\n]+)`(?![`_])|\$([^$\n]+)\$")
 DISPLAYED = re.compile(r"^( *)\$\$([^$]+)\$\$ *(.*)$", re.MULTILINE)
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Examples?|Notes?):$")
 ITEM = re.compile(r"^([-*]|\d+\.) ")
-EQUATIONS = re.compile(r"^Book: ([\w/]+), (eq-[\w, -]+)\.$")
 
 
 def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -29,7 +30,7 @@ def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: l
         if DIRECTIVE in line:
             made.append(line)
             continue
-        if named := EQUATIONS.match(line):
+        if named := NAMED.match(line):
             made += ["", _reference(*named.groups())]
             continue
         formula = line.startswith(" ") and not SECTION.match(opener) and not ITEM.match(opener)

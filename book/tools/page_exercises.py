@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -12,8 +11,6 @@ from docutils.parsers.rst import Directive
 
 from book.tools import plain, project
 from book.tools.page_table import table
-
-LEVEL = re.compile(r"^\*(Easy|Medium|Hard), about (\d+) minutes\.\*$", re.MULTILINE)
 
 
 class Exercise(NamedTuple):
@@ -46,7 +43,7 @@ def exercises(notebook: Any) -> Iterator[Exercise]:
             coded = part.name == "exercise-start"
             text = after if coded else part.body
             text = text if isinstance(text, str) else ""
-            level, hint = LEVEL.search(text), plain.HINT.search(text)
+            level, hint = plain.LEVEL.search(text), plain.HINT.search(text)
             if level is None or hint is None:
                 raise ValueError(
                     f"exercise '{part.options['label']}' lacks its level and minutes or its hint"

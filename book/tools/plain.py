@@ -26,6 +26,7 @@ ANSWER = re.compile(r"<details class=\"quiz\">.*?</details>\n*", re.DOTALL)
 HINT = re.compile(
     r"<details class=\"hint\">\n<summary>Hint</summary>\n*(.*?)\n*</details>", re.DOTALL
 )
+LEVEL = re.compile(r"^\*(Easy|Medium|Hard), about (\d+) minutes\.\*$", re.MULTILINE)
 YOUR_ANSWER = "*Your answer:*"
 
 

@@ -27,7 +27,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from book.tools import project
+from book.tools import plain, project
 
 CONSTANTS = project.ROOT / "book" / "constants.yml"
 NUMBER = r"(?<![\w./-])[+−-]?(?:\d+(?:[.,]\d+)*|\.\d+)"
@@ -45,7 +45,7 @@ NOT_PROSE = (
     r"\]\([^)]*\)",  # targets of links
     r"<?https?://\S+",
     r"(?s)<!--(?!=).*?-->",
-    r"(?m)^\*(?:Easy|Medium|Hard), about \d+ minutes\.\*$",  # an exercise's estimate
+    plain.LEVEL,  # an exercise's estimate
 )
 
 
