@@ -88,10 +88,10 @@ def table(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
     if grid == "ablations":
-        from align.benchmark import figures
+        from align.benchmark import ablations
 
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
-        print(figures.ablation_effects(recorded, metric).round(3).to_string(index=False))
+        print(ablations.effects(recorded, metric)[["runs", "text"]].to_string(header=False))
         return
     for setting, part in tables.settings(recorded).items():
         heading = f"\n{setting}\n" if setting else ""

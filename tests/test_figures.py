@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from align.benchmark import figures, grid, records, tables
+from align.benchmark import ablations, figures, grid, records, tables
 from align.benchmark.figures import FIGURES
 
 
@@ -82,7 +82,7 @@ def test_the_matrix_shows_each_pair_of_domains(recorded):
 
 
 def test_an_ablation_is_the_paired_difference_to_the_default(recorded):
-    effects = figures.ablation_effects(recorded["ablations"]).set_index("change")
+    effects = ablations.effects(recorded["ablations"])
     table = tables.runs(recorded["ablations"])
     out = table[table["shift"] == "out"].groupby(["key", "seed"])["accuracy"].mean()
     levels = grid.ablation_levels()
@@ -94,11 +94,11 @@ def test_an_ablation_is_the_paired_difference_to_the_default(recorded):
     assert row["mean"] == pytest.approx(np.mean(change[0]) - np.mean(change[1]))
     assert row["runs"] == 3 and row["low"] < row["mean"] < row["high"]
     few = [r for r in recorded["ablations"] if levels[r["key"]] in (("", ""), ("fill", "zero"))]
-    effects = figures.ablation_effects(few).set_index("change")
+    effects = ablations.effects(few)
     assert effects["mean"].notna().sum() == 1 and effects.loc["alignment: L1", "runs"] == 0
-    assert any("not run here" in text for text in texts(figures.ablation(few)))
+    assert any("not run here" in text for text in texts(ablations.draw(few)))
     without = [r for r in few if levels[r["key"]] != ("", "")]
-    assert "not run here" in figures.ablation(without).alt
+    assert "not run here" in ablations.draw(without).alt
 
 
 def test_cost_is_the_ratio_to_plain_training_with_the_same_seed(recorded):

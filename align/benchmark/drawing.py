@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from align import plotting
-from align.benchmark import tables
 from align.benchmark.published import NOT_RUN
 from align.benchmark.statistics import interval
 from align.plotting import MUTED, PAPER
@@ -40,6 +40,12 @@ class Drawn:
     figure: Figure
     alt: str
 
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        """What a notebook shows: the picture, and its alt text where Jupyter looks for it."""
+        with BytesIO() as png:
+            self.figure.savefig(png, format="png", dpi="figure", bbox_inches="tight")
+            return png.getvalue(), {"alt": self.alt}
+
 
 def absent(what: str) -> Drawn:
     """A figure that says that its runs were not made here.
@@ -51,20 +57,6 @@ def absent(what: str) -> Drawn:
     ax.set_axis_off()
     ax.text(0.5, 0.5, f"{what}:\n{NOT_RUN}", ha="center", va="center", color=MUTED)
     return Drawn(fig, f"An empty figure: {what}, {NOT_RUN}.")
-
-
-def tested(recorded: list[dict], metric: str, shift: str) -> pd.DataFrame:
-    """The rows of `tables.runs` that have a metric and are "in" or "out" of distribution.
-
-    Args:
-        recorded: records.
-        metric: a metric's name.
-        shift: "in" or "out".
-    """
-    table = tables.runs(recorded)
-    if table.empty or metric not in table:
-        return pd.DataFrame()
-    return table[(table["shift"] == shift) & table[metric].notna()]
 
 
 def ends(table: pd.DataFrame, metric: str) -> str:

@@ -10,11 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from align import plotting
-from align.benchmark import photographs, tables
-from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends, row_of, tested
-from align.benchmark.grid import ablation_levels
+from align.benchmark import ablations, photographs, tables
+from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends
 from align.benchmark.published import NOT_RUN
-from align.benchmark.statistics import Interval, paired
 from align.plotting import INK, MUTED, PAPER
 
 CONTROLS = {
@@ -35,11 +33,12 @@ def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out"
         shift: tests "in" or "out" of distribution.
     """
     where = "in distribution" if shift == "in" else "out of distribution"
-    table = tested(recorded, metric, shift)
+    table = tables.tested(recorded, metric, shift)
     if table.empty:
         return absent(f"{NAMES.get(metric, metric)} {where}")
     names = list(table["label"].drop_duplicates())
     domains = list(table[["benchmark", "domain"]].drop_duplicates().itertuples(index=False))
+    several = table["benchmark"].nunique() > 1
     columns = min(2, len(domains))
     rows = -(-len(domains) // columns)
     size = (5.6, rows * (0.9 + 0.27 * len(names)))
@@ -47,7 +46,9 @@ def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out"
     for ax, (benchmark, domain) in zip(axes.flat, domains, strict=False):
         part = table[(table["benchmark"] == benchmark) & (table["domain"] == domain)]
         dots(ax, part, metric, names)
-        ax.set_title(f"{benchmark}: {domain}" + (" (held out)" if shift == "in" else ""))
+        title = domain + (", held out" if shift == "in" else "")
+        # Two lines: in one, the titles of neighbours would run into each other.
+        ax.set_title(f"{benchmark}\n{title}" if several else title)
     for ax in axes.flat[len(domains) :]:
         ax.set_visible(False)
         axes[-2, -1].tick_params(labelbottom=True)  # nothing below it shows the scale
@@ -186,7 +187,7 @@ def faithfulness(
         metrics: two metrics' names.
         shift: tests "in" or "out" of distribution.
     """
-    table = tested(recorded, metrics[0], shift)
+    table = tables.tested(recorded, metrics[0], shift)
     if table.empty or metrics[1] not in table:
         return absent(" and ".join(NAMES.get(metric, metric) for metric in metrics))
     names = list(table["label"].drop_duplicates())
@@ -198,88 +199,14 @@ def faithfulness(
                 means = table.groupby("label")[column].mean().reindex(names)
                 ax.plot(means, range(len(names)), marker, color=color, label=name, markersize=7)
         dots(ax, table, metric, names)
-        ax.set_xlabel(NAMES.get(metric, metric), fontsize=10)
+        name, _, better = NAMES.get(metric, metric).partition(" (")
+        ax.set_xlabel(name + (f"\n({better}" if better else ""), fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         fig.legend(handles, labels, loc="outside lower center", ncols=4, title="controls")
     text = " ".join(f"{NAMES.get(metric, metric)}: {ends(table, metric)}" for metric in metrics)
     controls = "with controls" if handles else "without controls, which no record has"
     return Drawn(fig, f"Two panels of dots, a row a method, {controls}. {text}")
-
-
-def ablation(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
-    """What one changed choice does to ALIGN: paired differences to its default, with intervals.
-
-    Args:
-        recorded: records of the grid "ablations".
-        metric: a metric's name.
-        shift: tests "in" or "out" of distribution.
-    """
-    effects = ablation_effects(recorded, metric, shift)
-    if effects.empty:
-        return absent("ablations")
-    fig, ax = plotting.figure(size=(6.4, 0.9 + 0.27 * len(effects)))
-    for row, effect in enumerate(effects.itertuples()):
-        if np.isnan(effect.mean):
-            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
-            continue
-        clear = effect.low > 0 or effect.high < 0
-        if not np.isnan(effect.low):
-            ax.hlines(row, effect.low, effect.high, color="#0066cc" if clear else MUTED)
-        face = "#0066cc" if clear else PAPER
-        ax.plot(effect.mean, row, "o", color="#0066cc" if clear else MUTED, markerfacecolor=face)
-    ax.axvline(0, color=INK, linewidth=1)
-    names = list(effects["change"])
-    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-    ax.set_xlabel(f"change in {NAMES.get(metric, metric)}")
-    ax.grid(axis="y", visible=False)
-    return Drawn(fig, _ablation_words(effects, metric))
-
-
-def ablation_effects(
-    recorded: list[dict], metric: str = "accuracy", shift: str = "out"
-) -> pd.DataFrame:
-    """For each factor and level the paired difference to ALIGN's default over seeds.
-
-    Args:
-        recorded: records of the grid "ablations".
-        metric: a metric's name.
-        shift: tests "in" or "out" of distribution.
-
-    Returns:
-        Columns change, runs, mean, low, high; NaN where there are too few runs. Empty
-        if the default itself was not run.
-    """
-    table = tested(recorded, metric, shift)
-    if table.empty:
-        return pd.DataFrame()
-    levels = {key: f"{factor}: {level}" for key, (factor, level) in ablation_levels().items()}
-    table = table[table["key"].isin(levels)]
-    values = table.groupby([table["key"].map(levels), "seed"])[metric].mean().unstack()
-    if ": " not in values.index:  # the default changes nothing
-        return pd.DataFrame()
-    rows = []
-    for case in dict.fromkeys(levels.values()):
-        if case == ": ":
-            continue
-        pair = values.reindex([case, ": "]).dropna(axis=1).to_numpy()
-        gain = Interval(float("nan"), float("nan"), float("nan"))
-        if pair.shape[1] > 1:
-            gain = paired(*pair)
-        elif pair.shape[1] == 1:
-            gain = gain._replace(mean=float(pair[0, 0] - pair[1, 0]))
-        rows.append({"change": case, "runs": pair.shape[1], **gain._asdict()})
-    return pd.DataFrame(rows)
-
-
-def _ablation_words(effects: pd.DataFrame, metric: str) -> str:
-    clear = effects[(effects["low"] > 0) | (effects["high"] < 0)]
-    listed = "; ".join(f"{e.change} {e.mean:+.3f}" for e in clear.itertuples())
-    return (
-        f"A row for each changed choice, with the change in {NAMES.get(metric, metric)} against "
-        f"ALIGN's default. {(effects['runs'] > 0).sum()} of {len(effects)} were run; the 95 % "
-        f"intervals of {len(clear)} exclude zero" + (f": {listed}." if listed else ".")
-    )
 
 
 def cost(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
@@ -327,7 +254,7 @@ def cost_table(recorded: list[dict], metric: str = "accuracy", shift: str = "out
         Rows labels; columns method, cost (median over seeds of the ratio), seconds (median) and
         the metric's mean. Empty without records of ERM.
     """
-    table = tested(recorded, metric, shift)
+    table = tables.tested(recorded, metric, shift)
     if table.empty or "ERM" not in set(table["label"]):
         return pd.DataFrame()
     one = table.groupby(["label", "method", "seed"], sort=False)[["seconds", metric]].mean()
@@ -390,7 +317,7 @@ FIGURES: dict[str, Named] = {
         ("toy",),
         lambda recorded: by_domain(recorded, "evidence_inside"),
     ),
-    "ablations": Named("one choice of ALIGN changed at a time", ("ablations",), ablation),
+    "ablations": Named("one choice of ALIGN changed at a time", ("ablations",), ablations.draw),
     "cost": Named("accuracy against cost", ("toy",), cost),
     "pacs": Named("guidance on photographs of PACS", ("pacs",), photographs.guidance),
     "pacs-methods": Named(

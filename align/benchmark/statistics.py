@@ -23,6 +23,15 @@ class Interval(NamedTuple):
         """Whether the whole interval lies on one side of 0."""
         return self.low > 0 or self.high < 0
 
+    @property
+    def mark(self) -> str:
+        """The mark that a difference has in the tables: "*" above 0, "†" below, else nothing."""
+        return "" if not self.excludes_zero else "*" if self.low > 0 else "†"
+
+    def marked(self) -> str:
+        """The difference as the tables write it: `+0.145 [+0.091, +0.200]*`."""
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]{self.mark}"
+
 
 def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Student-t interval of a mean.

@@ -85,6 +85,20 @@ def runs(recorded: Iterable[dict]) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
+def tested(recorded: list[dict], metric: str, shift: str) -> pd.DataFrame:
+    """The rows of `runs` that have a metric and are "in" or "out" of distribution.
+
+    Args:
+        recorded: records.
+        metric: a metric's name.
+        shift: "in" or "out".
+    """
+    table = runs(recorded)
+    if table.empty or metric not in table:
+        return pd.DataFrame()
+    return table[(table["shift"] == shift) & table[metric].notna()]
+
+
 def by_seed(grid: str) -> pd.DataFrame:
     """One row a run: its label and seed, and each metric in distribution and out of it.
 
@@ -148,8 +162,8 @@ def summary(grid: str, metrics: tuple[str, ...] = ("accuracy in", "accuracy out"
         metrics: columns of `by_seed`.
 
     Returns:
-        One row a label, in the order recorded; text cells `mean [low, high]`, a difference marked
-        "*" where its interval excludes 0.
+        One row a label, in the order recorded; text cells `mean [low, high]`, a difference with the
+        marks of `per_domain`.
 
     Raises:
         FileNotFoundError: if nothing is recorded.
@@ -169,7 +183,7 @@ def summary(grid: str, metrics: tuple[str, ...] = ("accuracy in", "accuracy out"
             cells[metric] = _text(interval(seeds.tolist()))
             if name != "ERM":
                 gain = difference(table, name, "ERM", metric)
-                cells[f"{metric} − ERM"] = _text(gain) + ("*" if gain.excludes_zero else "")
+                cells[f"{metric} − ERM"] = gain.marked()
         rows[name] = cells
     return _filled(pd.DataFrame.from_dict(rows, orient="index"))
 
@@ -343,18 +357,15 @@ def comparison(
         against: the label that differences are taken to.
 
     Returns:
-        Rows labels by average rank. Columns: seeds, mean, difference (text, with its interval and
-        the marks of `per_domain`), paired over, seed noise (standard deviation of the method's
-        mean over seeds), effect / noise, average rank (over test domains). Empty without records.
+        Rows labels by average rank. Columns: mean, difference (text, with its interval and the
+        marks of `per_domain`), seed noise (standard deviation of the method's mean over seeds),
+        effect / noise, average rank (over test domains), seeds, paired over. Empty without records.
 
     Raises:
         ValueError: if the records are of several settings, see `settings`.
     """
     _refuse_mixed(recorded)
-    table = runs(recorded)
-    if table.empty or metric not in table:
-        return pd.DataFrame()
-    table = table[table["shift"] == shift]
+    table = tested(recorded, metric, shift)
     if table.empty:
         return pd.DataFrame()
     scores = table.pivot_table(index="label", columns=["source", "domain"], values=metric)
@@ -369,15 +380,16 @@ def comparison(
         row["seed noise"] = f"{noise:.3f}" if noise == noise else ""
         row["average rank"] = f"{ranks[name]:.1f}" if name in ranks else ""
         rows[name] = row
-    columns = ["seeds", "mean", f"− {against}", "paired over", "seed noise", "effect / noise"]
+    # What is read first stands first: on a phone the last columns are out of sight.
+    columns = ["mean", f"− {against}", "seed noise", "effect / noise", "average rank", "seeds"]
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return _filled(table.reindex(columns=[*columns, "average rank"]))
+    return _filled(table.reindex(columns=[*columns, "paired over"]))
 
 
-def findings(
+def differences(
     recorded: list[dict], metric: str = "accuracy", shift: str = "out", against: str = "ERM"
-) -> list[str]:
-    """What the records say of each method against another one, as sentences.
+) -> pd.Series:
+    """Each method's paired difference to another one: a column of a table.
 
     Args:
         recorded: records of one benchmark and protocol.
@@ -386,8 +398,8 @@ def findings(
         against: the label that the others are compared with.
 
     Returns:
-        One sentence a label, by size of the difference; one that says so if there is nothing to
-        compare.
+        By label, from the largest difference down, text `difference [low, high]` with the marks of
+        `per_domain`; "not run here" for all methods where there is nothing to compare.
 
     Raises:
         ValueError: if the records are of several settings, see `settings`.
@@ -395,17 +407,15 @@ def findings(
     _refuse_mixed(recorded)
     table = runs(recorded)
     names = [] if table.empty else [n for n in table["label"].drop_duplicates() if n != against]
-    found = []
+    gains = {}
     for name in names:
         try:
-            gain, over = compare(recorded, name, against, metric, shift=shift)
-        except (ValueError, KeyError):
+            gains[name] = compare(recorded, name, against, metric, shift=shift)[0]
+        except (ValueError, KeyError):  # too few seeds in common, or a metric that one lacks
             continue
-        verdict = {"*": "is above", "†": "is below", "": "cannot be told from"}[_sign(gain)]
-        size = f"{gain.mean:+.3f}, from {gain.low:+.3f} to {gain.high:+.3f}"
-        found.append((gain.mean, f"{name} {verdict} {against} ({size}; paired over {over})"))
-    sentences = [text for _, text in sorted(found, reverse=True)]
-    return sentences or [f"nothing to compare with {against}: {NOT_RUN}"]
+    ordered = sorted(gains, key=lambda name: -gains[name].mean)
+    cells = {name: gains[name].marked() for name in ordered}
+    return pd.Series(cells or {"all methods": NOT_RUN}, dtype=object)
 
 
 def _effect(
@@ -416,7 +426,7 @@ def _effect(
     except ValueError:  # too few seeds in common yet
         return {}
     return {
-        f"− {against}": f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]{_sign(gain)}",
+        f"− {against}": gain.marked(),
         "paired over": over,
         "effect / noise": f"{gain.mean / noise:+.1f}" if noise else "",
     }
@@ -482,13 +492,9 @@ def selected(table: pd.DataFrame, choice: str, metric: str = "accuracy") -> pd.S
 
 def _mark(recorded: list[dict], name: str, against: str, metric: str, **where: str) -> str:
     try:
-        return _sign(compare(recorded, name, against, metric, **where)[0])
+        return compare(recorded, name, against, metric, **where)[0].mark
     except (ValueError, KeyError):  # nothing to compare with, or too few seeds
         return ""
-
-
-def _sign(gain: Interval) -> str:
-    return "" if not gain.excludes_zero else "*" if gain.low > 0 else "†"
 
 
 def _filled(table: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from book.tools import project
+from book.tools import page_alt, project
 from book.tools.plain import EQUATION, HINT, Book, Directive, Plain, split
 
 TEMPLATES = Path(__file__).parent
@@ -150,8 +150,9 @@ def _output(deck: Any, cell: Any, book: Book) -> None:
     figure = cell.metadata.get("mystnb", {}).get("figure")
     kept = nbformat.v4.new_code_cell(cell.source, outputs=[nbformat.from_dict(o) for o in shown])
     for output in kept.outputs:
-        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
         if "image/png" in output.data:
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            alt = page_alt.said(output) or alt
             output.metadata = {"image/png": {"alt": alt}}
     kept.metadata["slideshow"] = {"slide_type": "subslide"}
     deck.cells.append(kept)
