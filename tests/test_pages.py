@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
@@ -38,6 +39,12 @@ class Page(HTMLParser):
 
 
 def parse(path: Path) -> Page:
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _parsed(path: Path, _changed: int) -> Page:
+    """Thousands of links lead to the reference: read it once, and again when it changes."""
     return Page(path.read_text(encoding="utf-8"))
 
 

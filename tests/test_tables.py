@@ -220,7 +220,7 @@ def test_runs_in_and_out_of_distribution_are_told_apart_and_a_star_is_an_interva
         gain = tables.difference(table, name, "ERM", "accuracy out")
         cell = summary.loc[name, "accuracy out − ERM"]
         assert cell.endswith("*") == gain.excludes_zero == (name != "Mixup")
-        assert cell.startswith(f"{gain.mean:.3f} [")
+        assert cell.startswith(f"{gain.mean:+.3f} [")
 
 
 def test_two_seeds_are_enough_for_an_interval_and_one_is_none():
@@ -232,13 +232,19 @@ def test_two_seeds_are_enough_for_an_interval_and_one_is_none():
     assert (tables.comparison(made([ERM, GUIDED], seeds=1))["seed noise"] == "").all()
 
 
-def test_findings_say_what_the_interval_says():
+def test_differences_say_what_the_interval_says():
     recorded = made([ERM, GUIDED, MIXUP])
-    first, last = tables.findings(recorded)
-    assert first.startswith("true masks, energy is above ERM (+0.")
-    assert last.startswith("Mixup is below ERM (-0.")
-    assert all("cannot be told from" in s for s in tables.findings(recorded, "insertion_auc"))
-    assert tables.findings([]) == ["nothing to compare with ERM: not run here"]
+    found = tables.differences(recorded)
+    assert list(found.index) == ["true masks, energy", "Mixup"]  # from the largest down
+    for name, cell in found.items():
+        gain, _ = tables.compare(recorded, name, "ERM", shift="out")
+        assert cell == f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]{cell[-1]}"
+    assert found.iloc[0].endswith("]*") and found.iloc[1].endswith("]†")
+    assert tables.differences(recorded, "insertion_auc").str.endswith("]").all()
+    against = tables.differences(recorded, against="Mixup")
+    assert set(against.index) == {"true masks, energy", "ERM"} and against["ERM"].endswith("*")
+    for nothing in ([], made([ERM, GUIDED], seeds=1)):
+        assert tables.differences(nothing).tolist() == ["not run here"]
 
 
 def test_coverage_counts_what_is_recorded_and_says_what_the_rest_takes(tmp_path, monkeypatch):
@@ -270,7 +276,7 @@ def test_settings_are_compared_one_at_a_time():
                 recorded.append(record(one, lambda *_, a=level + gain: a))
     with pytest.raises(ValueError, match=r"two records of .* one setting at a time"):
         tables.compare(recorded, "true masks, energy", "ERM")
-    for mixing in (tables.per_domain, tables.comparison, tables.findings):
+    for mixing in (tables.per_domain, tables.comparison, tables.differences):
         with pytest.raises(ValueError, match="compare one setting at a time"):
             mixing(recorded)
     with pytest.raises(ValueError, match="compare one setting at a time"):

@@ -25,11 +25,11 @@ class Interval(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """The mark that a difference has in the tables: "*" above 0, "†" below, else nothing."""
+        """What a difference is marked with in tables, "*" above 0 and "†" below it, or nothing."""
         return "" if not self.excludes_zero else "*" if self.low > 0 else "†"
 
     def marked(self) -> str:
-        """The difference as the tables write it: `+0.145 [+0.091, +0.200]*`."""
+        """Return a difference as the tables write it, such as `+0.145 [+0.091, +0.200]*`."""
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]{self.mark}"
 
 

@@ -103,14 +103,10 @@ def executed(path: Path, cache: Path) -> Any:
     fresh = project.fingerprint(pages_too=False)
     if not stamp.is_file() or not stamp.read_text().endswith(fresh):
         return notebook
-    from jupyter_cache import get_cache
-
-    try:
-        record = get_cache(cache).match_cache_notebook(execute.read(path))
-    except KeyError:
+    run = execute.stored(cache, execute.read(path))
+    if run is None:
         return notebook
-    stored = get_cache(cache).get_cache_bundle(record.pk).nb
-    outputs = iter([cell.outputs for cell in stored.cells if cell.cell_type == "code"])
+    outputs = iter([cell.outputs for cell in run.cells if cell.cell_type == "code"])
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = next(outputs)

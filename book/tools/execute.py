@@ -65,6 +65,22 @@ def run(path: Path) -> Any:
     )
 
 
+def stored(cache_folder: Path, notebook: Any) -> Any | None:
+    """Return the run of a notebook that a cache holds, or None.
+
+    Args:
+        cache_folder: where the cache lies.
+        notebook: as `read` returns it.
+    """
+    from jupyter_cache import get_cache
+
+    cache = get_cache(cache_folder)
+    try:
+        return cache.get_cache_bundle(cache.match_cache_notebook(notebook).pk).nb
+    except KeyError:
+        return None
+
+
 def environment(tier: str, workers: int) -> dict[str, str]:
     """Return the variables under which chapters run: this environment's kernel alone."""
     prefix = Path(sys.prefix)

@@ -45,7 +45,7 @@ def measured(cache_folder: Path, tier: str) -> dict[str, Any]:
             record = cache.match_cache_notebook(execute.read(path))
         except KeyError:
             continue
-        name = path.relative_to(project.ROOT).with_suffix("").as_posix()
+        name = project.page(path)
         seconds[name] = round(record.data["execution_seconds"], 1)
     return {"machine": machine(tier), "day": f"{datetime.now(UTC):%Y-%m-%d}", "seconds": seconds}
 

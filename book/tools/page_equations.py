@@ -53,7 +53,7 @@ def _docstrings(tree: Any, prefix: str) -> Iterator[tuple[str, str]]:
 def labelled() -> Iterator[tuple[str, str]]:
     """Yield chapter and label of each numbered equation, in reading order."""
     for path in project.notebooks():
-        chapter = path.relative_to(project.ROOT / "book").with_suffix("").as_posix()
+        chapter = project.page(path).removeprefix("book/")
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "markdown":
                 for equation in plain.EQUATION.finditer(cell.source):

@@ -61,7 +61,7 @@ class Exercises(Directive):
         for path in project.notebooks():
             self.state.document.settings.env.note_dependency(str(path))
             found = list(exercises(nbformat.read(path, as_version=4)))
-            chapter = path.relative_to(project.ROOT).with_suffix("").as_posix()
+            chapter = project.page(path)
             total = sum(one.minutes for one in found)
             rows.append([f"**{{doc}}`/{chapter}`**", "", "", str(total)])
             for one in found:

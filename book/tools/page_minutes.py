@@ -24,9 +24,7 @@ class Minutes(Directive):
         path = Path(env.srcdir) / "book" / "minutes.json"
         env.note_dependency(str(path))
         record = json.loads(path.read_text(encoding="utf-8"))
-        names = [
-            p.relative_to(project.ROOT).with_suffix("").as_posix() for p in project.notebooks()
-        ]
+        names = [project.page(path) for path in project.notebooks()]
         head = ["chapter", *(f"minutes, {tier}" for tier in TIERS)]
         rows = [
             [f"{{doc}}`/{name}`", *(_said(record, tier, name) for tier in TIERS)] for name in names

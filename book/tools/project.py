@@ -42,6 +42,11 @@ def notebooks(root: Path = ROOT) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
+def page(path: Path) -> str:
+    """Return the page that a notebook becomes, such as `book/theory/evidence`."""
+    return path.relative_to(ROOT).with_suffix("").as_posix()
+
+
 def fingerprint(root: Path = ROOT, *, pages_too: bool = True) -> str:
     """Hash what the pages depend on.
 

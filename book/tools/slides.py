@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from book.tools import page_alt, project
+from book.tools import page_figures, project
 from book.tools.plain import EQUATION, HINT, Book, Directive, Plain, split
 
 TEMPLATES = Path(__file__).parent
@@ -152,7 +152,7 @@ def _output(deck: Any, cell: Any, book: Book) -> None:
     for output in kept.outputs:
         if "image/png" in output.data:
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
-            alt = page_alt.said(output) or alt
+            alt = page_figures.said(output) or alt
             output.metadata = {"image/png": {"alt": alt}}
     kept.metadata["slideshow"] = {"slide_type": "subslide"}
     deck.cells.append(kept)
