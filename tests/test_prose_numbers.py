@@ -37,6 +37,10 @@ def test_every_constant_is_still_in_the_prose_and_has_a_reason():
         ("`0.83`, [a](x-0.83.html), {eq}`eq-0.83`, https://x.org/0.83", []),
         ("```python\nx = 0.83\n```", []),
         ("```{prf:theorem} Title\n:label: a-0.5\nThe bound is 0.7.\n```", ["0.7"]),
+        ("```{note}\nIt is 0.7.\n```\nThen 0.8.\n```python\nx = 0.9\n```", ["0.7", "0.8"]),
+        ("````{exercise}\n```python\nx = 0.9\n```\nIt is 0.7.\n````\n0.8", ["0.7", "0.8"]),
+        (":::{tip}\nIt is 0.7.\n:::\n```text\n0.9\n```\n0.8", ["0.7", "0.8"]),
+        ("::::{grid}\n:::{card} A\n0.7\n:::\n::::\n0.8", ["0.7", "0.8"]),
     ],
 )
 def test_what_looks_measured(prose, found):

@@ -36,9 +36,8 @@ LOOKS = re.compile(
     rf"(?P<number>{NUMBER})(?P<unit>\s?(?:{UNITS})(?![\w]))?"
     r"(?P<bound><!--=(?P<expression>.*?)-->)?"
 )
+FENCE = re.compile(r"^\s*(?P<mark>`{3,}|~{3,}|:{3,})(?P<name>\{[\w:-]+\})?")
 NOT_PROSE = (
-    r"(?ms)^(`{3,}|~{3,})(?!\{).*?^\1`*\s*$",  # fenced code
-    r"(?m)^(?:`{3,}|:{3,})\{.*$",  # the head of a directive
     r"(?m)^:[\w-]+:.*$",  # its options
     r"\{[\w:]+\}`[^`]*`",  # roles
     r"`[^`]*`",  # code
@@ -51,7 +50,7 @@ NOT_PROSE = (
 
 def measured(markdown: str) -> Iterator[tuple[str, str, float, str | None]]:
     """Yield what looks measured: its text, its line, its value and the expression that binds it."""
-    prose = markdown
+    prose = "\n".join(_outside_code(markdown))
     for pattern in NOT_PROSE:
         prose = re.sub(pattern, lambda found: "\n" * found[0].count("\n") or " ", prose)
     for line in prose.splitlines():
@@ -61,6 +60,28 @@ def measured(markdown: str) -> Iterator[tuple[str, str, float, str | None]]:
                 continue
             value = float(number.replace("−", "-").replace(",", ""))
             yield f"{number}{found['unit'] or ''}", line.strip(), value, found["expression"]
+
+
+def _outside_code(markdown: str) -> Iterator[str]:
+    """Yield each line; one of fenced code, or of a fence itself, as an empty line."""
+    open_fences: list[str] = []  # a directive's words are prose, and it may hold further fences
+    code = ""
+    for line in markdown.splitlines():
+        fence = FENCE.match(line)
+        if code:
+            code = "" if line.strip() and not line.strip().strip(code[0]) else code
+            yield ""
+        elif fence and open_fences and line.strip() == open_fences[-1]:
+            open_fences.pop()
+            yield ""
+        elif fence and fence["name"]:
+            open_fences.append(fence["mark"])
+            yield ""
+        elif fence:
+            code = fence["mark"]
+            yield ""
+        else:
+            yield line
 
 
 def problems(page: str, markdown: str, code: str, constants: dict[str, Any]) -> list[str]:
