@@ -135,9 +135,12 @@ def test_every_run_of_a_grid_has_its_own_key_and_every_row_its_own_label():
 
 def test_the_ablations_change_every_choice_that_a_reader_may_doubt():
     factors = set(grid.ABLATIONS)
-    assert {"alternation ratio", "output stride", "first or second order", "mask resolution"} <= (
-        factors
-    )
+    assert {
+        "masker's steps a batch",
+        "output stride",
+        "first or second order",
+        "mask resolution",
+    } <= (factors)
     default = next(one for one in grid.ablations() if one.config.seed == 0)
     for factor, levels in grid.ABLATIONS.items():
         for level, changes in levels.items():

@@ -233,9 +233,7 @@ ABLATIONS: dict[str, dict[str, dict]] = {
     "warm-up": {f"{v} epochs": {"warmup": v} for v in (0, 2, 8)},
     "masker's head start": {f"{v} epochs": {"head_start": v} for v in (0, 3)},
     "all of the paper's": {"as far as known": PAPER},
-    "alternation ratio": {
-        f"{v} masker steps a batch": {"masker_steps": v} for v in (0.25, 0.5, 2.0, 4.0)
-    },
+    "masker's steps a batch": {f"{v:g}": {"masker_steps": v} for v in (0.25, 0.5, 2.0, 4.0)},
     "output stride": {f"{v} px": {"output_stride": v} for v in (4, 16)},
     "first or second order": {
         "first": {"second_order": False},
