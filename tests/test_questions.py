@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -53,11 +54,21 @@ def test_a_chapter_has_every_part_that_the_teaching_kit_promises(path):
     everything = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
     claims = text.count("**Claim.**"), text.count("## Key points"), text.count("Further reading.**")
     assert claims == (1, 1, 1)
-    assert "**Play.**" in text
+    assert invites_to_play(path), "**Play.** ends a cell, and a cell to change follows"
     assert "negative control" in everything.lower()
     assert "**baseline**" in text
     figures = [cell.metadata.get("mystnb", {}).get("figure") for cell in cells(path)]
     assert any(figures), "a signature figure with caption and number"
+
+
+def invites_to_play(path: Path) -> bool:
+    found = nbformat.read(path, as_version=4).cells
+    return any(
+        "**Play.**" in cell.source
+        and "\n## " not in cell.source.partition("**Play.**")[2]
+        and after.cell_type == "code"
+        for cell, after in itertools.pairwise(found)
+    )
 
 
 def cells(path: Path) -> list:
