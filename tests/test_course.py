@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import chromium, console_errors, needs_browser, served
+from browser import chromium, console_errors, needs_browser, served, settle
 
 from book.tools import course, plain, project
 
@@ -138,6 +138,58 @@ def test_slides_open_typeset_and_move(made):
             driver.execute_script("Reveal.next()")
             assert driver.execute_script("return Reveal.getIndices()") != {"h": 0, "v": 0}
             assert console_errors(driver) == []
+
+
+CUT = """
+const done = arguments[0];
+const walk = async () => {
+    const cut = [];
+    for (const slide of document.querySelectorAll(".slides section:not(:has(section))")) {
+        const at = Reveal.getIndices(slide);
+        Reveal.slide(at.h, at.v);
+        while (Reveal.availableFragments().next) Reveal.nextFragment();
+        await MathJax.startup.promise;
+        await new Promise(requestAnimationFrame);
+        if (slide.scrollHeight > 722 || slide.scrollWidth > 1102) {
+            const words = slide.innerText.slice(0, 60);
+            cut.push(`${words}: ${slide.scrollWidth} x ${slide.scrollHeight}`);
+        }
+    }
+    done([cut, parseFloat(getComputedStyle(document.querySelector(".reveal")).fontSize)]);
+};
+walk();
+"""
+
+
+@needs_browser
+@pytest.mark.parametrize("part", course.parts())
+def test_every_slide_fits_its_room(made, part):
+    with served(made / "slides") as address, chromium() as driver:
+        driver.set_window_size(1280, 800)
+        driver.get(f"{address}/{course.deck_name(part)}")
+        settle(driver)
+        driver.set_script_timeout(60)
+        cut, size = driver.execute_async_script(CUT)
+        assert cut == [] and size == 30  # the theme would have larger letters and capitals
+
+
+def test_numbers_are_those_of_the_pages(site):
+    """A room that reads "Theorem 4" on a slide finds Theorem 4 in the book."""
+    book = plain.read_book(NOTEBOOKS, project.ROOT, course.BIBLIOGRAPHY)
+    pages = {path: (site / f"{project.page(path)}.html").read_text("utf-8") for path in NOTEBOOKS}
+    compared = set()
+    for name, label in book.labels.items():
+        page = pages[project.ROOT / label.page]
+        kind = label.words.split()[0]
+        found = re.search(
+            rf'id="(?:equation-)?{name}".*?class="(?:eqno|caption-number)">([^<]+)', page, re.DOTALL
+        )
+        if kind == "Solution":
+            continue
+        assert found, name
+        assert found[1].strip() == label.words.replace("Figure", "Fig."), name
+        compared.add(kind[:1] if kind.startswith("(") else kind)
+    assert {"(", "Figure", "Theorem", "Proposition", "Exercise"} <= compared
 
 
 def test_students_get_the_project_without_its_answers(made):

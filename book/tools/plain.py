@@ -101,11 +101,11 @@ def read_book(paths: Sequence[Path], root: Path, bibliography: Path) -> Book:
     """
     labels: dict[str, Label] = {}
     titles: dict[str, str] = {}
+    counts: Counter[str] = Counter()  # through all chapters, as on the pages
     for path in paths:
         page = path.relative_to(root).as_posix()
         notebook = nbformat.read(path, as_version=4)
         titles[page] = notebook.cells[0].source.split("\n")[0].lstrip("# ")
-        counts: Counter[str] = Counter()
         for kind, name in _labelled(notebook):
             counts[kind] += 1
             if name:

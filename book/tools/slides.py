@@ -66,12 +66,14 @@ def _chapter(deck: Any, notebook: Any, plain: Plain, book: Book) -> None:
     first, *rest = [p for p in claim.strip().split("\n\n") if p.strip()]
     _slide(deck, f"{title}\n\n{plain.text(first)}")
     _notes(deck, plain.text("\n\n".join(rest)))
-    within_solution = False
+    within_solution, section, invited = False, "", False
     for cell in notebook.cells[1:]:
         if cell.cell_type == "code":
-            if not within_solution:
-                _output(deck, cell, book)
+            if not (within_solution or invited):  # who is invited to play sees the outcome live
+                _output(deck, cell, book, section)
             continue
+        invited = "**Play.**" in cell.source
+        section = (re.findall(r"(?m)^## (.+)$", cell.source) or [section])[-1]
         parts = split(cell.source)
         for part, before in zip(parts, [None, *parts], strict=False):
             if isinstance(part, Directive):
@@ -113,12 +115,12 @@ def _prose(deck: Any, text: str, plain: Plain) -> None:
         if section.startswith("## "):
             heading, _, body = section.partition("\n")
         if "quiz" in body:
-            _slide(deck, heading)
             _quiz(deck, body, plain)
             continue
         equations = [plain.text(m[0]) for m in EQUATION.finditer(body)]
-        if heading:
-            _slide(deck, "\n\n".join([heading, _first_sentence(body, plain), *equations[:1]]))
+        words = [_first_sentence(body, plain), *equations[:1]]
+        if heading and any(words):  # a heading alone stands on the slide of what it announces
+            _slide(deck, "\n\n".join([heading, *words]))
             equations = equations[1:]
         for equation in equations:
             _slide(deck, equation, below=True)
@@ -139,11 +141,13 @@ def _first_sentence(body: str, plain: Plain) -> str:
     paragraph = next((p for p in body.strip().split("\n\n") if p[:1].isalnum()), "")
     if EQUATION.search(paragraph):
         return ""
-    sentence = re.split(r"(?<=[.?!:])\s", plain.text(paragraph).replace("\n", " "), maxsplit=1)[0]
-    return sentence
+    text = plain.text(paragraph).replace("\n", " ")
+    sentence = re.split(r"(?<=[.?!])(?<!\bal\.)\s", text, maxsplit=1)[0]
+    return "" if sentence.endswith(":") else sentence  # it announces what is not there
 
 
-def _output(deck: Any, cell: Any, book: Book) -> None:
+def _output(deck: Any, cell: Any, book: Book, section: str) -> None:
+    """Give a cell's pictures and tables a slide, under the name of its section."""
     shown = [out for out in cell.get("outputs", []) if set(SHOWN) & set(out.get("data", {}))]
     if not shown:
         return
@@ -154,7 +158,9 @@ def _output(deck: Any, cell: Any, book: Book) -> None:
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             alt = page_figures.said(output) or alt
             output.metadata = {"image/png": {"alt": alt}}
-    kept.metadata["slideshow"] = {"slide_type": "subslide"}
+    if section:
+        _slide(deck, f"### {section}", below=True)
+    kept.metadata["slideshow"] = {"slide_type": "-" if section else "subslide"}
     deck.cells.append(kept)
     if figure:
         _fragmentless(deck, f"*{book.labels[figure['name']].words}. {figure['caption']}*")
