@@ -7,6 +7,7 @@ light and in the dark theme and at a phone's width.
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -98,6 +99,31 @@ def test_a_thumb_and_a_keyboard_reach_everything_on_a_phone(browser, axe, name):
     assert faults(driver, PHONE) == []
     assert driver.execute_script(STOPS) == []  # the order of the page is the order of the keys
     assert all(driver.execute_script(SUMMARIES))
+
+
+HEIGHTS = """
+return [...document.querySelectorAll('.code-toggle')].map(button => {
+  const code = button.parentElement.querySelector('pre');
+  const states = [];
+  for (let press = 0; press < 3; press++) {
+    const whole = code.scrollHeight <= code.clientHeight + 1;
+    states.push([whole, button.getAttribute('aria-expanded'), button.textContent]);
+    button.click();
+  }
+  return states;
+});
+"""
+
+
+def test_on_a_phone_a_long_cell_shows_its_head_until_it_is_asked_for_the_rest(browser, axe):
+    driver = opened(browser, axe, "book/theory/what_to_align", 390)
+    found = driver.execute_script(HEIGHTS)
+    assert found
+    for cut, whole, again in found:
+        assert (cut[:2], whole[:2]) == ([False, "false"], [True, "true"]) and again == cut
+        assert re.fullmatch(r"Show all \d+ lines", cut[2]) and whole[2] == "Show less"
+    wide = opened(browser, axe, "book/theory/what_to_align", 1280)
+    assert wide.execute_script(HEIGHTS) == []
 
 
 def test_a_spoilt_page_is_found_out(browser, axe):
