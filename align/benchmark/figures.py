@@ -304,6 +304,11 @@ FIGURES: dict[str, Named] = {
     "leave-one-out": Named("accuracy on the domain left out", ("toy-leave-one-out",), by_domain),
     "matrix": Named("train on one domain, test on each", ("toy", "toy-sources"), matrix),
     "curves": Named("insertion and deletion curves", ("toy",), curves),
+    "out-of-distribution-insertion": Named(
+        "insertion AUC out of distribution",
+        ("toy", "toy-terra"),
+        lambda recorded: by_domain(recorded, "insertion_auc"),
+    ),
     "faithfulness": Named("sufficiency and comprehensiveness", ("toy",), faithfulness),
     "faithfulness-normalized": Named(
         "sufficiency and comprehensiveness, normalised",
