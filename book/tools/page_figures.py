@@ -60,7 +60,7 @@ class ChapterFigure(Directive):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Return a picture that leads to the chapter's figure, and the words."""
+        """Return the picture and, below it, the words."""
         env = self.state.document.settings.env
         found = find(self.arguments[0])
         executed = found and execute.stored(_cache(env.app), found[0])
