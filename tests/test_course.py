@@ -179,13 +179,13 @@ def test_numbers_are_those_of_the_pages(site):
     pages = {path: (site / f"{project.page(path)}.html").read_text("utf-8") for path in NOTEBOOKS}
     compared = set()
     for name, label in book.labels.items():
-        page = pages[project.ROOT / label.page]
         kind = label.words.split()[0]
+        if kind == "Solution":
+            continue
+        page = pages[project.ROOT / label.page]
         found = re.search(
             rf'id="(?:equation-)?{name}".*?class="(?:eqno|caption-number)">([^<]+)', page, re.DOTALL
         )
-        if kind == "Solution":
-            continue
         assert found, name
         assert found[1].strip() == label.words.replace("Figure", "Fig."), name
         compared.add(kind[:1] if kind.startswith("(") else kind)

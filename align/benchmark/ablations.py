@@ -27,8 +27,9 @@ def effects(recorded: list[dict], metric: str = "accuracy", shift: str = "out") 
         shift: tests "in" or "out" of distribution.
 
     Returns:
-        Rows `factor: level`; columns runs, mean, low, high (NaN where there are too few runs) and
-        text, as the book's tables write a difference. Empty if the default itself was not run.
+        Rows `factor: level`; columns runs, mean, low, high (NaN where there are too few runs),
+        clear (whether the interval excludes 0) and text, as the book's tables write a difference.
+        Empty if the default itself was not run.
     """
     table = tables.tested(recorded, metric, shift)
     if table.empty:
@@ -55,7 +56,7 @@ def _effect(changed: NDArray[np.float64], default: NDArray[np.float64]) -> dict[
     elif len(changed) == 1:
         gain = gain._replace(mean=float(changed[0] - default[0]))
         text = f"{gain.mean:+.3f}"
-    return {"runs": len(changed), **gain._asdict(), "text": text}
+    return {"runs": len(changed), **gain._asdict(), "clear": gain.excludes_zero, "text": text}
 
 
 def draw(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
@@ -74,11 +75,10 @@ def draw(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> 
         if np.isnan(effect.mean):
             ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
             continue
-        clear = effect.low > 0 or effect.high < 0
+        color, face = ("#0066cc", "#0066cc") if effect.clear else (MUTED, PAPER)
         if not np.isnan(effect.low):
-            ax.hlines(row, effect.low, effect.high, color="#0066cc" if clear else MUTED)
-        face = "#0066cc" if clear else PAPER
-        ax.plot(effect.mean, row, "o", color="#0066cc" if clear else MUTED, markerfacecolor=face)
+            ax.hlines(row, effect.low, effect.high, color=color)
+        ax.plot(effect.mean, row, "o", color=color, markerfacecolor=face)
     ax.axvline(0, color=INK, linewidth=1)
     names = list(rows.index)
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
@@ -88,7 +88,7 @@ def draw(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> 
 
 
 def _words(rows: pd.DataFrame, metric: str) -> str:
-    clear = rows[(rows["low"] > 0) | (rows["high"] < 0)]
+    clear = rows[rows["clear"]]
     listed = "; ".join(f"{e.Index} {e.mean:+.3f}" for e in clear.itertuples())
     return (
         f"A row for each changed choice, with the change in {NAMES.get(metric, metric)} against "

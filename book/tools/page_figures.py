@@ -33,9 +33,8 @@ def said(output: Any) -> str:
 
 def carry(notebook: Any, executed: Any) -> bool:
     """Put the alt texts of executed figures into a notebook's cells; say if there were any."""
-    cells = [[c for c in one.cells if c.cell_type == "code"] for one in (notebook, executed)]
     carried = False
-    for cell, run in zip(*cells, strict=True):
+    for cell, run in zip(_codes(notebook), _codes(executed), strict=True):
         for text in filter(None, map(said, run.get("outputs", []))):
             cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["alt"] = text
             carried = True
@@ -46,8 +45,7 @@ def find(name: str) -> tuple[Any, int] | None:
     """Return the notebook that draws a named figure and its code cell's place, if there is one."""
     for path in project.notebooks():
         notebook = nbformat.read(path, as_version=4)
-        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        for place, cell in enumerate(cells):
+        for place, cell in enumerate(_codes(notebook)):
             if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
                 return notebook, place
     return None
@@ -68,9 +66,7 @@ class ChapterFigure(Directive):
             raise self.error(f"no chapter that was run has a figure '{self.arguments[0]}'")
         notebook, place = found
         carry(notebook, executed)
-        drawn, cell = (
-            [c for c in one.cells if c.cell_type == "code"][place] for one in (executed, notebook)
-        )
+        drawn, cell = _codes(executed)[place], _codes(notebook)[place]
         picture = next(out.data["image/png"] for out in drawn.outputs if "image/png" in out.data)
         folder = Path(env.app.outdir).parent / "jupyter_execute"
         image = nodes.image(
@@ -80,6 +76,10 @@ class ChapterFigure(Directive):
         words = nodes.container(classes=["chapter-figure"])
         self.state.nested_parse(self.content, self.content_offset, words)
         return [nodes.container("", image, words, classes=["chapter-figure"])]
+
+
+def _codes(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def _written(picture: bytes, folder: Path, page: Path) -> str:
