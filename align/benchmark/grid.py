@@ -123,18 +123,20 @@ def caltech() -> list[Experiment]:
 
 
 SPOILT = ((0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
-"""Shares of the object missed and of the background leaked by a segmenter's masks when spoilt."""
+"""Shares of the object missed and of the background leaked when masks are spoilt."""
+
+WORSE = (
+    *({"missed": missed, "leaked": leaked} for missed, leaked in SPOILT),
+    *({"mask_source": source} for source in ("gray", "centre", "random")),
+)
+"""What makes an experiment's masks worse: spoilt ones, and ones that know nothing of objects."""
 
 
 def _noisily_guided(one: Experiment) -> list[Experiment]:
-    """ERM, guidance by the data's masks, spoilt ones and uninformed ones, and ALIGN, 3 seeds."""
-    worse = [
-        *({"missed": missed, "leaked": leaked} for missed, leaked in SPOILT),
-        *({"mask_source": source} for source in ("gray", "centre", "random")),
-    ]
+    """ERM, guidance by the data's masks and by worse ones, and ALIGN, 3 seeds."""
     cases = [
         *((method, {}) for method in ("erm", "guided", "align")),
-        *(("guided", changes | {"localisation_only": True}) for changes in worse),
+        *(("guided", changes | {"localisation_only": True}) for changes in WORSE),
     ]
     return [
         replace(one, config=replace(one.config, method=method, seed=seed), **changes)
@@ -350,36 +352,32 @@ COMPOSITE = replace(PHOTOS, epochs=16, warmup=5, head_start=2)
 
 
 def composite() -> list[Experiment]:
-    """Horses and people cut out and pasted on scenes, as scene and class correlate, 3 seeds."""
-    variants = [
-        {"method": "erm"},
-        {"method": "guided"},
-        {"method": "guided", "alignment": "bce"},
-        {"method": "guided", "mask_source": "gray"},
-        {"method": "guided", "mask_source": "centre"},
-        {"method": "align"},
-        {"method": "align", **PAPER},
+    """Horses and people cut out and pasted on scenes, as scene and class correlate, 3 seeds.
+
+    Guidance by true masks in each form of alignment, and in ours by worse masks, GrabCut's too.
+    """
+    cases = [
+        ({"method": "erm"}, {}),
+        *(({"method": "guided", "alignment": form}, {}) for form in ("energy", "bce", "l1", "rrr")),
+        *(({"method": "guided"}, changes) for changes in WORSE),
+        ({"method": "guided"}, {"mask_source": "grabcut"}),
+        ({"method": "align"}, {}),
+        ({"method": "align"} | PAPER, {}),
     ]
-    found = []
-    for seed in range(3):
-        for rho in COMPOSITE_RHOS:
-            for variant in variants:
-                choices = dict(variant)
-                source = choices.pop("mask_source", "")
-                config = replace(COMPOSITE, **choices, seed=seed)
-                options = {"size": 96, "rho": rho, "seed": seed}
-                found.append(
-                    Experiment(
-                        "composite",
-                        "paired",
-                        config,
-                        options,
-                        48,
-                        mask_source=source,
-                        localisation_only=True,
-                    )
-                )
-    return found
+    return [
+        Experiment(
+            "composite",
+            "paired",
+            replace(COMPOSITE, **choices, seed=seed),
+            {"size": 96, "rho": rho, "seed": seed},
+            48,
+            localisation_only=True,
+            **changes,
+        )
+        for seed in range(3)
+        for rho in COMPOSITE_RHOS
+        for choices, changes in cases
+    ]
 
 
 GRIDS: dict[str, Callable[[], list[Experiment]]] = {
