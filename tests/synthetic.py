@@ -65,6 +65,7 @@ def _explained():
         "sufficiency_zero_normalized": 0.4,
         "comprehensiveness_zero_normalized": 0.5,
         "evidence_inside": 0.3,
+        "object_area": 0.15,
     } | {name: curve.tolist() for name, curve in CURVES.items()}
     controls = ("random", "random_coarse", "centre", "constant", "true_mask")
     return values | {f"control_{c}_{k}": v for c in controls for k, v in values.items()}

@@ -76,6 +76,33 @@ def test_composite_worlds_are_drawn_over_rho_one_panel_a_domain(recorded):
     line = next(x for x in drawn.figure.axes[2].lines if x.get_label() == "ERM")
     np.testing.assert_allclose(line.get_xdata(), grid.COMPOSITE_RHOS)
     np.testing.assert_allclose(line.get_ydata(), wanted)
-    # Every way of training in the grid has a style, so that none is left out in silence.
-    assert set(table["label"]) == set(photographs.COMPOSITE_STYLES)
     assert f"ERM {wanted.iloc[-1]:.2f}" in drawn.alt
+
+
+def test_sources_of_masks_are_compared_where_scenes_are_reversed(recorded):
+    drawn = photographs.composite_masks(recorded["composite"])
+    accuracy, inside = drawn.figure.axes
+    names = [text.get_text() for text in accuracy.get_yticklabels()]
+    expected = ["ERM", "true", "true, 50% missed", "true, 50% leaked", "true, both"]
+    assert names == [*expected, "brightness", "centre", "random", "GrabCut's", "ALIGN"]
+    table = photographs.by_rho(recorded["composite"])
+    hardest = table[(table["rho"] == 0.95) & (table["domain"] == "reversed")]
+    for label, name in (
+        ("ERM", "ERM"),
+        ("true masks, 50% missed, 50% leaked, energy", "true, both"),
+        ("ALIGN, energy", "ALIGN"),
+    ):
+        wanted = hardest[hardest["label"] == label]["accuracy"].mean()
+        assert marks(accuracy)[names.index(name)] == pytest.approx(wanted)
+    assert marks(inside) == pytest.approx([0.3] * len(names))
+    constant = next(line for line in inside.lines if len(line.get_xdata()) == 2)
+    assert constant.get_xdata()[0] == pytest.approx(0.15)
+
+
+def test_each_way_of_training_in_composite_worlds_is_shown_in_a_figure(recorded):
+    labels = set(photographs.by_rho(recorded["composite"])["label"])
+    lines = photographs.composite(recorded["composite"]).figure.axes[0].lines
+    shown = {str(line.get_label()) for line in lines} & labels
+    assert shown == set(photographs.COMPOSITE_STYLES)
+    # The rest aligns energy: the rows of the dots (the test above).
+    assert all(label.endswith(", energy") for label in labels - shown)

@@ -340,5 +340,8 @@ FIGURES: dict[str, Named] = {
         ("composite",),
         lambda recorded: photographs.composite(recorded, "evidence_inside"),
     ),
+    "composite-masks": Named(
+        "sources of masks in composite worlds", ("composite",), photographs.composite_masks
+    ),
 }
 """Every figure that is drawn from the benchmark's records, by name."""

@@ -56,7 +56,6 @@ def guidance(recorded: list[dict]) -> Drawn:
     if table.empty or against.empty:
         return absent("guidance on photographs")
     table["label"], against["label"] = table["label"].map(_short), against["label"].map(_short)
-    names = list(table["label"].drop_duplicates())
     panels = [(table[table["shift"] == "in"], "accuracy", "accuracy, held out", None)]
     if (table["shift"] == "out").any():
         other = table[table["shift"] == "out"]
@@ -65,6 +64,16 @@ def guidance(recorded: list[dict]) -> Drawn:
         part = against[against["photographs"] == key]
         title = f"evidence inside, {HUMAN[key]}"
         panels.append((part, "energy_inside", title, part["object_area"].mean()))
+    return _panels(panels, list(table["label"].drop_duplicates()))
+
+
+def _panels(panels: list[tuple[pd.DataFrame, str, str, float | None]], names: list[str]) -> Drawn:
+    """Dots with intervals, two panels abreast.
+
+    Args:
+        panels: of each its rows, metric, title, and what a constant map reaches, if that is known.
+        names: labels, from top to bottom.
+    """
     rows = -(-len(panels) // 2)
     size = (7.0, rows * (0.9 + 0.29 * len(names)))
     fig, axes = plotting.figure(rows, 2, size=size, squeeze=False, sharey=True)
@@ -127,16 +136,18 @@ COMPOSITE_STYLES: dict[str, tuple[str, str, str]] = {
     "ERM": (plotting.METHODS["erm"].color, "o", "-"),
     "true masks, energy": (plotting.METHODS["guided"].color, "D", "-"),
     "true masks, BCE": (plotting.METHODS["guided"].color, "d", ":"),
-    "brightness as masks, energy": ("#a5875a", "s", "--"),
-    "centre as masks, energy": ("#5a0f78", "^", "--"),
+    "true masks, L1": ("#a5875a", "s", "--"),
+    "true masks, input gradient": ("#5a0f78", "^", "--"),
     "ALIGN, energy": (plotting.METHODS["align"].color, "*", "-"),
     "ALIGN, the paper's terms": (plotting.METHODS["align"].color, "x", ":"),
 }
-"""Colour, marker and line of each way of training in the composite worlds."""
+"""Colour, marker and line of ERM, ALIGN and each form of alignment in the composite worlds."""
 
 
 def composite(recorded: list[dict], metric: str = "accuracy") -> Drawn:
     """A metric in composite worlds as scene and class correlate, one panel a test domain.
+
+    Shown are plain training, ALIGN, and guidance by true masks in each form of alignment.
 
     Args:
         recorded: records of the grid "composite".
@@ -156,13 +167,36 @@ def composite(recorded: list[dict], metric: str = "accuracy") -> Drawn:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
     hardest = table[(table["domain"] == domains[-1]) & (table["rho"] == table["rho"].max())]
-    means = hardest.groupby("label", sort=False)[metric].mean()
+    means = hardest.groupby("label", sort=False)[metric].mean().reindex(labels)
     words = ", ".join(f"{label} {mean:.2f}" for label, mean in means.items())
     return Drawn(
         fig,
         f"{len(domains)} panels of lines over ρ, one a way of training. At the largest ρ, "
         f"{name} on the domain {domains[-1]}: {words}.",
     )
+
+
+def composite_masks(recorded: list[dict]) -> Drawn:
+    """What guidance by true, spoilt and uninformed masks does where the scenes are reversed.
+
+    Shown are plain training and all that align the contrastive evidence's energy, at the strongest
+    correlation of scene and class.
+
+    Args:
+        recorded: records of the grid "composite".
+    """
+    table = by_rho(recorded)
+    if table.empty:
+        return absent("sources of masks in composite worlds")
+    energy = table["label"].str.endswith(", energy") | (table["method"] == "erm")
+    hardest = (table["rho"] == table["rho"].max()) & (table["domain"] == DOMAINS[-1])
+    part = table[energy & hardest].copy()
+    part["label"] = part["label"].map(_short)
+    panels = [
+        (part, "accuracy", "accuracy, reversed scenes", None),
+        (part, "evidence_inside", "evidence inside the object", part["object_area"].mean()),
+    ]
+    return _panels(panels, list(part["label"].drop_duplicates()))
 
 
 def by_rho(recorded: list[dict]) -> pd.DataFrame:
