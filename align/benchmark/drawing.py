@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from align import plotting
 from align.benchmark.published import NOT_RUN
-from align.benchmark.statistics import interval
+from align.benchmark.statistics import Interval, interval
 from align.plotting import MUTED, PAPER
 
 NAMES = {
@@ -103,12 +102,17 @@ def row_of(ax: Axes) -> object:
 
 def dot(ax: Axes, row: float, values: list[float], color: str, marker: str) -> None:
     """A mean and, from two seeds on, its interval."""
-    if len(values) > 1:
-        found = interval(values)
+    alone = Interval(values[0], values[0], values[0])
+    estimate(ax, row, interval(values) if len(values) > 1 else alone, color, marker)
+
+
+def estimate(ax: Axes, row: float, found: Interval, color: str, marker: str) -> None:
+    """A mean and its interval."""
+    if found.low < found.high:
         ax.hlines(row, found.low, found.high, color=color, linewidth=2)
     thin = marker in "+x|"  # made of lines alone: an edge in the paper's colour would hide them
     ax.plot(
-        np.mean(values),
+        found.mean,
         row,
         marker,
         color=color,

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 
 from align import plotting
 from align.benchmark import tables
-from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends
+from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends, estimate, row_of
+from align.benchmark.published import NOT_RUN
 from align.data.composite import DOMAINS
 from align.plotting import INK, MUTED, PAPER
 
@@ -56,6 +57,7 @@ def guidance(recorded: list[dict]) -> Drawn:
     if table.empty or against.empty:
         return absent("guidance on photographs")
     table["label"], against["label"] = table["label"].map(_short), against["label"].map(_short)
+    names = list(table["label"].drop_duplicates())
     panels = [(table[table["shift"] == "in"], "accuracy", "accuracy, held out", None)]
     if (table["shift"] == "out").any():
         other = table[table["shift"] == "out"]
@@ -64,16 +66,6 @@ def guidance(recorded: list[dict]) -> Drawn:
         part = against[against["photographs"] == key]
         title = f"evidence inside, {HUMAN[key]}"
         panels.append((part, "energy_inside", title, part["object_area"].mean()))
-    return _panels(panels, list(table["label"].drop_duplicates()))
-
-
-def _panels(panels: list[tuple[pd.DataFrame, str, str, float | None]], names: list[str]) -> Drawn:
-    """Dots with intervals, two panels abreast.
-
-    Args:
-        panels: of each its rows, metric, title, and what a constant map reaches, if that is known.
-        names: labels, from top to bottom.
-    """
     rows = -(-len(panels) // 2)
     size = (7.0, rows * (0.9 + 0.29 * len(names)))
     fig, axes = plotting.figure(rows, 2, size=size, squeeze=False, sharey=True)
@@ -177,26 +169,52 @@ def composite(recorded: list[dict], metric: str = "accuracy") -> Drawn:
 
 
 def composite_masks(recorded: list[dict]) -> Drawn:
-    """What guidance by true, spoilt and uninformed masks does where the scenes are reversed.
+    """What guidance by true, spoilt and uninformed masks gains where scene and class part.
 
-    Shown are plain training and all that align the contrastive evidence's energy, at the strongest
-    correlation of scene and class.
+    Shown is all that aligns the energy of the contrastive evidence, at the strongest correlation,
+    over both domains not trained on: accuracy gained against plain training, paired as in
+    `tables.compare`, and the share of the evidence inside the object.
 
     Args:
         recorded: records of the grid "composite".
     """
-    table = by_rho(recorded)
+    strongest = max((one["options"]["rho"] for one in recorded), default=0)
+    recorded = [one for one in recorded if one["options"]["rho"] == strongest]
+    table = tables.tested(recorded, "evidence_inside", "out")
     if table.empty:
         return absent("sources of masks in composite worlds")
-    energy = table["label"].str.endswith(", energy") | (table["method"] == "erm")
-    hardest = (table["rho"] == table["rho"].max()) & (table["domain"] == DOMAINS[-1])
-    part = table[energy & hardest].copy()
-    part["label"] = part["label"].map(_short)
-    panels = [
-        (part, "accuracy", "accuracy, reversed scenes", None),
-        (part, "evidence_inside", "evidence inside the object", part["object_area"].mean()),
-    ]
-    return _panels(panels, list(part["label"].drop_duplicates()))
+    table = table[table["label"].str.endswith(", energy") | (table["method"] == "erm")]
+    labels = list(table["label"].drop_duplicates())
+    fig, axes = plotting.figure(1, 2, size=(7.0, 0.9 + 0.29 * len(labels)), sharey=True)
+    words = _gains(axes[0], recorded, {name: table[table["label"] == name] for name in labels})
+    dots(axes[1], table.assign(label=table["label"].map(_short)), "evidence_inside", [*words])
+    axes[1].axvline(table["object_area"].mean(), color=MUTED, linestyle=":", linewidth=1.5)
+    inside = table.groupby("label")["evidence_inside"].mean()
+    listed = (
+        f"{words[_short(name)]}, with {inside[name]:.2f} of the evidence inside" for name in labels
+    )
+    for ax, title in zip(axes, ("accuracy gained", "evidence inside the object"), strict=True):
+        ax.set_title(title, fontsize=11)
+    alt = "Two panels of dots with intervals, a row for each way of training. Accuracy gained: "
+    return Drawn(fig, alt + "; ".join(listed) + ".")
+
+
+def _gains(ax: Axes, recorded: list[dict], parts: dict[str, pd.DataFrame]) -> dict[str, str]:
+    """A row for each label with its accuracy against plain training's; says each in words."""
+    words = {}
+    for row, (label, part) in enumerate(parts.items()):
+        style, name = plotting.method_style(part["method"].iloc[0]), _short(label)
+        try:
+            gain = tables.compare(recorded, label, "ERM", shift="out")[0]
+        except ValueError:  # fewer than two seeds in common yet
+            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
+            words[name] = f"{name} {NOT_RUN}"
+            continue
+        estimate(ax, row, gain, style.color, style.marker)
+        words[name] = f"{name} {gain.mean:+.3f}"
+    ax.axvline(0, color=INK, linewidth=1)
+    ax.locator_params(axis="x", nbins=4)
+    return words
 
 
 def by_rho(recorded: list[dict]) -> pd.DataFrame:
