@@ -351,8 +351,8 @@ COMPOSITE = replace(PHOTOS, epochs=16, warmup=5, head_start=2)
 """About as many steps as on PACS, on a quarter of its images."""
 
 COMPOSITE_RRR = 0.002
-"""Weight of the penalty on input gradients: with the others' 2 its sum over pixels drowns the
-cross-entropy, and with this one the two terms are of a size, as its authors ask (Ross et al.)."""
+"""Weight of the penalty on input gradients, a sum over pixels that with the others' weight drowns
+the cross-entropy; with this one the two terms are of a size, as its authors ask (Ross et al.)."""
 
 
 def composite() -> list[Experiment]:
