@@ -129,7 +129,7 @@ WORSE = (
     *({"missed": missed, "leaked": leaked} for missed, leaked in SPOILT),
     *({"mask_source": source} for source in ("gray", "centre", "random")),
 )
-"""What makes an experiment's masks worse: spoilt ones, and ones that know nothing of objects."""
+"""Changes that make an experiment's masks worse, spoilt or ignorant of objects."""
 
 
 def _noisily_guided(one: Experiment) -> list[Experiment]:
