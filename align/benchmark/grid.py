@@ -212,8 +212,8 @@ def toy_leave_one_out() -> list[Experiment]:
 
 
 RRR = 0.002
-"""A weight for the penalty on input gradients, a sum over pixels that with the default weight drowns
-the cross-entropy; with this one the two terms are of a size, as its authors ask (Ross et al.)."""
+"""A weight for the penalty on input gradients, a sum over pixels that with the default drowns the
+cross-entropy; with this one the two terms are of a size, as its authors ask (Ross et al.)."""
 
 ABLATIONS: dict[str, dict[str, dict]] = {
     "guidance": {"none (ERM)": {"method": "erm"}},
