@@ -227,8 +227,7 @@ ABLATIONS: dict[str, dict[str, dict]] = {
     "alignment": {
         "BCE": {"alignment": "bce"},
         "L1": {"alignment": "l1"},
-        "input gradient": {"alignment": "rrr"},
-        f"input gradient, λ3 {RRR}": {"alignment": "rrr", "lambda3": RRR},
+        "input gradient": {"alignment": "rrr", "lambda3": RRR},
     },
     "distinction": {"probability": {"distinction": "probability"}},
     "fill": {"zero": {"fill": "zero"}},
