@@ -275,6 +275,38 @@ def _ablations() -> list[tuple[tuple[str, str], Experiment]]:
     return found
 
 
+WEIGHTS = {
+    "energy": (0.1, 0.5, 2.0, 8.0),
+    "bce": (0.1, 0.5, 2.0, 8.0),
+    "l1": (0.1, 0.5, 2.0, 8.0),
+    "rrr": (0.0001, 0.0005, 0.002, 0.008),
+}
+"""For each form of alignment the weights that it is tried with; see `RRR` on the last one's."""
+
+
+def weights() -> list[Experiment]:
+    """ERM and guidance by true masks on `toy-vlcs`, each form with several weights, 3 seeds."""
+    choices = [
+        {"method": "erm"},
+        *(
+            {"method": "guided", "alignment": form, "lambda3": weight}
+            for form, levels in WEIGHTS.items()
+            for weight in levels
+        ),
+    ]
+    return [
+        Experiment(
+            "toy-vlcs",
+            "noon",
+            replace(TOY, **choice, seed=seed),
+            explained=EXPLAINED,
+            localisation_only=True,
+        )
+        for seed in range(3)
+        for choice in choices
+    ]
+
+
 RESNET = Config(
     backbone="resnet50",
     weights="IMAGENET1K_V2",
@@ -397,6 +429,7 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "toy-sources": toy_sources,
     "toy-leave-one-out": toy_leave_one_out,
     "ablations": ablations,
+    "weights": weights,
     "composite": composite,
     "pacs-methods": pacs_methods,
     "pacs-leave-one-out": pacs_leave_one_out,
