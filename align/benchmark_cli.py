@@ -93,6 +93,12 @@ def table(
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
         print(ablations.effects(recorded, metric)[["runs", "text"]].to_string(header=False))
         return
+    if grid == "weights":
+        from align.benchmark import weights
+
+        print("accuracy against ERM, each form with the weight that is best in distribution\n")
+        print(weights.chosen(recorded).to_string())
+        return
     for setting, part in tables.settings(recorded).items():
         heading = f"\n{setting}\n" if setting else ""
         print(f"{heading}{tables.per_domain(part, metric).to_string()}")

@@ -19,7 +19,7 @@ def accuracy(one):
 def recorded():
     found = {}
     photographs = ("pacs", "pacs-methods", "caltech", "composite")
-    for name in ("toy", "toy-sources", "toy-leave-one-out", "ablations", *photographs):
+    for name in ("toy", "toy-sources", "toy-leave-one-out", "ablations", "weights", *photographs):
         found[name] = [record(one, accuracy(one)) for one in grid.experiments(name)]
     return found
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from align import plotting
-from align.benchmark import ablations, photographs, tables
+from align.benchmark import ablations, photographs, tables, weights
 from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends
 from align.benchmark.published import NOT_RUN
 from align.plotting import INK, MUTED, PAPER
@@ -323,6 +323,7 @@ FIGURES: dict[str, Named] = {
         lambda recorded: by_domain(recorded, "evidence_inside"),
     ),
     "ablations": Named("one choice of ALIGN changed at a time", ("ablations",), ablations.draw),
+    "weights": Named("each form of alignment over its weights", ("weights",), weights.draw),
     "cost": Named("accuracy against cost", ("toy",), cost),
     "pacs": Named("guidance on photographs of PACS", ("pacs",), photographs.guidance),
     "pacs-methods": Named(
