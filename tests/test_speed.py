@@ -137,7 +137,7 @@ def test_loops_and_peers_are_measured_in_one_call():
     assert set(shares) == {"erm", "align"} and min(shares.values()) > 0
     table = speed.metric_times(size=32, images=8, rounds=1, device="cpu")
     assert (table["of pure inference"] > 0).all()
-    assert table["RISE-style over ours"].notna().tolist() == [True, True, False, False]
+    assert table["RISE-style time over ours"].notna().tolist() == [True, True, False, False]
 
 
 def test_tasks_take_turns_and_the_first_rounds_do_not_count():

@@ -198,7 +198,7 @@ def metric_times(
                 name: ratio(times[f"{passes} passes"], times[name])
                 for name, (_, passes) in tasks.items()
             },
-            "RISE-style over ours": {
+            "RISE-style time over ours": {
                 name: ratio(times[f"{name}, RISE-style"], times[name])
                 for name in ("insertion", "deletion")
             },
