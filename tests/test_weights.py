@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from align.benchmark import grid, tables, weights
+from align.benchmark import drawing, grid, tables, weights
 
 BEST = {"energy": 8.0, "bce": 0.1, "l1": 0.5, "rrr": 0.002}
 """For each form the weight that is best at home; away from home it is the worst."""
@@ -55,7 +55,7 @@ def test_lines_show_the_means_over_seeds_and_plain_training(recorded):
 
 
 def test_every_form_of_the_grid_has_a_style_and_few_runs_are_said_to_be_too_few(recorded):
-    assert set(weights.by_weight(recorded)["form"]) == set(weights.STYLES)
+    assert set(weights.by_weight(recorded)["form"]) == set(drawing.FORM_STYLES)
     first = [one for one in recorded if one["config"]["seed"] == 0]
     table = weights.chosen(first)
     assert (table[["out", "any weight"]] == "not run here").all(axis=None)

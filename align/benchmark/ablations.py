@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from align import plotting
 from align.benchmark import tables
-from align.benchmark.drawing import NAMES, Drawn, absent, row_of
+from align.benchmark.drawing import NAMES, Drawn, absent, not_run
 from align.benchmark.grid import ablation_levels
 from align.benchmark.published import NOT_RUN
 from align.benchmark.statistics import Interval, paired
@@ -73,7 +73,7 @@ def draw(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> 
     fig, ax = plotting.figure(size=(5.6, 0.9 + 0.27 * len(rows)))
     for row, effect in enumerate(rows.itertuples()):
         if np.isnan(effect.mean):
-            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
+            not_run(ax, row)
             continue
         color, face = ("#0066cc", "#0066cc") if effect.clear else (MUTED, PAPER)
         if not np.isnan(effect.low):

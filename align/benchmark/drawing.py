@@ -27,6 +27,15 @@ NAMES = {
 }
 
 
+FORM_STYLES: dict[str, tuple[str, str, str]] = {
+    "energy": (plotting.METHODS["guided"].color, "D", "-"),
+    "BCE": (plotting.METHODS["guided"].color, "d", ":"),
+    "L1": ("#a5875a", "s", "--"),
+    "input gradient": ("#5a0f78", "^", "--"),
+}
+"""Colour, marker and line of guidance by true masks in each form of alignment."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """A figure and what it shows, in words.
@@ -86,7 +95,7 @@ def dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> No
     for row, name in enumerate(names):
         part = table[table["label"] == name]
         if part.empty:
-            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
+            not_run(ax, row)
             continue
         style = plotting.method_style(part["method"].iloc[0])
         values = part.groupby("seed")[metric].mean()
@@ -98,6 +107,11 @@ def dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> No
 def row_of(ax: Axes) -> object:
     """Across in shares of the axes, down in rows."""
     return ax.get_yaxis_transform()
+
+
+def not_run(ax: Axes, row: float) -> None:
+    """A word in place of a mean that there is none of."""
+    ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
 
 
 def dot(ax: Axes, row: float, values: list[float], color: str, marker: str) -> None:

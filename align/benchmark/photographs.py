@@ -7,7 +7,16 @@ from matplotlib.axes import Axes
 
 from align import plotting
 from align.benchmark import tables
-from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends, estimate, row_of
+from align.benchmark.drawing import (
+    FORM_STYLES,
+    NAMES,
+    Drawn,
+    absent,
+    dots,
+    ends,
+    estimate,
+    not_run,
+)
 from align.benchmark.published import NOT_RUN
 from align.data.composite import DOMAINS
 from align.plotting import INK, MUTED, PAPER
@@ -126,10 +135,7 @@ def mask_quality(recorded: list[dict]) -> Drawn:
 
 COMPOSITE_STYLES: dict[str, tuple[str, str, str]] = {
     "ERM": (plotting.METHODS["erm"].color, "o", "-"),
-    "true masks, energy": (plotting.METHODS["guided"].color, "D", "-"),
-    "true masks, BCE": (plotting.METHODS["guided"].color, "d", ":"),
-    "true masks, L1": ("#a5875a", "s", "--"),
-    "true masks, input gradient": ("#5a0f78", "^", "--"),
+    **{f"true masks, {form}": style for form, style in FORM_STYLES.items()},
     "ALIGN, energy": (plotting.METHODS["align"].color, "*", "-"),
     "ALIGN, the paper's terms": (plotting.METHODS["align"].color, "x", ":"),
 }
@@ -207,7 +213,7 @@ def _gains(ax: Axes, recorded: list[dict], parts: dict[str, pd.DataFrame]) -> di
         try:
             gain = tables.compare(recorded, label, "ERM", shift="out")[0]
         except ValueError:  # fewer than two seeds in common yet
-            ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
+            not_run(ax, row)
             words[name] = f"{name} {NOT_RUN}"
             continue
         estimate(ax, row, gain, style.color, style.marker)

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from align import plotting
 from align.benchmark import tables
-from align.benchmark.drawing import NAMES, Drawn, absent
+from align.benchmark.drawing import FORM_STYLES, NAMES, Drawn, absent
 from align.benchmark.published import NOT_RUN
-
-STYLES: dict[str, tuple[str, str, str]] = {
-    "energy": (plotting.METHODS["guided"].color, "D", "-"),
-    "L1": ("#a5875a", "s", "--"),
-    "BCE": (plotting.METHODS["align"].color, "x", ":"),
-    "input gradient": ("#5a0f78", "^", "--"),
-}
-"""Colour, marker and line of each form of alignment."""
+from align.benchmark.statistics import Interval
 
 
 def by_weight(recorded: list[dict]) -> pd.DataFrame:
@@ -55,14 +47,17 @@ def chosen(recorded: list[dict]) -> pd.DataFrame:
     rows = {}
     for form, part in table.groupby("form", sort=False):
         best = tables.selected(_by_run(part), "weight").name
-        gains = {
+        pairs = {
             weight: [*baseline, *(one for one in recorded if _has(one, form, weight))]
             for weight in sorted(part["weight"].unique())
         }
+        away = {weight: _gain(pair, "out") for weight, pair in pairs.items()}
+        home = _gain(pairs[best], "in")
         rows[form] = {
             "weight": best,
-            **{shift: _gain(gains[best], shift) for shift in ("in", "out")},
-            "any weight": _largest(gains),
+            "in": home.marked() if home else NOT_RUN,
+            "out": away[best].marked() if away[best] else NOT_RUN,
+            "any weight": _largest(away),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -81,7 +76,7 @@ def draw(recorded: list[dict]) -> Drawn:
     words = []
     for ax, metric in zip(axes, ("accuracy", "evidence_inside"), strict=True):
         part = table[table["shift"] == "out"]
-        for form, (color, marker, line) in STYLES.items():
+        for form, (color, marker, line) in FORM_STYLES.items():
             runs = part[part["form"] == form].groupby(["weight", "seed"])[metric].mean()
             means = runs.groupby("weight").mean()
             ax.plot(runs.index.get_level_values("weight"), runs, ".", color=color, alpha=0.4)
@@ -117,18 +112,18 @@ def _by_run(part: pd.DataFrame) -> pd.DataFrame:
     return home.rename(columns={"accuracy": "accuracy in"})
 
 
-def _gain(pair: list[dict], shift: str) -> str:
-    return str(tables.differences(pair, shift=shift).iloc[0])
+def _gain(pair: list[dict], shift: str) -> Interval | None:
+    """The paired difference in accuracy to plain training, if enough seeds have both."""
+    try:
+        return tables.compare(pair, tables.label(pair[-1]), "ERM", shift=shift)[0]
+    except ValueError:  # too few seeds in common yet
+        return None
 
 
-def _largest(gains: dict[float, list[dict]]) -> str:
+def _largest(away: dict[float, Interval | None]) -> str:
     """The largest mean difference out of distribution over the weights, and at which."""
-    means = {}
-    for weight, pair in gains.items():
-        label = tables.label(pair[-1])
-        try:
-            means[weight] = tables.compare(pair, label, "ERM", shift="out")[0].mean
-        except ValueError:  # too few seeds in common yet
-            means[weight] = np.nan
-    found = pd.Series(means).dropna()
-    return f"{found.max():+.3f} at {found.idxmax():g}" if len(found) else NOT_RUN
+    means = {weight: gain.mean for weight, gain in away.items() if gain}
+    if not means:
+        return NOT_RUN
+    weight = max(means, key=means.__getitem__)
+    return f"{means[weight]:+.3f} at {weight:g}"
