@@ -80,7 +80,7 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from align.benchmark import tables
+    from alignbook import tables
 
     recorded = tables.current(grid)
     if not recorded:
@@ -88,13 +88,13 @@ def table(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
     if grid == "ablations":
-        from align.benchmark import ablations
+        from alignbook import ablations
 
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
         print(ablations.effects(recorded, metric)[["runs", "text"]].to_string(header=False))
         return
     if grid == "weights":
-        from align.benchmark import weights
+        from alignbook import weights
 
         print("accuracy against ERM, each form with the weight that is best in distribution\n")
         print(weights.chosen(recorded).to_string())
@@ -114,7 +114,7 @@ def figure(
     out: Annotated[Path | None, typer.Option(help="Where it goes; default runs/NAME.png.")] = None,
 ) -> None:
     """Draw a figure of the book from the records."""
-    from align.benchmark.figures import FIGURES
+    from alignbook.figures import FIGURES
 
     if name not in FIGURES:
         raise ValueError(f"figure '{name}' is unknown, expected one of {', '.join(FIGURES)}")

@@ -94,7 +94,7 @@ def demo(
     seed: int = 0,
 ) -> None:
     """Train ERM and ALIGN on the embedded benchmark, print the comparison, save the figure."""
-    from align.benchmark.demo import compare
+    from alignbook.demo import compare
 
     table, figure = compare(seed)
     print(table.to_string(float_format="{:.3f}".format))
@@ -106,7 +106,7 @@ def demo(
 @app.command()
 def speed(backbone: str = "small-cnn", size: int = 64, batch_size: int = 64) -> None:
     """Measure steps, the training loop and metrics against their floors and others' ways."""
-    from align.benchmark.speed import report
+    from alignbook.speed import report
 
     for heading, text in report(backbone, size, batch_size):
         print(f"{heading}\n{text}\n", flush=True)

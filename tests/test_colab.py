@@ -26,7 +26,8 @@ REPORT = """
 import hashlib, json, sys
 from importlib.metadata import version
 import align
-from align.benchmark import records, tables
+from align.benchmark import records
+from alignbook import tables
 files = sorted(p for p in records.RESULTS.rglob("*") if p.is_file())
 print("REPORT " + json.dumps({
     "align": align.__file__,
@@ -132,7 +133,7 @@ def test_it_leaves_torch_and_numpy_alone(said, colab):
     assert all(not path.startswith(str(colab.parents[1])) for path in report["loaded"].values())
     installed = {p.name for p in colab.parents[1].glob("lib/python*/site-packages/*")}
     names = {name.split("-")[0].removesuffix(".pth") for name in installed}
-    assert names == {"align", "align_book", "elsewhere"}
+    assert names == {"align", "align_book", "alignbook", "elsewhere"}
 
 
 def test_the_records_came_along_to_the_last_byte(said):

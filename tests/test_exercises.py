@@ -8,8 +8,8 @@ import test_exercises_foundation as foundation
 from scipy.special import ndtr
 from scipy.stats import t as student
 
-from align import exercises
 from align.theory import masker
+from alignbook import exercises
 
 
 def accuracy(world, k_o, k_b, *, beta=None, square=False, guess=0.5):

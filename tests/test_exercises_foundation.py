@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from align import exercises
+from alignbook import exercises
 
 
 def original_map(features, weight, label, *, rectify=True, guard=True, weights=None):

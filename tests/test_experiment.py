@@ -9,12 +9,13 @@ import torch
 from typer.testing import CliRunner
 
 import align
-from align.benchmark import grid, records, runner, tables
+from align.benchmark import grid, records, runner
 from align.benchmark.experiment import Experiment, run
 from align.benchmark.runner import run_all
 from align.cli import app, main
 from align.config import Config
 from align.training import Run
+from alignbook import tables
 
 TINY = Config(method="erm", epochs=2, batch_size=32, warmup=1, head_start=0)
 SMALL = {"n": 100, "size": 32}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from align.benchmark import ablations, figures, grid, records, tables
-from align.benchmark.figures import FIGURES
+from align.benchmark import grid, records
+from alignbook import ablations, figures, tables
+from alignbook.figures import FIGURES
 
 
 def accuracy(one):

@@ -5,7 +5,7 @@ import re
 import pytest
 from browser import CHROMIUM, DRIVER, MISSING, chromium, console_errors, served
 
-from align import interactive, plotting
+from alignbook import interactive, plotting
 
 needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>'

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
-from align.benchmark.figures import FIGURES
+from alignbook.figures import FIGURES
 from book.tools import page_figures, project
 
 PICTURE = {"image/png": "aGVsbG8="}

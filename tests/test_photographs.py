@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from align.benchmark import grid, photographs, tables
+from align.benchmark import grid
+from alignbook import photographs, tables
 
 
 def chance(one):

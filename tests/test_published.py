@@ -2,8 +2,8 @@
 
 import pytest
 
-from align.benchmark.published import MARKS, NOT_RUN, PUBLISHED, beside
 from align.data import BENCHMARKS, folders
+from alignbook.published import MARKS, NOT_RUN, PUBLISHED, beside
 
 each = pytest.mark.parametrize("name", PUBLISHED)
 

@@ -3,8 +3,9 @@
 import pytest
 
 import align
-from align.benchmark import records, tables
+from align.benchmark import records
 from align.training import Run
+from alignbook import tables
 
 FOLDER = records.RESULTS / "checkpoints" / "toy-vlcs-erm"
 

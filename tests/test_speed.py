@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 import torch
 
-from align.benchmark import peers, speed
 from align.methods import Align
 from align.metrics import deletion_curve, insertion_curve
+from alignbook import peers, speed
 
 CPU = torch.device("cpu")
 SMALL = {"size": 32, "batch_size": 8, "device": "cpu"}

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from synthetic import record
 
-from align.benchmark import coverage, grid, records, tables
+from align.benchmark import grid, records
 from align.benchmark.experiment import Experiment
-from align.benchmark.published import NOT_RUN, PUBLISHED
 from align.benchmark.statistics import interval, paired
 from align.config import Config
+from alignbook import coverage, tables
+from alignbook.published import NOT_RUN, PUBLISHED
 
 ERM, GUIDED, MIXUP = Config(method="erm"), Config(method="guided"), Config(method="mixup")
 CONFIGS = ERM, GUIDED, MIXUP

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from align import tiers
+from alignbook import tiers
 
 
 @pytest.mark.parametrize("name", ["smoke", "book", "gpu"])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from align.benchmark import drawing, grid, tables, weights
+from align.benchmark import grid
+from alignbook import drawing, tables, weights
 
 BEST = {"energy": 8.0, "bce": 0.1, "l1": 0.5, "rrr": 0.002}
 """For each form the weight that is best at home; away from home it is the worst."""

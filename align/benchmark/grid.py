@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from align.benchmark.experiment import Experiment
-from align.benchmark.published import TERRA, VLCS
 from align.benchmark.records import RESULTS
 from align.config import Config
+from align.data.folders import TERRA, VLCS
 from align.data.toy import WORLDS
 
 TOY = Config()
@@ -339,22 +339,22 @@ def _photographs(benchmark: str, domains: tuple[str, ...], *, left_out: bool) ->
 
 def vlcs() -> list[Experiment]:
     """VLCS as in the paper: train on one domain, test on its held-out part and on the others."""
-    return _photographs("vlcs", VLCS, left_out=False)
+    return _photographs("vlcs", VLCS.domains, left_out=False)
 
 
 def vlcs_leave_one_out() -> list[Experiment]:
     """VLCS as in DomainBed: each domain left out once."""
-    return _photographs("vlcs", VLCS, left_out=True)
+    return _photographs("vlcs", VLCS.domains, left_out=True)
 
 
 def terra() -> list[Experiment]:
     """Terra Incognita as in the paper: train on one location, test on the others."""
-    return _photographs("terra", TERRA, left_out=False)
+    return _photographs("terra", TERRA.domains, left_out=False)
 
 
 def terra_leave_one_out() -> list[Experiment]:
     """Terra Incognita as in DomainBed: each location left out once."""
-    return _photographs("terra", TERRA, left_out=True)
+    return _photographs("terra", TERRA.domains, left_out=True)
 
 
 def pacs_methods() -> list[Experiment]:

@@ -30,7 +30,7 @@ if importlib.util.find_spec("align") is None:
 if importlib.util.find_spec("safetensors") is None:
     %pip install --quiet --no-deps safetensors
 
-from align import tiers
+from alignbook import tiers
 
 tiers.announce({minutes}{pays})"""
 

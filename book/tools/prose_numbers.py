@@ -117,8 +117,8 @@ def _digits(text: str) -> int:
 
 
 def _evaluate(expression: str) -> float:
-    from align.benchmark import tables
     from align.benchmark.statistics import interval
+    from alignbook import tables
 
     def mean(grid: str, label: str, metric: str = "accuracy out") -> float:
         table = tables.by_seed(grid)

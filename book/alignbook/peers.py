@@ -1,6 +1,6 @@
 """What others do for the same work, written plainly, to be timed beside ours.
 
-Only for `align.benchmark.speed`: nothing here makes a recorded number.
+Only for `alignbook.speed`: nothing here makes a recorded number.
 """
 
 from __future__ import annotations

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from align import plotting
-from align.benchmark import tables
-from align.benchmark.drawing import FORM_STYLES, NAMES, Drawn, absent
-from align.benchmark.published import NOT_RUN
 from align.benchmark.statistics import Interval
+from alignbook import plotting, tables
+from alignbook.drawing import FORM_STYLES, NAMES, Drawn, absent
+from alignbook.published import NOT_RUN
 
 
 def by_weight(recorded: list[dict]) -> pd.DataFrame:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from align.benchmark import tables
 from align.benchmark.experiment import Experiment
-from align.benchmark.figures import FIGURES
 from align.benchmark.grid import GRIDS, experiments
 from align.data.toy import WORLDS
+from alignbook import tables
+from alignbook.figures import FIGURES
 
 
 def grids() -> pd.DataFrame:

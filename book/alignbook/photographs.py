@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from align import plotting
-from align.benchmark import tables
-from align.benchmark.drawing import (
+from align.data.composite import DOMAINS
+from alignbook import plotting, tables
+from alignbook.drawing import (
     FORM_STYLES,
     NAMES,
     Drawn,
@@ -17,9 +17,8 @@ from align.benchmark.drawing import (
     estimate,
     not_run,
 )
-from align.benchmark.published import NOT_RUN
-from align.data.composite import DOMAINS
-from align.plotting import INK, MUTED, PAPER
+from alignbook.plotting import INK, MUTED, PAPER
+from alignbook.published import NOT_RUN
 
 HUMAN = {"weizmann_horse": "horses", "pennfudan_person": "pedestrians"}
 """Photographs with masks drawn by people."""

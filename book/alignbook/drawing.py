@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from align import plotting
-from align.benchmark.published import NOT_RUN
 from align.benchmark.statistics import Interval, interval
-from align.plotting import MUTED, PAPER
+from alignbook import plotting
+from alignbook.plotting import MUTED, PAPER
+from alignbook.published import NOT_RUN
 
 NAMES = {
     "accuracy": "accuracy",

@@ -8,9 +8,9 @@ import pandas as pd
 
 from align.benchmark import records
 from align.benchmark.grid import experiments, records_file
-from align.benchmark.published import NOT_RUN, Published, beside
 from align.benchmark.statistics import Interval, average_rank, interval, paired, paired_bootstrap
-from align.plotting import METHODS
+from alignbook.plotting import METHODS
+from alignbook.published import NOT_RUN, Published, beside
 
 FORMS = {"energy": "energy", "bce": "BCE", "l1": "L1", "rrr": "input gradient"}
 SOURCES = {
@@ -280,7 +280,7 @@ def _refuse_mixed(recorded: list[dict]) -> None:
             raise ValueError(
                 f"two records of '{run[0]}' with seed {seed}, trained on {'+'.join(run[2])}, "
                 "differ in another choice, expected one setting; compare one setting at a time, "
-                "see align.benchmark.tables.settings"
+                "see alignbook.tables.settings"
             )
         seen.add(run)
 

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from align import plotting
-from align.benchmark import ablations, photographs, tables, weights
-from align.benchmark.drawing import NAMES, Drawn, absent, dots, ends
-from align.benchmark.published import NOT_RUN
-from align.plotting import INK, MUTED, PAPER
+from alignbook import ablations, photographs, plotting, tables, weights
+from alignbook.drawing import NAMES, Drawn, absent, dots, ends
+from alignbook.plotting import INK, MUTED, PAPER
+from alignbook.published import NOT_RUN
 
 CONTROLS = {
     "random": ("random", "x", "#8c959f"),

@@ -14,7 +14,6 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from align.benchmark import peers
 from align.config import Config
 from align.data import Domain, load
 from align.data.batches import Batch, Batches
@@ -24,6 +23,7 @@ from align.methods.sgt import replace_least
 from align.metrics import comprehensiveness, deletion_auc, insertion_auc, sufficiency
 from align.metrics.inputs import images_at_once
 from align.training import flushed_denormals, start, train
+from alignbook import peers
 
 Task = Callable[[], object]
 
@@ -166,7 +166,7 @@ def metric_times(
     Returns:
         One row a metric: the share of the rate of pure inference on as many pictures in batches of
         the same size, and, for the two areas, how many times faster than the loop of
-        `align.benchmark.peers.rise_curve`.
+        `alignbook.peers.rise_curve`.
     """
     device = _device(device)
     domain = _images(size, images)

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from align import plotting
-from align.benchmark import tables
-from align.benchmark.drawing import NAMES, Drawn, absent, not_run
 from align.benchmark.grid import ablation_levels
-from align.benchmark.published import NOT_RUN
 from align.benchmark.statistics import Interval, paired
-from align.plotting import INK, MUTED, PAPER
+from alignbook import plotting, tables
+from alignbook.drawing import NAMES, Drawn, absent, not_run
+from alignbook.plotting import INK, MUTED, PAPER
+from alignbook.published import NOT_RUN
 
 DEFAULT = ": "
 """The row of the default, which changes no factor to no level."""
