@@ -5,6 +5,8 @@ from align.classifier import Classifier
 from align.config import Config
 from align.data import Benchmark, Domain, load
 from align.evaluation import evaluate
+from align.explain import explain
+from align.export import export
 from align.masker import Masker
 from align.saliency import grad_cam
 from align.training import Run, train
@@ -17,6 +19,8 @@ __all__ = [
     "Masker",
     "Run",
     "evaluate",
+    "explain",
+    "export",
     "grad_cam",
     "load",
     "losses",

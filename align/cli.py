@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import sys
@@ -15,6 +17,7 @@ from align.benchmark_cli import benchmark_app
 from align.config import METHODS
 from align.data.download import DownloadError
 from align.data_cli import data_app
+from align.files import found
 
 app = typer.Typer(
     help="ALIGN: train classifiers that look where they should.",
@@ -82,10 +85,46 @@ def evaluate(
     from align.training import Run
 
     run = Run.load(folder)
-    data = load(benchmark, root, **_options(size, masks))
+    if size is None and run.contract is not None:
+        size = run.contract.size[0]
+    data = load(benchmark, root, **_options(size, found(masks, root) if masks else None))
     names = data.domains if domain is None else (domain,)
     result = {name: measure(run, data[name], controls=controls) for name in names}
     print(json.dumps(result, indent=1))
+
+
+@app.command()
+def explain(
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or patterns.")],
+    run: Annotated[
+        Path | None, typer.Option(help="A folder that `align train` wrote; default runs/latest.")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="A torchvision model, not a run.")] = None,
+    weights: Annotated[str, typer.Option(help="Its weights: a name or a file.")] = "DEFAULT",
+    size: Size = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A .png or .svg for all, or a folder: one each.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
+) -> None:
+    """Say of pictures what they show, where the evidence is, and what the mask keeps of it."""
+    from align.explain_cli import explain_files
+
+    broken = explain_files(paths, run, backbone, weights, size, out, as_json)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")],
+    out: Annotated[Path, typer.Option(help="The file.")] = Path("model.pt2"),
+) -> None:
+    """Write a run's classifier as a torch.export program, which needs torch and nothing else."""
+    from align.export import export as write
+    from align.training import Run
+
+    print(f"saved in {write(Run.load(folder), out)}")
 
 
 @app.command()
@@ -135,13 +174,29 @@ def doctor() -> None:
 
 def main() -> None:
     """Run the command line; an error that a reader can mend is one sentence, not a traceback."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
     try:
         app()
-    except (ValueError, OSError, KeyError, DownloadError) as error:
+    except (ValueError, OSError, KeyError, FloatingPointError, DownloadError) as error:
         # A KeyError's text is its argument's repr; an OSError's first argument is a number.
         message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
         print(f"align: {message}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+PLAIN = {"±": "+/-", "†": "+", "×": "x", "−": "-", "·": "-", "…": "...", "ρ": "rho", "λ": "lambda"}
+"""What a terminal that lacks a sign is given in its place."""
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Signs that a terminal cannot print, in letters that it can."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(PLAIN.get(sign, "?") for sign in lacking), error.end
 
 
 def _photographs() -> str:
@@ -167,33 +222,22 @@ def _options(size: int | None, masks: Path | None) -> dict:
 
 
 def _settings(pairs: list[str] | None) -> dict:
-    """`name=value` texts as values of the configuration, each of its field's type."""
+    """`name=value` texts as values of the configuration: JSON, or else a text as it stands."""
     from align.config import Config
 
-    kinds = {field.name: field.type for field in fields(Config)}
+    names = [field.name for field in fields(Config)]
     values: dict = {}
     for pair in pairs or []:
         name, mark, text = pair.partition("=")
-        if not mark or name not in kinds:
+        if not mark or name not in names:
             raise ValueError(
-                f"--set {pair}: expected name=value with one of the names {', '.join(kinds)}"
+                f"--set {pair}: expected name=value with one of the names {', '.join(names)}"
             )
-        kind = str(kinds[name])
         try:
-            values[name] = _value(kind, text)
+            values[name] = json.loads(text)
         except ValueError:
-            raise ValueError(f"--set {pair}: expected a value of type {kind}") from None
+            values[name] = {"True": True, "False": False, "None": None}.get(text, text)
     return values
-
-
-def _value(kind: str, text: str) -> object:
-    if kind == "bool":
-        if text.lower() not in ("true", "false"):
-            raise ValueError
-        return text.lower() == "true"
-    if "None" in kind and text.lower() == "none":
-        return None
-    return {"int": int, "float": float}.get(kind.split(" ")[0], str)(text)
 
 
 def _print_metrics(metrics: dict, source: str) -> None:

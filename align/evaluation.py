@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from align.checks import check_flag, check_function, check_kind, check_number, check_seed
+from align.checks import check_flag, check_function, check_kind, check_number, check_seed, shown
 from align.data.benchmark import Domain
 from align.metrics.accuracy import accuracy_per_class, predict
 from align.metrics.faithfulness import faithfulness
@@ -52,6 +52,7 @@ def evaluate(
     controls: bool = False,
     localisation_only: bool = False,
     details: bool = False,
+    seen: str = "leave out",
 ) -> dict[str, Any]:
     """Measure accuracy on all images of a domain, and explanations on a random part of them.
 
@@ -77,10 +78,13 @@ def evaluate(
         details: whether to return, besides numbers, what they are the means of: `correct`, bool
             `(N,)`, for each image of the domain whether it is classified rightly, and the mean
             `insertion_curve` and `deletion_curve` as lists.
+        seen: what happens to images that the run was trained on: "leave out", or "keep".
 
     Returns:
         Numbers ready for JSON; a key is absent where its metric is not defined.
 
+        - `seen_left_out` or, where they are kept, `seen`: how many of the images the run was
+          trained on, where there are any;
         - `count`, `accuracy`, `balanced_accuracy` (the mean over the classes present) and
           `accuracy_per_class` (a dictionary by class name), over all images;
         - `explained`, the number of images of all that follows, and means over them:
@@ -123,9 +127,10 @@ def evaluate(
             "controls and localisation_only are both True, expected at most one: controls are "
             "scored on faithfulness; set one of them to False"
         )
+    domain, result = _unseen(run_or_classifier, domain, seen)
     batch_size = images_at_once(batch_size, device_of(classifier, domain.images.device))
     predicted = _predicted_classes(classifier, domain, batch_size)
-    result = _accuracies(predicted == domain.labels, domain)
+    result |= _accuracies(predicted == domain.labels, domain)
     if details:
         result["correct"] = predicted == domain.labels
     if max_explained == 0:
@@ -152,6 +157,26 @@ def evaluate(
     if controls:
         result |= _controls(classifier, part, predicted, shown, batch_size, seed, details)
     return result
+
+
+def _unseen(run: Any, domain: Domain, seen: str) -> tuple[Domain, dict[str, int]]:
+    """The images that a run was not trained on, or all, and how many it was."""
+    if seen not in ("leave out", "keep"):
+        raise ValueError(f"seen is {shown(seen)}, expected 'leave out' or 'keep'")
+    contract = getattr(run, "contract", None)
+    if contract is None:
+        return domain, {}
+    contract.check_classes(domain)
+    known = contract.seen(domain)
+    count = int(known.sum())
+    if seen == "keep" or not count:
+        return domain, {"seen": count} if count else {}
+    if count == len(domain):
+        raise ValueError(
+            f"every image of domain '{domain.name}' was trained on: evaluate on others, or pass "
+            "seen='keep' to measure what was remembered"
+        )
+    return domain.subset((~known).nonzero()[:, 0]), {"seen_left_out": count}
 
 
 def _parts(run_or_classifier: Any, masker: Model | None) -> tuple[Model, Model | None]:

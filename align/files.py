@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all."""
+"""Files that are replaced whole or not at all, and the one meaning of a relative path."""
 
 from __future__ import annotations
 
@@ -28,3 +28,28 @@ def replacing(*paths: Path) -> Iterator[tuple[Path, ...]]:
     finally:
         for partial in written:
             partial.unlink(missing_ok=True)
+
+
+def found(path: str | Path, root: str | Path | None) -> Path:
+    """Where a file or folder of the data lies: a relative path is looked for in the data's folder.
+
+    Where it is not there, it is taken from the working folder.
+
+    Args:
+        path: as given; `~` is the home folder.
+        root: the folder with the data; None means `$ALIGN_DATA`, and the working folder without it.
+
+    Raises:
+        ValueError: if both places have one, and they are not the same.
+    """
+    here = Path(path).expanduser()
+    base = root or os.environ.get("ALIGN_DATA")
+    if here.is_absolute() or not base:
+        return here
+    there = Path(base).expanduser() / here
+    if there.exists() and here.exists() and not there.samefile(here):
+        raise ValueError(
+            f"'{path}' is both in the data's folder ('{there}') and in the working folder; give an "
+            "absolute path"
+        )
+    return there if there.exists() else here

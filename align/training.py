@@ -22,6 +22,7 @@ from align import checkpoint as checkpoints
 from align.checks import check_device, check_flag, check_kind, check_path
 from align.classifier import Classifier
 from align.config import Config
+from align.contract import Contract
 from align.data.batches import Batches
 from align.data.benchmark import Benchmark, Domain
 from align.files import replacing
@@ -45,6 +46,7 @@ class Run:
         history: one dict an epoch: `"epoch"`, and the mean of each term of the losses.
         seconds: wall time of the training steps, all sessions together.
         images: training images seen.
+        contract: what it was trained on; None for networks that were put together by hand.
     """
 
     config: Config
@@ -53,6 +55,7 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     images: int = 0
+    contract: Contract | None = None
 
     def save(self, folder: str | Path) -> None:
         """Write the run as `run.json` and one safetensors file a network, whole or not at all.
@@ -113,6 +116,7 @@ class Run:
             run.masker.eval()
         run.history = description["history"]
         run.seconds, run.images = description["seconds"], description["images"]
+        run.contract = description["contract"]
         return run
 
 
@@ -149,7 +153,7 @@ def train(
 
     Raises:
         ValueError: if an argument is of another kind, the data do not fit the configuration, or the
-            checkpoint is of another run.
+            checkpoint is of another run or of other data.
         FloatingPointError: if a term of the loss is no longer a finite number; it names term and
             step.
     """
@@ -177,6 +181,7 @@ def train(
         )
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     run = start(config, domain, device)
+    run.contract = Contract.of(domain, run.classifier.mean, run.classifier.std)
     means = build(run.classifier, run.masker, config, domain.environment_count)
     batches = Batches(domain, config.batch_size, config.seed, config.augment, device)
     path = None if checkpoint is None else Path(checkpoint) / CHECKPOINT
@@ -222,7 +227,9 @@ def _described(path: Path) -> dict:
         found = json.loads(path.read_text())
         Config(**found["config"])
         names = ("config", "classes", "history", "seconds", "images")
-        return {name: found[name] for name in names} | {"sha256": {**found["sha256"]}}
+        contract = None if found["contract"] is None else Contract.read(found["contract"])
+        kept = {name: found[name] for name in names}
+        return kept | {"sha256": {**found["sha256"]}, "contract": contract}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"'{path}' is broken or of another version of the library ({error}); make the run again"
@@ -316,6 +323,7 @@ def _notes(run: Run) -> dict:
         "history": run.history,
         "seconds": run.seconds,
         "images": run.images,
+        "contract": None if run.contract is None else run.contract.json(),
     }
 
 
@@ -325,6 +333,7 @@ def _resume(path: Path, run: Run, method: Method) -> None:
         # Read as a Config, so that a value which a checkpoint is too old to know has its default.
         stored = asdict(Config(**notes["config"]))
         history, seconds, images = (notes[name] for name in ("history", "seconds", "images"))
+        contract = Contract.read(notes["contract"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"'{path}' is of another version of the library ({error}); delete it to start anew"
@@ -334,6 +343,11 @@ def _resume(path: Path, run: Run, method: Method) -> None:
         raise ValueError(
             f"'{path}' is the checkpoint of another run (differs in {', '.join(differs)}); use "
             "another folder, or delete it to start anew"
+        )
+    if other := contract.differences(run.contract):
+        raise ValueError(
+            f"'{path}' was trained on other data ({'; '.join(other)}); use another folder, or "
+            "delete it to start anew"
         )
     checkpoints.restore(path, method.parts())
     run.history, run.seconds, run.images = history, seconds, images

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from align.data.mask_sources import mask_source
 from align.data.masks import corrupt, load_pennfudan, load_weizmann
 from align.data.toy import WORLDS
 from align.evaluation import evaluate
+from align.files import found
 from align.training import Run, train
 
 HELD_OUT = 0.2
@@ -42,7 +42,7 @@ class Experiment:
         source: the one domain trained on, or "" where `target` is given.
         config: the run's choices; its seed also draws the split and the toy worlds.
         options: further arguments of `align.load`, `size` among them; a relative `masks` folder
-            is taken from the data's root, and so is a relative path in `config.weights`.
+            is looked for as `align.files.found` says, and so is a path in `config.weights`.
         explained: images per test domain on which explanations are measured.
         human_masks: further tests against masks drawn by people, of "weizmann_horse" and
             "pennfudan_person"; the classifier must know the class.
@@ -134,7 +134,7 @@ class Experiment:
         if self.benchmark in WORLDS:
             options["seed"] = self.config.seed
         if "masks" in options:
-            options["masks"] = str(_root(root) / options["masks"])
+            options["masks"] = str(found(options["masks"], root))
         return _load(self.benchmark, root, json.dumps(options, sort_keys=True))
 
     def human(self, classes: tuple[str, ...], root: str | Path | None = None) -> dict[str, Domain]:
@@ -154,9 +154,9 @@ class Experiment:
     def resolved(self, root: str | Path | None = None) -> Config:
         """The configuration with a relative weights file found under the data's root."""
         weights = self.config.weights
-        if weights is None or "/" not in weights:
+        if weights is None or weights.isidentifier():  # none, or a name that torchvision knows
             return self.config
-        return replace(self.config, weights=str(_root(root) / weights))
+        return replace(self.config, weights=str(found(weights, root)))
 
     def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
         """The training images, and each domain's test images, those trained on first."""
@@ -171,13 +171,6 @@ class Experiment:
             training = replace(training, masks=masks)
         held_out = {name: second for name, (_, second) in parts.items()}
         return training, held_out | {n: benchmark[n] for n in benchmark.domains if n not in names}
-
-
-def _root(root: str | Path | None) -> Path:
-    found = root or os.environ.get("ALIGN_DATA")
-    if not found:
-        raise FileNotFoundError("no data folder given: pass root, or set ALIGN_DATA to it")
-    return Path(found)
 
 
 @lru_cache(maxsize=2)

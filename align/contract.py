@@ -1,0 +1,139 @@
+"""What a trained run knows of its data: classes, size, normalisation, pictures, masks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor
+
+from align.data.benchmark import Domain
+
+WORDS = {
+    "domain": "the domain",
+    "classes": "the classes",
+    "size": "the size of the images",
+    "mean": "the normalisation",
+    "std": "the normalisation",
+    "masks": "the masks",
+    "fingerprint": "the pictures, labels or masks",
+}
+"""How a difference in each field is called."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The data that a run was trained on, as far as a later use of the run must agree with it.
+
+    Args:
+        domain: name of the domain trained on.
+        classes: class names, in the order of the logits.
+        size: height and width of the images, in pixels.
+        mean: of each colour channel, subtracted from images in [0, 1].
+        std: of each colour channel, divided by after that.
+        masks: where the training masks come from: "none", "given", or a source's name.
+        fingerprint: of images, labels and masks together, `Domain.fingerprint`.
+        pictures: 16 hexadecimal digits for each training picture, from its pixels alone.
+        files: the pictures' names as the data set gives them, empty for rendered ones.
+    """
+
+    domain: str
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    masks: str
+    fingerprint: str
+    pictures: tuple[str, ...]
+    files: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, domain: Domain, mean: Tensor, std: Tensor) -> Contract:
+        """The contract of a training domain.
+
+        Args:
+            domain: all that is trained on.
+            mean: the classifier's, with 3 values.
+            std: the classifier's, with 3 values.
+        """
+        return cls(
+            domain=domain.name,
+            classes=domain.classes,
+            size=tuple(domain.images.shape[2:]),
+            mean=tuple(round(value, 6) for value in mean.flatten().tolist()),
+            std=tuple(round(value, 6) for value in std.flatten().tolist()),
+            masks="none" if domain.masks is None else "given",
+            fingerprint=domain.fingerprint(),
+            pictures=tuple(picture_sums(domain.images)),
+            files=domain.files or (),
+        )
+
+    @classmethod
+    def read(cls, values: dict) -> Contract:
+        """The contract that `asdict` wrote to JSON.
+
+        Raises:
+            TypeError: if a field is missing or unknown.
+        """
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def differences(self, other: Contract) -> list[str]:
+        """In words, what differs between the data of two contracts; empty where nothing does."""
+        found = []
+        for field in fields(self):
+            if field.name not in WORDS:
+                continue
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if mine != theirs and not (field.name == "fingerprint" and found):
+                found.append(f"{WORDS[field.name]}: {_shown(mine)} then, {_shown(theirs)} now")
+        return list(dict.fromkeys(found))
+
+    def check_classes(self, domain: Domain) -> None:
+        """Refuse a domain whose labels mean something else.
+
+        Raises:
+            ValueError: if its classes are others, or stand in another order.
+        """
+        if domain.classes != self.classes:
+            raise ValueError(
+                f"domain '{domain.name}' has the classes {', '.join(domain.classes)} and the run "
+                f"was trained on {', '.join(self.classes)}; its logits mean these classes in this "
+                "order: use data with the same, or train on the data at hand"
+            )
+
+    def seen(self, domain: Domain) -> Tensor:
+        """Which images of a domain the run was trained on, bool `(N,)`.
+
+        Images of the trained size are compared by their pixels, wherever they are stored. At
+        another size they are compared by file name, within the domain trained on.
+        """
+        if tuple(domain.images.shape[2:]) == self.size:
+            known = set(self.pictures)
+            return torch.tensor([one in known for one in picture_sums(domain.images)]).bool()
+        same_place = domain.name in self.domain.split("+") and domain.files is not None
+        known = set(self.files) if same_place else set()
+        names = domain.files or ("",) * len(domain)
+        return torch.tensor([name in known for name in names]).bool()
+
+    def json(self) -> dict:
+        """All fields, ready for JSON."""
+        return asdict(self)
+
+
+def picture_sums(images: Tensor) -> Iterable[str]:
+    """16 hexadecimal digits of the BLAKE2 sum of each picture's pixels.
+
+    Args:
+        images: uint8 `(N, 3, H, W)`.
+    """
+    for image in images:
+        yield hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=8).hexdigest()
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        text = ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
+        return text if len(text) <= 80 else text[:77] + "..."
+    return f"'{value}'"

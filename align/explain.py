@@ -1,0 +1,238 @@
+"""Why a trained classifier said what it said of some pictures: map, mask, and what remains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torchvision
+from torch import Tensor
+
+from align.checks import check_kind, check_tensor
+from align.classifier import Classifier
+from align.data.decoding import SUFFIXES, UnreadableImageError, decode
+from align.metrics.inputs import as_float, evaluation_mode, inference, upsample
+from align.metrics.localisation import energy_inside
+from align.saliency import contrastive_evidence, grad_cam
+from align.training import Run
+from align.weights import read_tensors
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a classifier says of N pictures, and what that rests on.
+
+    Args:
+        classes: class names, in the order of the probabilities.
+        images: float32 `(N, 3, H, W)` in [0, 1], as the classifier saw them.
+        probabilities: float32 `(N, C)`.
+        predicted: int64 `(N,)`, the most probable class.
+        maps: float32 `(N, H, W)` in [0, 1], Grad-CAM of the predicted class, min-max normalised.
+        masks: float32 `(N, H, W)` in [0, 1], the masker's; None without a masker.
+        evidence_inside: float32 `(N,)` in [0, 1], share of the contrastive evidence of the
+            predicted class inside the mask; None without a masker.
+        kept: float32 `(N,)`, probability of the predicted class when only what the mask marks is
+            kept and the rest is the data set's mean colour; None without a masker.
+        removed: float32 `(N,)`, the same when what the mask marks is removed.
+    """
+
+    classes: tuple[str, ...]
+    images: Tensor
+    probabilities: Tensor
+    predicted: Tensor
+    maps: Tensor
+    masks: Tensor | None = None
+    evidence_inside: Tensor | None = None
+    kept: Tensor | None = None
+    removed: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """The numbers of one picture, ready for JSON."""
+        shares = dict(zip(self.classes, self.probabilities[index].tolist(), strict=True))
+        best = sorted(shares.items(), key=lambda pair: -pair[1])[:5]
+        row = {"predicted": self.classes[self.predicted[index]], "probabilities": dict(best)}
+        for name in ("evidence_inside", "kept", "removed"):
+            value = getattr(self, name)
+            if value is not None:
+                row[name] = value[index].item()
+        return row
+
+
+def explain(
+    run: Run | Classifier, images: Tensor, *, classes: Sequence[str] | None = None
+) -> Explanation:
+    """Predict some pictures, and say where the prediction comes from.
+
+    Args:
+        run: a `Run`, whose masker is used where it has one, or an `align.Classifier`.
+        images: `(N, 3, H, W)`, uint8 or floating point in [0, 1], of the size trained on.
+        classes: class names; None takes the run's, or numbers where it knows none.
+
+    Returns:
+        The explanation, on the CPU; the networks are left as they were.
+
+    Raises:
+        ValueError: if the images have another shape or size than the run was trained on.
+
+    Book: your_own_pictures.
+    """
+    classifier = run if isinstance(run, Classifier) else run.classifier
+    check_kind("run", classifier, Classifier, "a Run or an align.Classifier")
+    masker = None if run is classifier else run.masker
+    contract = None if run is classifier else run.contract
+    check_tensor("images", images)
+    if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
+        raise ValueError(
+            f"images have shape {tuple(images.shape)}, expected (N, 3, H, W) with N at least 1"
+        )
+    if contract is not None and tuple(images.shape[2:]) != contract.size:
+        raise ValueError(
+            f"images are {images.shape[2]}x{images.shape[3]} pixels and the run was trained on "
+            f"{contract.size[0]}x{contract.size[1]}; resize them to that"
+        )
+    names = tuple(classes or (contract.classes if contract else ()))
+    count = classifier.linear.out_features
+    names = names or tuple(f"class {number}" for number in range(count))
+    if len(names) != count:
+        raise ValueError(f"{len(names)} class names for {count} logits, expected one a logit")
+    parts = [_explain(classifier, masker, batch) for batch in images.split(32)]
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    return Explanation(names, **joined)
+
+
+def _explain(
+    classifier: Classifier, masker: Callable[[Tensor], Tensor] | None, images: Tensor
+) -> dict[str, Tensor]:
+    with inference(classifier, images.device) as device:
+        images = as_float(images.to(device))
+        features = classifier.features(images)
+        probabilities = classifier.head(features).softmax(1)
+        predicted = probabilities.argmax(1)
+        size = contrastive_evidence(features, classifier.linear.weight, predicted).abs().sum(1)
+        found = {"images": images, "probabilities": probabilities, "predicted": predicted}
+    found = {name: value.clone() for name, value in found.items()}
+    with evaluation_mode(classifier):
+        found["maps"] = grad_cam(classifier, found["images"], found["predicted"], upsample=True)
+    if masker is not None:
+        with inference(masker, device), inference(classifier, device):
+            masks = masker(images)
+            share = energy_inside(upsample(size, *images.shape[2:]), masks[:, 0])
+            marked = (masks > 0.5).to(images.dtype)
+            kept = torch.lerp(classifier.mean.expand_as(images), images, marked)
+            removed = torch.lerp(images, classifier.mean.expand_as(images), marked)
+            rest = classifier(torch.cat([kept, removed])).softmax(1)
+            left = rest.gather(1, predicted.repeat(2)[:, None])[:, 0].chunk(2)
+        found |= {"masks": masks[:, 0], "evidence_inside": share}
+        found |= {"kept": left[0], "removed": left[1]}
+    return {
+        name: (value if value.dtype == torch.int64 else value.float()).cpu().clone()
+        for name, value in found.items()
+    }
+
+
+def pretrained(backbone: str, weights: str | Path) -> tuple[Classifier, tuple[str, ...]]:
+    """A torchvision ImageNet model with its own head, as an `align.Classifier`.
+
+    Args:
+        backbone: "resnet18", "resnet34", "resnet50" or "mobilenet_v2".
+        weights: a torchvision weights name such as "IMAGENET1K_V2", or a file in torchvision's
+            layout.
+
+    Returns:
+        `(classifier, classes)`: the network in evaluation mode, and ImageNet's class names.
+
+    Raises:
+        ValueError: if backbone and weights do not belong together.
+    """
+    classifier = Classifier(backbone, 1000, weights)
+    known = torchvision.models.get_model_weights(backbone)
+    if str(weights) in known.__members__:
+        state = known[str(weights)].get_state_dict(check_hash=True)
+    else:
+        state = read_tensors(Path(weights), "a file in torchvision's layout for this backbone")
+    head = "classifier.1" if backbone == "mobilenet_v2" else "fc"
+    try:
+        own = {name: state[f"{head}.{name}"] for name in ("weight", "bias")}
+        classifier.linear.load_state_dict(own)
+    except (KeyError, RuntimeError):
+        raise ValueError(
+            f"weights '{weights}' have no head of 1,000 ImageNet classes; use a run of your own, "
+            "or a file that has one"
+        ) from None
+    return classifier.eval(), tuple(known.DEFAULT.meta["categories"])
+
+
+def pictures(paths: Sequence[str | Path]) -> list[Path]:
+    """The picture files that some files, folders and patterns name, each once, in order.
+
+    Args:
+        paths: files; folders, whose pictures at any depth are meant; patterns such as `*.jpg`.
+
+    Raises:
+        FileNotFoundError: if one of them names no picture.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        here = [Path(given)]
+        if not here[0].exists() and has_magic(str(given)):
+            here = sorted(Path(name) for name in glob(str(given), recursive=True))
+        before = len(found)
+        for path in here:
+            inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+            fit = [one for one in inside if one.suffix.lower() in SUFFIXES and one.is_file()]
+            found |= dict.fromkeys(fit if path.is_dir() else [p for p in inside if p.is_file()])
+        if len(found) == before and not any(path in found for path in here):
+            raise FileNotFoundError(
+                f"no picture at '{given}', expected a file, a folder that holds some "
+                f"({', '.join(SUFFIXES)}), or a pattern"
+            )
+    return list(found)
+
+
+def read(paths: Sequence[Path], size: int) -> Iterator[tuple[Path, Tensor | str]]:
+    """Each picture as uint8 `(3, size, size)`, or the reason why it cannot be read."""
+    for path in paths:
+        try:
+            yield path, torch.from_numpy(decode(path, None, size, None).copy())
+        except (UnreadableImageError, OSError) as error:
+            yield path, str(error)
+
+
+def draw(explanation: Explanation, names: Sequence[str] | None = None) -> Figure:
+    """A row a picture: the picture, its map laid over it, and the mask where there is one.
+
+    Args:
+        explanation: what `explain` returned.
+        names: a title for each picture; None leaves only the predictions.
+    """
+    from matplotlib.figure import Figure
+
+    columns = 2 if explanation.masks is None else 3
+    rows = len(explanation)
+    figure = Figure(figsize=(2.4 * columns, 2.75 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for index, row in enumerate(axes):
+        for ax in row:
+            ax.imshow(explanation.images[index].permute(1, 2, 0).clamp(0, 1).numpy())
+            ax.set_axis_off()
+        share = explanation.probabilities[index].max().item()
+        said = f"{explanation.classes[explanation.predicted[index]]}, {share:.0%}"
+        row[0].set_title(f"{names[index]}\n{said}" if names else said, fontsize=9)
+        heat = explanation.maps[index].numpy()
+        row[1].imshow(heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+        row[1].set_title("where the evidence is", fontsize=9)
+        if explanation.masks is not None:
+            row[2].imshow(explanation.masks[index].numpy(), cmap="gray", vmin=0, vmax=1)
+            words = f"mask; kept {explanation.kept[index]:.0%}"
+            row[2].set_title(f"{words}, removed {explanation.removed[index]:.0%}", fontsize=9)
+    return figure
