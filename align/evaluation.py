@@ -12,15 +12,7 @@ from align.checks import check_flag, check_function, check_kind, check_number, c
 from align.data.benchmark import Domain
 from align.metrics.accuracy import accuracy_per_class, predict
 from align.metrics.faithfulness import faithfulness
-from align.metrics.inputs import (
-    Model,
-    as_float,
-    device_of,
-    evaluation_mode,
-    images_at_once,
-    inference,
-    upsample,
-)
+from align.metrics.inputs import as_float, images_at_once, upsample
 from align.metrics.localisation import (
     binarize,
     control_maps,
@@ -28,11 +20,11 @@ from align.metrics.localisation import (
     expected_random_iou,
     expected_shifted_iou,
     iou,
-    minmax,
     pointing_game,
     top_pixels,
 )
-from align.saliency import contrastive_evidence, grad_cam
+from align.models import Model, device_of, evaluation_mode, inference, pooled_linear, suited
+from align.saliency import contrastive_evidence, grad_cam, minmax
 
 Explainer = Callable[[Any, Tensor, Tensor], Tensor]
 
@@ -148,7 +140,7 @@ def evaluate(
         result["localised"] = len(shown)
         result["object_area"] = (part.masks[shown] >= 0.5).double().mean().item()
         result |= _localisation(part, maps, shown, batch_size, scale=True)
-        if isinstance(getattr(classifier, "linear", None), nn.Linear):
+        if _is_pooled_linear(classifier, part):
             evidence = _explain(classifier, part, predicted, _evidence_size, batch_size)
             inside = energy_inside(evidence[shown], part.masks[shown])
             result["evidence_inside"] = inside.double().mean().item()
@@ -239,6 +231,15 @@ def _evidence_size(classifier: Any, images: Tensor, labels: Tensor) -> Tensor:
         return contrastive_evidence(features, classifier.linear.weight, labels).abs().sum(1)
 
 
+def _is_pooled_linear(classifier: Model, domain: Domain) -> bool:
+    """Whether the head is average pooling and a linear layer, as a few images show."""
+    if not hasattr(classifier, "features"):
+        return False
+    with inference(classifier, domain.images.device) as device:
+        images = suited(as_float(domain.images[:4].to(device)), classifier)
+        return pooled_linear(classifier, classifier.features(images)) is not None
+
+
 def _explain(
     classifier: Model,
     domain: Domain,
@@ -259,7 +260,9 @@ def _explain(
         for images, goal in zip(
             domain.images.split(batch_size), labels.split(batch_size), strict=True
         ):
-            batch = explain(classifier, as_float(images.to(device)), goal.to(device)).detach()
+            batch = explain(
+                classifier, suited(as_float(images.to(device)), classifier), goal.to(device)
+            ).detach()
             maps.append(batch.to(domain.images.device))
     return torch.cat(maps)
 
@@ -326,7 +329,7 @@ def _soft_masks(masker: Model, images: Tensor, batch_size: int) -> Tensor:
     """The masker's output for all images, `(N, H, W)` in [0, 1]."""
     with inference(masker, images.device) as device:
         batches = [
-            masker(as_float(batch.to(device))).to(images.device)
+            masker(suited(as_float(batch.to(device)), masker)).to(images.device)
             for batch in images.split(batch_size)
         ]
     masks = torch.cat(batches)

@@ -15,8 +15,9 @@ from torch import Tensor
 from align.checks import check_kind, check_tensor
 from align.classifier import Classifier
 from align.data.decoding import SUFFIXES, UnreadableImageError, decode
-from align.metrics.inputs import as_float, evaluation_mode, inference, upsample
+from align.metrics.inputs import as_float, upsample
 from align.metrics.localisation import energy_inside
+from align.models import evaluation_mode, inference, suited
 from align.saliency import contrastive_evidence, grad_cam
 from align.training import Run
 from align.weights import read_tensors
@@ -114,7 +115,7 @@ def _explain(
     classifier: Classifier, masker: Callable[[Tensor], Tensor] | None, images: Tensor
 ) -> dict[str, Tensor]:
     with inference(classifier, images.device) as device:
-        images = as_float(images.to(device))
+        images = suited(as_float(images.to(device)), classifier)
         features = classifier.features(images)
         probabilities = classifier.head(features).softmax(1)
         predicted = probabilities.argmax(1)

@@ -281,22 +281,6 @@ def mask_to_cells(masks: Tensor, cells: tuple[int, int] | torch.Size) -> Tensor:
     return torch.nn.functional.adaptive_avg_pool2d(flat, tuple(cells))[:, 0]
 
 
-def stretch(masks: Tensor) -> Tensor:
-    """Min-max normalise each mask onto [0, 1]; a constant mask becomes zeros.
-
-    Args:
-        masks: `(N, h, w)`.
-
-    Returns:
-        `(N, h, w)` in [0, 1].
-    """
-    check_floats("masks", masks, "Nhw")
-    # As `align.saliency.finish` does, but with a larger ε, for masks lie in [0, 1] and evidence
-    # may be of any size. One ε for both would change the last bits of recorded runs.
-    low, high = masks.amin((1, 2), keepdim=True), masks.amax((1, 2), keepdim=True)
-    return (masks - low) / (high - low + EPSILON)
-
-
 def _logits(logits: Tensor, name: str) -> dict[str, int]:
     sizes = check_floats(name, logits, "NC")
     if sizes["C"] < 2:

@@ -8,14 +8,37 @@ gradients to every parameter.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
 from align.checks import check_classes, check_flag, check_floats, check_shares, check_size
+from align.models import evaluation_mode, pooled_linear, suited
 
-EPSILON = 1e-8
-"""Added to a map's range before dividing, so that a constant map becomes zeros, never NaN."""
+
+def minmax(maps: Tensor) -> Tensor:
+    """Shift and scale each map onto [0, 1]; a constant map becomes zeros.
+
+    A map counts as constant where its range is within rounding of its values. This is the one rule
+    of scale for saliency maps and masks; it is worked out in single precision at least.
+
+    Args:
+        maps: `(N, h, w)`, floating point.
+
+    Returns:
+        `(N, h, w)` in [0, 1], of the same dtype.
+    """
+    check_floats("maps", maps, "Nhw")
+    precise = maps if maps.dtype == torch.float64 else maps.float()
+    low, high = precise.amin((1, 2), keepdim=True), precise.amax((1, 2), keepdim=True)
+    # A quarter first: the range of the largest numbers is still a number.
+    span = high / 4 - low / 4
+    noise = torch.finfo(precise.dtype).eps * torch.maximum(high.abs(), low.abs())
+    flat = span <= noise
+    scaled = (precise / 4 - low / 4) / torch.where(flat, torch.ones_like(span), span)
+    return torch.where(flat, torch.zeros_like(scaled), scaled).to(maps.dtype)
 
 
 def grad_cam(
@@ -31,9 +54,10 @@ def grad_cam(
     """Grad-CAM maps of some images for some classes.
 
     Args:
-        classifier: a module with `features` and `head`, such as `align.Classifier`. A head that is
-            average pooling and one linear layer (`classifier.linear`) takes the closed form, any
-            other head the general path through `torch.autograd.grad`.
+        classifier: a module with `features` and `head`, such as `align.Classifier`. A head that
+            computes average pooling and one linear layer takes the closed form, any other head the
+            general path through `torch.autograd.grad`. Without `create_graph` it is read in
+            evaluation mode; it is given back as it was.
         images: float32 `(N, 3, H, W)` in [0, 1].
         labels: int64 `(N,)`, the class each map explains.
         normalize: "minmax" maps each map onto [0, 1], "max" divides by its maximum, None leaves
@@ -46,7 +70,8 @@ def grad_cam(
         float32 `(N, h, w)`, or `(N, H, W)` when upsampled; detached unless `create_graph`.
 
     Raises:
-        ValueError: if labels or options are out of range.
+        ValueError: if labels or options are out of range, or a gradient is needed and
+            `torch.inference_mode` forbids it.
 
     Source: Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2.
     """
@@ -64,10 +89,12 @@ def grad_cam(
     if images.is_cpu and not images.isfinite().all():
         raise ValueError("images hold values that are not finite, expected all in [0, 1]")
     check_classes("labels", labels, sizes)
-    with torch.set_grad_enabled(create_graph):
-        features = classifier.features(images)
-        if isinstance(getattr(classifier, "linear", None), nn.Linear):
-            evidence = class_evidence(features, classifier.linear.weight, labels)
+    reading = nullcontext() if create_graph else evaluation_mode(classifier)
+    with reading, torch.set_grad_enabled(create_graph):
+        features = classifier.features(suited(images, classifier))
+        weight = pooled_linear(classifier, features)
+        if weight is not None:
+            evidence = class_evidence(features, weight, labels)
         else:
             evidence = evidence_by_gradient(classifier.head, features, labels, create_graph)
         size = images.shape[2:] if upsample else None
@@ -88,6 +115,7 @@ def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
     Book: saliency, eq-saliency-closed.
     """
     _check_maps(features, weight, labels)
+    features, weight = _precise(features), _precise(weight)
     cells = features.shape[2] * features.shape[3]
     return torch.einsum("nk,nkhw->nhw", weight[labels] / cells, features)
 
@@ -107,6 +135,7 @@ def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Te
     Book: saliency, eq-saliency-contrast.
     """
     _check_maps(features, weight, labels)
+    features, weight = _precise(features), _precise(weight)
     cells = features.shape[2] * features.shape[3]
     maps = conv2d(features, (weight / cells)[:, :, None, None])
     return maps.gather(1, labels[:, None, None, None].expand_as(maps[:, :1])) - maps
@@ -136,16 +165,24 @@ def evidence_by_gradient(
             f"the head is of type {type(head).__name__}, expected a function from features to "
             "logits"
         )
+    if torch.is_inference_mode_enabled():
+        raise ValueError(
+            "this head needs a gradient and torch.inference_mode allows none; call grad_cam outside of "
+            "it, under torch.no_grad() at most"
+        )
     with torch.enable_grad():
-        leaf = features if features.requires_grad else features.detach().requires_grad_()
-        logits = head(leaf)
+        leaf = features if features.requires_grad else features.detach().clone().requires_grad_()
+        logits = head(leaf.clone())  # a head may work in place
         sizes = check_floats("the head's output", logits, "NC", sizes)
         check_classes("labels", labels, sizes)
         chosen = logits.gather(1, labels[:, None]).sum()
+        # In half precision a gradient by a cell can be too small for a number: scaled by the cells.
+        scale = 1 if leaf.dtype in (torch.float32, torch.float64) else leaf[0, 0].numel()
         (gradient,) = torch.autograd.grad(
-            chosen, leaf, create_graph=create_graph, retain_graph=True
+            chosen * scale, leaf, create_graph=create_graph, retain_graph=True
         )
-        evidence = torch.einsum("nk,nkhw->nhw", gradient.mean((2, 3)), leaf)
+        weights = _precise(gradient).mean((2, 3)) / scale
+        evidence = torch.einsum("nk,nkhw->nhw", weights, _precise(leaf))
     return evidence if create_graph else evidence.detach()
 
 
@@ -212,11 +249,16 @@ def finish(
             evidence[:, None], tuple(size), mode="bilinear", align_corners=False
         )[:, 0]
     if normalize == "minmax":
-        low, high = evidence.amin((1, 2), keepdim=True), evidence.amax((1, 2), keepdim=True)
-        return (evidence - low) / (high - low + EPSILON)
+        return minmax(evidence)
     if normalize == "max":
-        return evidence / (evidence.amax((1, 2), keepdim=True).clamp_min(0) + EPSILON)
+        top = evidence.amax((1, 2), keepdim=True)
+        return torch.where(top > 0, evidence / torch.where(top > 0, top, 1), evidence.clamp_max(0))
     return evidence
+
+
+def _precise(values: Tensor) -> Tensor:
+    """Half precision as single: shares of cells and sums over them need its digits."""
+    return values if values.dtype in (torch.float32, torch.float64) else values.float()
 
 
 def _check_maps(features: Tensor, weight: Tensor, labels: Tensor) -> None:

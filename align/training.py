@@ -227,7 +227,8 @@ def _described(path: Path) -> dict:
         found = json.loads(path.read_text())
         Config(**found["config"])
         names = ("config", "classes", "history", "seconds", "images")
-        contract = None if found["contract"] is None else Contract.read(found["contract"])
+        contract = found.get("contract")  # runs saved by earlier versions have none
+        contract = None if contract is None else Contract.read(contract)
         kept = {name: found[name] for name in names}
         return kept | {"sha256": {**found["sha256"]}, "contract": contract}
     except (ValueError, KeyError, TypeError) as error:

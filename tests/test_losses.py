@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from align import losses
+from align.saliency import minmax
 
 
 def test_distinction_by_hand():
@@ -117,7 +118,7 @@ def test_masks_are_averaged_over_cells_and_stretched():
     masks[0, 3, 3] = 1
     cells = losses.mask_to_cells(masks, (2, 2))
     assert cells[0].tolist() == [[1.0, 0.0], [0.0, 0.25]]
-    stretched = losses.stretch(torch.tensor([[[0.2, 0.4]], [[0.3, 0.3]]]))
+    stretched = minmax(torch.tensor([[[0.2, 0.4]], [[0.3, 0.3]]]))
     torch.testing.assert_close(
         stretched, torch.tensor([[[0.0, 1.0]], [[0.0, 0.0]]]), rtol=0, atol=1e-4
     )

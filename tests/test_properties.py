@@ -21,6 +21,7 @@ from align.data.folders import load_folder
 from align.data.masks import corrupt
 from align.data.terra import box_mask
 from align.metrics.localisation import top_pixels
+from align.saliency import minmax
 
 FEW = settings(max_examples=40, deadline=None)
 SHARES = st.floats(0, 1, width=32)
@@ -208,7 +209,7 @@ def test_losses_stay_in_their_ranges(values, soft, seed) -> None:
     assert losses.distinction_margin(logits, logits, labels) >= 0
     assert 0 <= losses.sparsity(mask) <= 1
     assert losses.smoothness(torch.full_like(mask, 0.3)) == 0 <= losses.smoothness(mask)
-    stretched = losses.stretch(mask)
+    stretched = minmax(mask)
     assert ((stretched >= 0) & (stretched <= 1)).all()
 
 

@@ -27,6 +27,7 @@ from align.masker import Masker
 from align.methods.base import Losses, Method, adamw, descend
 from align.methods.guided import channel_weights, guided_terms
 from align.methods.regulariser import regulariser
+from align.saliency import minmax
 
 
 class Align(Method):
@@ -85,7 +86,7 @@ class Align(Method):
         masks = self.masker(images)[:, 0]
         if self.config.target == "hard":
             return (masks > 0.5).to(masks.dtype)
-        return losses.stretch(masks) if self.config.target == "stretch" else masks
+        return minmax(masks) if self.config.target == "stretch" else masks
 
     def update_masker(self, batch: Batch, generator: Generator) -> Losses:
         """One step of the masker against the fixed classifier."""

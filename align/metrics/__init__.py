@@ -19,10 +19,10 @@ from align.metrics.localisation import (
     expected_random_iou,
     expected_shifted_iou,
     iou,
-    minmax,
     pointing_game,
     top_pixels,
 )
+from align.saliency import minmax
 
 __all__ = [
     "accuracy",

@@ -8,15 +8,8 @@ import torch
 from torch import Tensor
 
 from align.checks import check_tensor
-from align.metrics.inputs import (
-    Model,
-    as_float,
-    check_images,
-    check_labels,
-    device_of,
-    images_at_once,
-    inference,
-)
+from align.metrics.inputs import as_float, check_images, check_labels, images_at_once
+from align.models import Model, device_of, inference, suited
 
 
 def predict(classifier: Model, images: Tensor, *, batch_size: int | None = None) -> Tensor:
@@ -65,7 +58,7 @@ def forward(classifier: Model, images: Tensor) -> Tensor:
             f"the classifier is of type {type(classifier).__name__}, expected a function from "
             "images to logits"
         )
-    logits = classifier(images)
+    logits = classifier(suited(images, classifier))
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
         what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ValueError(

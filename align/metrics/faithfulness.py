@@ -26,17 +26,15 @@ from torchvision.transforms.functional import gaussian_blur
 from align.checks import check_flag, check_floats, check_number
 from align.metrics.accuracy import check_finite, forward
 from align.metrics.inputs import (
-    Model,
     as_float,
     check_images,
     check_labels,
     check_saliency,
-    device_of,
     images_at_once,
-    inference,
     pixel_ranks,
     upsample,
 )
+from align.models import Model, device_of, inference
 
 STEPS = 28
 """Steps of the insertion and deletion curves: 1,792 pixels a step at 224 x 224."""

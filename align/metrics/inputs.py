@@ -1,60 +1,14 @@
-"""What every metric does with its inputs: check, rank the pixels, leave the model as it was."""
+"""What every metric does with its inputs: check, bring to one precision, rank the pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from align.checks import check_number, check_tensor
-
-Model = Callable[[Tensor], Tensor]
-
-
-@contextmanager
-def evaluation_mode(model: Model) -> Iterator[None]:
-    """Put a model in evaluation mode for a while.
-
-    The training flag of every submodule is restored one by one, because a frozen BatchNorm inside
-    a training model is in evaluation mode on purpose.
-
-    Args:
-        model: an `nn.Module`; any other callable is left alone.
-    """
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    flags = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        yield
-    finally:
-        for module, flag in zip(modules, flags, strict=True):
-            module.training = flag
-
-
-@contextmanager
-def inference(model: Model, default: torch.device) -> Iterator[torch.device]:
-    """Run a model in evaluation mode and without gradients, then give it back unchanged.
-
-    Args:
-        model: an `nn.Module`, or any callable.
-        default: the device to use for a model without parameters.
-
-    Yields:
-        The device that the model's inputs belong on.
-    """
-    with evaluation_mode(model), torch.inference_mode():
-        yield device_of(model, default)
-
-
-def device_of(model: Model, default: torch.device) -> torch.device:
-    """The device of a model's first parameter, or `default` where there is none."""
-    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    return default if parameter is None else parameter.device
 
 
 def check_images(images: Tensor) -> None:
@@ -160,8 +114,10 @@ def images_at_once(batch_size: int | None, device: torch.device) -> int:
 
 
 def as_float(images: Tensor) -> Tensor:
-    """Turn uint8 images into float32 in [0, 1]; leave floating-point images as they are."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    """Images in [0, 1], in single precision at least, whatever the model computes in."""
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    return images if images.dtype == torch.float64 else images.float()
 
 
 def upsample(saliency: Tensor, height: int, width: int) -> Tensor:
@@ -176,9 +132,9 @@ def upsample(saliency: Tensor, height: int, width: int) -> Tensor:
         width: W, in pixels.
 
     Returns:
-        `(N, H, W)`, floating point; the input's values where (h, w) is (H, W) already.
+        `(N, H, W)`, single precision at least; the input's values where (h, w) is (H, W) already.
     """
-    saliency = saliency if saliency.is_floating_point() else saliency.float()
+    saliency = saliency if saliency.dtype == torch.float64 else saliency.float()
     if saliency.shape[1:] == (height, width):
         return saliency
     low = saliency.amin((1, 2), keepdim=True)

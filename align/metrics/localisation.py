@@ -20,24 +20,6 @@ from align.metrics.inputs import (
 )
 
 
-def minmax(saliency: Tensor) -> Tensor:
-    """Shift and scale each map to run from 0 to 1.
-
-    Args:
-        saliency: `(N, h, w)`, finite.
-
-    Returns:
-        `(N, h, w)`; a constant map becomes zeros.
-
-    Raises:
-        ValueError: if the maps have another shape, or a value is not finite.
-    """
-    _check_maps(saliency)
-    low, high = saliency.amin((1, 2), keepdim=True), saliency.amax((1, 2), keepdim=True)
-    span = high - low
-    return (saliency - low) / torch.where(span > 0, span, torch.ones_like(span))
-
-
 def binarize(saliency: Tensor, masks: Tensor, threshold: float | None) -> Tensor:
     """The set of pixels that a map marks.
 
