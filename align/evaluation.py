@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from align.checks import check_flag, check_function, check_kind, check_number, check_seed, shown
 from align.data.benchmark import Domain
-from align.metrics.accuracy import accuracy_per_class, predict
+from align.metrics.accuracy import accuracy_per_class, group_accuracies, predict
 from align.metrics.faithfulness import faithfulness
 from align.metrics.inputs import as_float, images_at_once, upsample
 from align.metrics.localisation import (
@@ -79,6 +79,9 @@ def evaluate(
           trained on, where there are any;
         - `count`, `accuracy`, `balanced_accuracy` (the mean over the classes present) and
           `accuracy_per_class` (a dictionary by class name), over all images;
+        - where the domain's groups have names, `accuracy_per_group` (a dictionary by group name),
+          `worst_group` (the least of them), `mean_group` (their mean) and, where it is known how
+          often each was trained on, `accuracy_adjusted` (their mean weighed by that);
         - `explained`, the number of images of all that follows, and means over them:
           `confidence`, `insertion_auc`, `deletion_auc`, `sufficiency_zero`, `sufficiency_blur`,
           `comprehensiveness_zero`, `comprehensiveness_blur`, each of the last six also with
@@ -153,7 +156,7 @@ def evaluate(
 
 def _unseen(run: Any, domain: Domain, seen: str) -> tuple[Domain, dict[str, int]]:
     """The images that a run was not trained on, or all, and how many it was."""
-    if seen not in ("leave out", "keep"):
+    if not isinstance(seen, str) or seen not in ("leave out", "keep"):
         raise ValueError(f"seen is {shown(seen)}, expected 'leave out' or 'keep'")
     contract = getattr(run, "contract", None)
     if contract is None:
@@ -199,12 +202,15 @@ def _predicted_classes(classifier: Model, domain: Domain, batch_size: int) -> Te
 
 def _accuracies(correct: Tensor, domain: Domain) -> dict[str, Any]:
     each = accuracy_per_class(correct, domain.labels, domain.classes)
-    return {
+    result = {
         "count": len(domain),
         "accuracy": correct.double().mean().item(),
         "balanced_accuracy": sum(each.values()) / len(each),
         "accuracy_per_class": each,
     }
+    if domain.group_names is not None:
+        result |= group_accuracies(correct, domain.groups, domain.group_names, domain.group_shares)
+    return result
 
 
 def _draw(count: int, most: int, seed: int) -> Tensor:

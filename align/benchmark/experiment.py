@@ -35,7 +35,8 @@ class Experiment:
     There are two protocols, and the choice of `source` or `target` decides. Single-source (the
     paper's): train on `source`, test on its held-out fifth and on every other domain. Leave-one-out
     (DomainBed's): train on every domain but `target`, test on it and on the others' held-out
-    fifths.
+    fifths. Where a benchmark has official splits, `source` is its training split: it is trained on
+    whole, and tested is on the other splits.
 
     Args:
         benchmark: a name that `align.load` takes.
@@ -133,7 +134,7 @@ class Experiment:
         options = dict(self.options)
         if self.benchmark in WORLDS:
             options["seed"] = self.config.seed
-        if "masks" in options:
+        if options.get("masks") not in (None, "boxes"):
             options["masks"] = str(found(options["masks"], root))
         return _load(self.benchmark, root, json.dumps(options, sort_keys=True))
 
@@ -161,16 +162,29 @@ class Experiment:
     def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
         """The training images, and each domain's test images, those trained on first."""
         names = self.trained_on(benchmark.domains)
-        parts = {name: benchmark[name].split(1 - HELD_OUT, self.config.seed) for name in names}
-        learnt = [first for first, _ in parts.values()]
-        training = learnt[0] if self.source else join(learnt)
+        if benchmark.training_split:
+            training, held_out = self._official(benchmark), {}
+        else:
+            parts = {n: benchmark[n].split(1 - HELD_OUT, self.config.seed) for n in names}
+            learnt = [first for first, _ in parts.values()]
+            training = learnt[0] if self.source else join(learnt)
+            held_out = {name: second for name, (_, second) in parts.items()}
         if self.mask_source:
             training = mask_source(self.mask_source, training, seed=self.config.seed)
         if self.missed or self.leaked:
             masks = corrupt(training.masks, self.missed, self.leaked, self.config.seed)
             training = replace(training, masks=masks)
-        held_out = {name: second for name, (_, second) in parts.items()}
         return training, held_out | {n: benchmark[n] for n in benchmark.domains if n not in names}
+
+    def _official(self, benchmark: Benchmark) -> Domain:
+        """The training split, which nothing else may stand in for."""
+        if self.source != benchmark.training_split:
+            given = f"source '{self.source}'" if self.source else f"target '{self.target}'"
+            raise ValueError(
+                f"benchmark '{benchmark.name}' has official splits and the experiment has {given}, "
+                f"expected source '{benchmark.training_split}'"
+            )
+        return benchmark[benchmark.training_split]
 
 
 @lru_cache(maxsize=2)

@@ -1,6 +1,12 @@
 """Metrics of predictions and explanations; they take any classifier and know no training."""
 
-from align.metrics.accuracy import accuracy, accuracy_per_class, correct, predict
+from align.metrics.accuracy import (
+    accuracy,
+    accuracy_per_class,
+    correct,
+    group_accuracies,
+    predict,
+)
 from align.metrics.faithfulness import (
     blur,
     comprehensiveness,
@@ -38,6 +44,7 @@ __all__ = [
     "expected_random_iou",
     "expected_shifted_iou",
     "faithfulness",
+    "group_accuracies",
     "insertion_auc",
     "insertion_curve",
     "iou",
