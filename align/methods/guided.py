@@ -72,6 +72,8 @@ def guided_terms(
     images = batch.images.detach().requires_grad_() if by_pixel else batch.images
     kept = masks() if guided else None
     if swapping:
+        # An empty mask says that nothing was found, not that all is background: nothing is swapped.
+        kept = torch.where(kept.amax((1, 2), keepdim=True) > 0, kept, torch.ones_like(kept))
         behind = backgrounds(config.swap_background, images, kept, generator)
         # Both in one pass: BatchNorm and the kernels see one batch.
         both = classifier.features(torch.cat([images, swap(images, kept, behind)]))
