@@ -125,7 +125,7 @@ def test_where_nothing_was_found_nothing_is_swapped():
 
 def test_a_classifier_guided_by_swap_forgets_the_scene():
     """The property the term exists for: with true masks the target's accuracy rises, by far."""
-    world = align.load("toy-vlcs", n=400, seed=0)
+    world = align.load("toy-vlcs", n=600, seed=0)
     choices = Config(epochs=6, warmup=1, lr=3e-3)
     found = {}
     for name in ("erm", "guided"):
