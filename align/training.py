@@ -7,9 +7,9 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -27,11 +27,11 @@ from align.data.batches import Batches
 from align.data.benchmark import Benchmark, Domain
 from align.files import replacing
 from align.masker import Masker
-from align.methods import Method, build
+from align.methods import Method
 from align.terms import EpochTerms
 from align.weights import write_tensors
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.pt"
 RUN = "run.json"
 
 
@@ -105,8 +105,8 @@ class Run:
             )
         description = _described(folder / RUN)
         config = Config(**description["config"])
-        run = _networks(replace(config, weights=None), description["classes"], torch.device(device))
-        run.config = config
+        networks = _networks(replace(config, weights=None), description["classes"], device)
+        run = cls(config, *networks)
         sums = description["sha256"]
         _read_weights(run.classifier, folder / "classifier.safetensors", sums.get("classifier"))
         run.classifier.freeze_batchnorm = config.weights is not None
@@ -121,7 +121,7 @@ class Run:
 
 
 def train(
-    method: str,
+    method: str | type[Method],
     benchmark: Benchmark | Domain,
     source: str | None = None,
     *,
@@ -137,7 +137,8 @@ def train(
 
     Args:
         method: "erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided" or "align"; each
-            is explained in its file of `align.methods`, its values in `align.Config`.
+            is explained in its file of `align.methods`, its values in `align.Config`. A method of
+            your own is given by its class, which inherits from `align.methods.Method`.
         benchmark: where the training images are, a benchmark or a single domain. All images of
             the domain are trained on: to hold some out, pass a part made by `Domain.split`.
         source: the benchmark's domain to train on; with a single domain, None.
@@ -152,8 +153,8 @@ def train(
         The run, its networks in evaluation mode.
 
     Raises:
-        ValueError: if an argument is of another kind, the data do not fit the configuration, or the
-            checkpoint is of another run or of other data.
+        ValueError: if an argument is of another kind, the data do not fit the configuration or
+            lack masks that the method needs, or the checkpoint is of another run or other data.
         FloatingPointError: if a term of the loss is no longer a finite number; it names term and
             step.
     """
@@ -167,43 +168,106 @@ def train(
     if seed is not None:
         config = replace(config, seed=seed)
     domain = _training_domain(benchmark, source)
-    if method in ("guided", "align") and config.joint_from >= config.epochs:
-        warnings.warn(
-            f"the run ends after {config.epochs} epochs and guidance would begin after "
-            f"{config.joint_from}; raise epochs, or lower warmup and head_start",
-            stacklevel=2,
-        )
-    if method == "irm" and config.irm_anneal >= config.epochs:
-        warnings.warn(
-            f"the run ends after {config.epochs} epochs and IRM's penalty would count in full "
-            f"after {config.irm_anneal}; raise epochs, or lower irm_anneal",
-            stacklevel=2,
-        )
+    _warn_of_short_runs(config)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    run = start(config, domain, device)
+    ready = start(config.method, domain, config, device)
+    run = Run(config, ready.classifier, ready.masker)
     run.contract = Contract.of(domain, run.classifier.mean, run.classifier.std)
-    means = build(run.classifier, run.masker, config, domain.environment_count)
     batches = Batches(domain, config.batch_size, config.seed, config.augment, device)
     path = None if checkpoint is None else Path(checkpoint) / CHECKPOINT
     if path is not None and path.is_file():
-        _resume(path, run, means)
+        _resume(path, run, ready)
     bar = tqdm(
         total=config.epochs * len(batches),
         initial=len(run.history) * len(batches),
-        desc=config.method,
+        desc=config.method_name,
         # Left alone where wanted, so that the environment variable TQDM_DISABLE still counts.
         **({} if progress else {"disable": True}),
         unit="step",
     )
-    with bar, flushed_denormals():
+    with bar:
         for epoch in range(len(run.history), config.epochs):
-            _train_epoch(run, means, batches, epoch, bar)
+            began = time.perf_counter()
+            row = train_epoch(ready, batches, epoch, bar.update)
+            run.history.append({"epoch": epoch} | row)
+            run.seconds += time.perf_counter() - began
+            run.images += len(batches) * batches.batch_size
+            bar.set_postfix({name: f"{value:.3f}" for name, value in row.items()})
             if path is not None:
-                checkpoints.write(path, means.parts(), _notes(run))
+                checkpoints.write(path, ready.parts(), _notes(run))
     run.classifier.eval()
     if run.masker is not None:
         run.masker.eval()
     return run
+
+
+def start(
+    method: str | type[Method],
+    domain: Domain,
+    config: Config | None = None,
+    device: torch.device | str = "cpu",
+) -> Method:
+    """A method before its first step: its networks have the seed's first weights.
+
+    Args:
+        method: a name or a class, as for `train`.
+        domain: the training images.
+        config: the run's other choices; None takes the defaults.
+        device: where its networks are.
+
+    Returns:
+        The method; `classifier`, and `masker` where it learns masks, are its networks.
+
+    Raises:
+        ValueError: if the method needs masks and the domain has none, or an argument is of another
+            kind.
+    """
+    check_kind("domain", domain, Domain, "a Domain")
+    check_device(device)
+    if config is None or config.method != method:
+        config = replace(config or Config(), method=method)
+    kind = config.method_class
+    kind.check_masks(domain.masks)
+    classifier, masker = _networks(config, len(domain.classes), device)
+    environments = domain.environment_count
+    return kind(classifier.train(), config, masker=masker, environments=environments)
+
+
+def train_epoch(
+    method: Method,
+    batches: Batches,
+    epoch: int,
+    after_step: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
+    """Make the steps of one epoch; training is nothing but this, epoch after epoch.
+
+    Args:
+        method: what `start` made, and trained in the epochs before.
+        batches: the training images.
+        epoch: its number, from 0; with the seed it decides all random numbers.
+        after_step: called after each step.
+
+    Returns:
+        The mean of each term of the losses.
+
+    Raises:
+        FloatingPointError: if a term is no longer a finite number.
+    """
+    config = method.config
+    for part in method.parts().values():
+        if isinstance(part, nn.Module):
+            part.train()
+    generator = torch.Generator().manual_seed(config.seed * 100_003 + 50_000 + epoch)
+    terms = EpochTerms(epoch, len(batches))
+    method.begin(epoch)
+    with flushed_denormals():
+        for step, batch in enumerate(batches.epoch(epoch)):
+            method.set_progress((epoch + step / len(batches)) / config.epochs)
+            device = batch.images.device.type
+            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+                terms.add(method.update(batch, epoch, generator))
+            after_step()
+    return terms.means()
 
 
 def _sum(path: Path) -> str:
@@ -235,6 +299,22 @@ def _described(path: Path) -> dict:
         raise ValueError(
             f"'{path}' is broken or of another version of the library ({error}); make the run again"
         ) from error
+
+
+def _warn_of_short_runs(config: Config) -> None:
+    reads = config.method_class.reads
+    if "warmup" in reads and config.joint_from >= config.epochs:
+        warnings.warn(
+            f"the run ends after {config.epochs} epochs and guidance would begin after "
+            f"{config.joint_from}; raise epochs, or lower warmup and head_start",
+            stacklevel=3,
+        )
+    if "irm_anneal" in reads and config.irm_anneal >= config.epochs:
+        warnings.warn(
+            f"the run ends after {config.epochs} epochs and IRM's penalty would count in full "
+            f"after {config.irm_anneal}; raise epochs, or lower irm_anneal",
+            stacklevel=3,
+        )
 
 
 def _training_domain(benchmark: Benchmark | Domain, source: str | None) -> Domain:
@@ -276,12 +356,9 @@ def flushed_denormals() -> Iterator[None]:
         torch.set_flush_denormal(before)
 
 
-def start(config: Config, domain: Domain, device: torch.device) -> Run:
-    """A run before its first step: networks with the seed's initial weights."""
-    return _networks(config, len(domain.classes), device)
-
-
-def _networks(config: Config, num_classes: int, device: torch.device) -> Run:
+def _networks(
+    config: Config, num_classes: int, device: torch.device | str
+) -> tuple[Classifier, Masker | None]:
     state = torch.random.get_rng_state()
     torch.manual_seed(config.seed)
     classifier = Classifier(
@@ -291,36 +368,15 @@ def _networks(config: Config, num_classes: int, device: torch.device) -> Run:
         output_stride=config.output_stride,
     ).to(device, memory_format=torch.channels_last)
     masker = None
-    if config.method == "align":
+    if config.method_class.learns_masks:
         masker = Masker(stride=config.mask_stride).to(device, memory_format=torch.channels_last)
     torch.random.set_rng_state(state)  # the caller's random numbers are the caller's
-    return Run(config, classifier, masker)
-
-
-def _train_epoch(run: Run, method: Method, batches: Batches, epoch: int, bar: tqdm) -> None:
-    began = time.perf_counter()
-    run.classifier.train()
-    if run.masker is not None:
-        run.masker.train()
-    generator = torch.Generator().manual_seed(run.config.seed * 100_003 + 50_000 + epoch)
-    sums = EpochTerms(epoch, len(batches))
-    method.begin(epoch)
-    for step, batch in enumerate(batches.epoch(epoch)):
-        method.set_progress((epoch + step / len(batches)) / run.config.epochs)
-        with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=batch.images.is_cuda):
-            terms = method.update(batch, epoch, generator)
-        sums.add(terms)
-        bar.update()
-    row = sums.means()
-    run.history.append({"epoch": epoch} | row)
-    run.seconds += time.perf_counter() - began
-    run.images += len(batches) * batches.batch_size
-    bar.set_postfix({name: f"{value:.3f}" for name, value in row.items()})
+    return classifier, masker
 
 
 def _notes(run: Run) -> dict:
     return {
-        "config": asdict(run.config),
+        "config": run.config.values(),
         "history": run.history,
         "seconds": run.seconds,
         "images": run.images,
@@ -329,18 +385,20 @@ def _notes(run: Run) -> dict:
 
 
 def _resume(path: Path, run: Run, method: Method) -> None:
-    notes = checkpoints.notes(path)
+    states, notes = checkpoints.read(path)
+    wanted = run.config.values()
     try:
         # Read as a Config, so that a value which a checkpoint is too old to know has its default.
-        stored = asdict(Config(**notes["config"]))
+        stored = Config(**notes["config"] | {"method": run.config.method}).values()
+        stored["method"] = notes["config"]["method"]
         history, seconds, images = (notes[name] for name in ("history", "seconds", "images"))
         contract = Contract.read(notes["contract"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"'{path}' is of another version of the library ({error}); delete it to start anew"
         ) from error
-    if stored != asdict(run.config):
-        differs = sorted(key for key, value in asdict(run.config).items() if stored[key] != value)
+    if stored != wanted:
+        differs = sorted(key for key, value in wanted.items() if stored[key] != value)
         raise ValueError(
             f"'{path}' is the checkpoint of another run (differs in {', '.join(differs)}); use "
             "another folder, or delete it to start anew"
@@ -350,5 +408,5 @@ def _resume(path: Path, run: Run, method: Method) -> None:
             f"'{path}' was trained on other data ({'; '.join(other)}); use another folder, or "
             "delete it to start anew"
         )
-    checkpoints.restore(path, method.parts())
+    checkpoints.restore(path, method.parts(), states)
     run.history, run.seconds, run.images = history, seconds, images

@@ -24,8 +24,8 @@ from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batch
 from align.masker import Masker
-from align.methods.base import Losses, Method, adamw, descend
-from align.methods.guided import channel_weights, guided_terms
+from align.methods.base import Losses, Method, Passes, adamw, descend
+from align.methods.guided import Guided, channel_weights, guided_terms
 from align.methods.regulariser import regulariser
 from align.saliency import minmax
 
@@ -37,11 +37,23 @@ class Align(Method):
         classifier: the network f, on its device.
         config: the run's choices.
         masker: the network M, on the same device.
+        environments: how many domains the training images were joined from.
     """
 
-    def __init__(self, classifier: Classifier, config: Config, masker: Masker) -> None:
-        super().__init__(classifier, config)
-        self.masker = masker
+    label = "ALIGN"
+    reads = (
+        *Guided.reads,
+        *("head_start", "masker_lr", "distinction", "fill", "target"),
+        *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
+    )
+    learns_masks = True
+    # The batch forward and back; masked twice, forward and back to the pixels.
+    passes = Passes(forward=3, to_weights=1, to_pixels=2)
+
+    def __init__(
+        self, classifier: Classifier, config: Config, masker: Masker, environments: int = 1
+    ) -> None:
+        super().__init__(classifier, config, masker, environments)
         self.masker_optimizer = adamw(masker, config.masker_lr, config.weight_decay)
         self.turns = 0
 
