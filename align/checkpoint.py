@@ -33,8 +33,8 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
             torch.save({"states": states, "notes": notes}, partial)
         except RuntimeError as error:  # so torch calls a disk that is full
             raise OSError(
-                f"the folder {path.parent} cannot be written to ({str(error).splitlines()[0]}); "
-                "free some space or choose another folder, and run the same again"
+                f"the folder {path.parent} cannot be written to; free some space or choose another "
+                "folder, and run the same again"
             ) from error
 
 

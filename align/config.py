@@ -211,8 +211,8 @@ def _check_method(method: object) -> None:
     if isinstance(method, type) and hasattr(method, "reads"):
         if METHODS.get(name_of(method), method) is not method:
             raise ValueError(
-                f"method is a class {method.__name__} and would be recorded as '{name_of(method)}', "
-                "which is the name of another; name the class otherwise"
+                f"method is a class {method.__name__}, whose name in records, '{name_of(method)}', "
+                "another method has; name the class otherwise"
             )
     elif not isinstance(method, str) or method not in METHODS:
         raise ValueError(
