@@ -2,122 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from align import checkpoint as checkpoints
 from align.checks import check_device, check_flag, check_kind, check_path
-from align.classifier import Classifier
 from align.config import Config
 from align.contract import Contract
 from align.data.batches import Batches
 from align.data.benchmark import Benchmark, Domain
-from align.files import replacing
-from align.masker import Masker
 from align.methods import Method
-from align.terms import EpochTerms
-from align.weights import write_tensors
+from align.run import Run, first_networks
 
 CHECKPOINT = "checkpoint.pt"
-RUN = "run.json"
 
-
-@dataclass
-class Run:
-    """A training run and what came of it.
-
-    Args:
-        config: the run's choices.
-        classifier: the trained network f, in evaluation mode.
-        masker: the trained network M, or None for methods without one.
-        history: one dict an epoch: `"epoch"`, and the mean of each term of the losses.
-        seconds: wall time of the training steps, all sessions together.
-        images: training images seen.
-        contract: what it was trained on; None for networks that were put together by hand.
-    """
-
-    config: Config
-    classifier: Classifier
-    masker: Masker | None
-    history: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    images: int = 0
-    contract: Contract | None = None
-
-    def save(self, folder: str | Path) -> None:
-        """Write the run as `run.json` and one safetensors file a network, whole or not at all.
-
-        Args:
-            folder: made if it is not there; files of an earlier run in it are replaced.
-
-        Raises:
-            ValueError: if the folder is no path.
-            OSError: if it cannot be written; an earlier run in it is still there.
-        """
-        check_kind("folder", folder, (str, os.PathLike), "a path")
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        networks = {"classifier": self.classifier, "masker": self.masker}
-        networks = {name: network for name, network in networks.items() if network is not None}
-        files = [folder / f"{name}.safetensors" for name in networks]
-        with replacing(*files, folder / RUN) as (*weights, description):
-            for path, network in zip(weights, networks.values(), strict=True):
-                write_tensors(path, network.state_dict())
-            sums = {name: _sum(path) for name, path in zip(networks, weights, strict=True)}
-            description.write_text(json.dumps(self._description() | {"sha256": sums}, indent=1))
-
-    def _description(self) -> dict:
-        classes = self.classifier.linear.out_features
-        return {"classes": classes, **_notes(self)}
-
-    @classmethod
-    def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Run:
-        """Read a run that `save` wrote; nothing is unpickled and no pretrained weights are needed.
-
-        Args:
-            folder: where it was written.
-            device: where its networks go.
-
-        Raises:
-            FileNotFoundError: if no run is there.
-            ValueError: if its files are broken or do not belong together.
-        """
-        check_kind("folder", folder, (str, os.PathLike), "a path")
-        check_device(device)
-        folder = Path(folder)
-        if not (folder / RUN).is_file():
-            raise FileNotFoundError(
-                f"no run in '{folder}' (it has no {RUN}); make one with "
-                f"`align train --out {folder}`"
-            )
-        description = _described(folder / RUN)
-        config = Config(**description["config"])
-        networks = _networks(replace(config, weights=None), description["classes"], device)
-        run = cls(config, *networks)
-        sums = description["sha256"]
-        _read_weights(run.classifier, folder / "classifier.safetensors", sums.get("classifier"))
-        run.classifier.freeze_batchnorm = config.weights is not None
-        run.classifier.eval()
-        if run.masker is not None:
-            _read_weights(run.masker, folder / "masker.safetensors", sums.get("masker"))
-            run.masker.eval()
-        run.history = description["history"]
-        run.seconds, run.images = description["seconds"], description["images"]
-        run.contract = description["contract"]
-        return run
+LOOK_EVERY = 50
+"""Steps between two looks at values on a GPU: each look makes it wait."""
 
 
 def train(
@@ -194,7 +102,7 @@ def train(
             run.images += len(batches) * batches.batch_size
             bar.set_postfix({name: f"{value:.3f}" for name, value in row.items()})
             if path is not None:
-                checkpoints.write(path, ready.parts(), _notes(run))
+                checkpoints.write(path, ready.parts(), run.notes())
     run.classifier.eval()
     if run.masker is not None:
         run.masker.eval()
@@ -228,7 +136,7 @@ def start(
         config = replace(config or Config(), method=method)
     kind = config.method_class
     kind.check_masks(domain.masks)
-    classifier, masker = _networks(config, len(domain.classes), device)
+    classifier, masker = first_networks(config, len(domain.classes), device)
     environments = domain.environment_count
     return kind(classifier.train(), config, masker=masker, environments=environments)
 
@@ -268,37 +176,6 @@ def train_epoch(
                 terms.add(method.update(batch, epoch, generator))
             after_step()
     return terms.means()
-
-
-def _sum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _read_weights(network: nn.Module, path: Path, wanted: str | None) -> None:
-    try:
-        # A process killed between two renames leaves files of two runs; their sums tell.
-        if _sum(path) != wanted:
-            raise ValueError("another sha256 than in run.json")
-        network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"'{path}' is not there, broken or of another run ({error}); make the run again"
-        ) from error
-
-
-def _described(path: Path) -> dict:
-    try:
-        found = json.loads(path.read_text())
-        Config(**found["config"])
-        names = ("config", "classes", "history", "seconds", "images")
-        contract = found.get("contract")  # runs saved by earlier versions have none
-        contract = None if contract is None else Contract.read(contract)
-        kept = {name: found[name] for name in names}
-        return kept | {"sha256": {**found["sha256"]}, "contract": contract}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"'{path}' is broken or of another version of the library ({error}); make the run again"
-        ) from error
 
 
 def _warn_of_short_runs(config: Config) -> None:
@@ -342,6 +219,53 @@ def _training_domain(benchmark: Benchmark | Domain, source: str | None) -> Domai
     return domain
 
 
+class EpochTerms:
+    """Sums each term of the losses on its device and notes the first value that is not finite.
+
+    Args:
+        epoch: the current epoch, from 0; for the message.
+        steps: steps in an epoch.
+    """
+
+    def __init__(self, epoch: int, steps: int) -> None:
+        self.epoch, self.steps, self.step = epoch, steps, 0
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.bad: dict[str, Tensor] = {}  # the first step with a bad value; `steps` if none
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """Take in the terms of one step.
+
+        Args:
+            terms: detached scalars by name.
+
+        Raises:
+            FloatingPointError: if a value was not finite; at once on a CPU, after some steps on a
+                GPU. It names the term and the step.
+        """
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+            before = self.bad.get(name, torch.full_like(value, self.steps))
+            self.bad[name] = torch.where(value.isfinite(), before, before.clamp_max(self.step))
+        self.step += 1
+        on_cpu = all(value.is_cpu for value in terms.values())
+        if on_cpu or self.step % LOOK_EVERY == 0 or self.step == self.steps:
+            self._check()
+
+    def means(self) -> dict[str, float]:
+        """The mean of each term over those steps of the epoch that have it."""
+        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+
+    def _check(self) -> None:
+        name, step = min(((n, int(s)) for n, s in self.bad.items()), key=lambda item: item[1])
+        if step < self.steps:
+            raise FloatingPointError(
+                f"the term '{name}' is no longer a finite number in epoch {self.epoch}, step "
+                f"{step}; lower lr or the term's weight, or look at the data"
+            )
+
+
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
     """Round numbers too small for full precision to zero: on a CPU they cost many times more.
@@ -354,34 +278,6 @@ def flushed_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(before)
-
-
-def _networks(
-    config: Config, num_classes: int, device: torch.device | str
-) -> tuple[Classifier, Masker | None]:
-    state = torch.random.get_rng_state()
-    torch.manual_seed(config.seed)
-    classifier = Classifier(
-        config.backbone,
-        num_classes,
-        config.weights,
-        output_stride=config.output_stride,
-    ).to(device, memory_format=torch.channels_last)
-    masker = None
-    if config.method_class.learns_masks:
-        masker = Masker(stride=config.mask_stride).to(device, memory_format=torch.channels_last)
-    torch.random.set_rng_state(state)  # the caller's random numbers are the caller's
-    return classifier, masker
-
-
-def _notes(run: Run) -> dict:
-    return {
-        "config": run.config.values(),
-        "history": run.history,
-        "seconds": run.seconds,
-        "images": run.images,
-        "contract": None if run.contract is None else run.contract.json(),
-    }
 
 
 def _resume(path: Path, run: Run, method: Method) -> None:

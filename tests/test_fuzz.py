@@ -170,14 +170,14 @@ def readers(tmp_path: Path) -> dict:
     torch.save({"a": torch.zeros(3), "b": torch.ones(2, 2)}, pickled)
     domain = align.load("toy-vlcs", n=20, size=32)["noon"]
     untrained(align.Config(method="erm"), domain).save(tmp_path)
-    run = tmp_path / align.training.RUN
+    run = tmp_path / align.run.RUN
     return {
         manifest: Manifest.read,
         notes: lambda path: terra.Notes.read(path.parent),
         state: checkpoint.read,
         weights: lambda path: read_tensors(path, "another file"),
         pickled: lambda path: read_tensors(path, "another file"),
-        run: align.training._described,
+        run: align.run._described,
     }
 
 

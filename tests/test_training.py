@@ -16,8 +16,7 @@ from align.data.batches import Batch, Batches, mirror_and_shift
 from align.methods import ERM, METHODS
 from align.methods.align import keep_and_remove
 from align.methods.mixing import same_class_partners
-from align.terms import EpochTerms
-from align.training import start
+from align.training import EpochTerms, start
 
 TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
 
@@ -82,14 +81,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(method, anneal, joined, tmp_p
 
 def test_a_checkpoint_from_before_a_value_was_added_resumes(domain, tmp_path, monkeypatch):
     config = replace(TINY, method="erm", epochs=1)
-    whole = align.training._notes
+    whole = align.Run.notes
 
     def older(run):
         notes = whole(run)
         del notes["config"]["groupdro_eta"]
         return notes
 
-    monkeypatch.setattr(align.training, "_notes", older)
+    monkeypatch.setattr(align.Run, "notes", older)
     for _ in range(2):
         run = align.train("erm", domain, config=config, checkpoint=tmp_path, progress=False)
     assert len(run.history) == 1 and run.images == 160
