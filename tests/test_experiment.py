@@ -14,7 +14,7 @@ from align.benchmark.experiment import Experiment, run
 from align.benchmark.runner import run_all
 from align.cli import app, main
 from align.config import Config
-from align.training import Run
+from align.training import CHECKPOINT, Run
 from alignbook import tables
 
 TINY = Config(method="erm", epochs=2, batch_size=32, warmup=1, head_start=0)
@@ -195,5 +195,5 @@ def test_photographs_from_disk_to_record(method, real_data, tmp_path):
     assert record["human"]["weizmann_horse"]["count"] == 327
     assert 0 < record["human"]["weizmann_horse"]["energy_inside"] < 1
     assert str(real_data) not in json.dumps(record)
-    assert (tmp_path / "checkpoint.safetensors").is_file()
+    assert (tmp_path / CHECKPOINT).is_file()
     assert (trained.masker is not None) == (method == "align")

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from synthetic import untrained
 
 import align
 from align import checkpoint
@@ -162,21 +163,21 @@ def readers(tmp_path: Path) -> dict:
     Manifest("vlcs", "", {"a": {"b": 3}}, "0f").write(manifest)
     images = {"location_38/dog/a.jpg": {"sequence": "s", "boxes": [[0.1, 0.2, 0.3, 0.4]]}}
     notes.write_text(json.dumps({"version": "v", "images": images}))
-    state = tmp_path / "c.safetensors"
+    state = tmp_path / "c.pt"
     checkpoint.write(state, {"f": align.Classifier("small-cnn", 2).linear}, {"history": [1]})
     weights, pickled = tmp_path / "w.safetensors", tmp_path / "w.pt"
     write_tensors(weights, {"a": torch.zeros(3), "b": torch.ones(2, 2)})
     torch.save({"a": torch.zeros(3), "b": torch.ones(2, 2)}, pickled)
     domain = align.load("toy-vlcs", n=20, size=32)["noon"]
-    align.training.start(align.Config(method="erm"), domain, torch.device("cpu")).save(tmp_path)
-    run = tmp_path / align.training.RUN
+    untrained(align.Config(method="erm"), domain).save(tmp_path)
+    run = tmp_path / align.run.RUN
     return {
         manifest: Manifest.read,
         notes: lambda path: terra.Notes.read(path.parent),
-        state: checkpoint.notes,
+        state: checkpoint.read,
         weights: lambda path: read_tensors(path, "another file"),
         pickled: lambda path: read_tensors(path, "another file"),
-        run: align.training._described,
+        run: align.run._described,
     }
 
 

@@ -1,6 +1,5 @@
 """Records: whole or absent, safe with several writers; statistics against textbook values."""
 
-import fcntl
 import json
 import multiprocessing
 import subprocess
@@ -9,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from align.benchmark import records
 from align.benchmark.statistics import interval, paired
@@ -31,8 +31,7 @@ def test_several_writers_lose_and_double_nothing(tmp_path):
 def test_a_writer_waits_for_another_that_has_the_file(tmp_path):
     path = tmp_path / "r.jsonl"
     second = threading.Thread(target=records.append, args=(path, {"a": 1}))
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(records.lock_of(path)):
         second.start()
         second.join(0.3)
         assert second.is_alive() and records.read(path) == []

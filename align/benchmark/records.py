@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
 import platform
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -81,8 +81,7 @@ def append(path: Path, record: dict) -> None:
     """
     line = json.dumps(record, sort_keys=True, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(lock_of(path)), path.open("a+b") as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)
@@ -91,6 +90,11 @@ def append(path: Path, record: dict) -> None:
         file.write(line.encode())
         file.flush()
         os.fsync(file.fileno())
+
+
+def lock_of(path: Path) -> Path:
+    """The file whose lock whoever writes to `path` holds; it lies beside it, and stays."""
+    return path.with_name(f".{path.name}.lock")
 
 
 def read(path: Path) -> list[dict]:

@@ -7,7 +7,6 @@ its run is free again, and goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import shutil
@@ -18,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from align.benchmark import records
 from align.benchmark.experiment import Experiment, run
@@ -59,7 +59,7 @@ def choose(
 
 
 def _value(experiment: Experiment, name: str) -> object:
-    values = {"protocol": experiment.protocol} | asdict(experiment) | asdict(experiment.config)
+    values = {"protocol": experiment.protocol} | asdict(experiment) | experiment.config.values()
     if name not in values:
         raise ValueError(f"only {name}=...: expected one of {', '.join(values)}")
     return values[name]
@@ -204,19 +204,18 @@ def claim(path: Path) -> Iterator[bool]:
     """Hold a claim for the length of a block.
 
     Args:
-        path: the claim's file. It is never removed: a process that had opened it before would
-            hold a lock that no longer excludes anybody.
+        path: the claim's file, whose lock is taken.
 
     Yields:
         True if the claim is held, False if another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+    try:
+        held = FileLock(path).acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    with held:
         yield True
 
 

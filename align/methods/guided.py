@@ -29,13 +29,15 @@ from align.saliency import class_evidence, contrastive_evidence, finish, input_g
 class Guided(Method):
     """Training with masks that come with the data."""
 
+    label = "Guided by given masks"
+    reads = (
+        *("alignment", "warmup", "lambda3", "second_order"),
+        *("swap_weight", "swap_background", "swap_loss"),
+    )
+    needs_masks = True
+
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy, and alignment with the batch's masks once the warm-up is over."""
-        if batch.masks is None:
-            raise ValueError(
-                "method 'guided' needs masks and the training domain has none; load the data with "
-                "masks=..., or use method 'align', which learns them"
-            )
         terms, _ = guided_terms(
             self.classifier, self.config, batch, epoch, lambda: batch.masks, generator
         )

@@ -22,6 +22,8 @@ from align.methods.mixing import mix, shares
 class Mixup(Method):
     """Training on mixtures of images and of labels."""
 
+    reads = ("mixup_concentration",)
+
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy of mixtures with both labels, in the mixture's shares."""
         partner = torch.randperm(len(batch.labels), generator=generator).to(batch.labels.device)

@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from align import methods
+
 INK = "#1f2328"  # text and axes
 MUTED = "#57606a"  # secondary text
 PAPER = "#ffffff"  # the card a figure stands on, also on a dark page
@@ -52,17 +54,35 @@ class MethodStyle:
 
 # Found by search: the least CIE76 distance between any two is 24, also as seen with protanopia,
 # deuteranopia and tritanopia, and each stands out from white paper by 3:1 or more.
-METHODS: dict[str, MethodStyle] = {
-    "erm": MethodStyle("ERM", "#4d4d4d", "o", "-"),
-    "mixup": MethodStyle("Mixup", "#a5875a", "s", (0, (5, 2))),
-    "irm": MethodStyle("IRM", "#692d0f", "^", (0, (1, 1.5))),
-    "groupdro": MethodStyle("GroupDRO", "#5a0f78", "v", (0, (4, 1.5, 1, 1.5))),
-    "sgt": MethodStyle("SGT", "#d269a5", "P", (0, (7, 2))),
-    "dre": MethodStyle("DRE", "#9600ff", "X", (0, (3, 1.5))),
-    "cgc": MethodStyle("CGC", "#2d00a5", "h", (0, (6, 1.5, 1, 1.5, 1, 1.5))),
-    "guided": MethodStyle("Guided by given masks", "#d55e00", "D", (0, (3, 1, 1, 1))),
-    "align": MethodStyle("ALIGN", "#0066cc", "*", "-"),
+LOOKS: dict[str, tuple[str, str, Any]] = {
+    "erm": ("#4d4d4d", "o", "-"),
+    "mixup": ("#a5875a", "s", (0, (5, 2))),
+    "irm": ("#692d0f", "^", (0, (1, 1.5))),
+    "groupdro": ("#5a0f78", "v", (0, (4, 1.5, 1, 1.5))),
+    "sgt": ("#d269a5", "P", (0, (7, 2))),
+    "dre": ("#9600ff", "X", (0, (3, 1.5))),
+    "cgc": ("#2d00a5", "h", (0, (6, 1.5, 1, 1.5, 1, 1.5))),
+    "guided": ("#d55e00", "D", (0, (3, 1, 1, 1))),
+    "align": ("#0066cc", "*", "-"),
 }
+"""Colour, marker and line of each method of the library."""
+
+OTHERS = ("#000000", "p<>H8", (0, (2, 1)))
+"""Colour, markers to choose from and line of a method that has no look of its own."""
+
+
+class _Styles(dict[str, MethodStyle]):
+    """The styles of the library's methods, and one for any other name, so that none is missing."""
+
+    def __missing__(self, name: str) -> MethodStyle:
+        label = methods.METHODS[name].label if name in methods.METHODS else name
+        color, markers, line = OTHERS
+        return MethodStyle(label, color, markers[sum(map(ord, name)) % len(markers)], line)
+
+
+METHODS = _Styles(
+    {name: MethodStyle(methods.METHODS[name].label, *look) for name, look in LOOKS.items()}
+)
 
 
 def use_style() -> None:
@@ -105,16 +125,12 @@ def method_style(name: str) -> MethodStyle:
     """Return how the method `name` is drawn.
 
     Args:
-        name: one of `METHODS`.
+        name: its name in configurations and records; one that is not of the library is its own
+            label.
 
     Returns:
         Its style.
-
-    Raises:
-        ValueError: if the book has no method of that name.
     """
-    if name not in METHODS:
-        raise ValueError(f"no style for method '{name}', expected one of {', '.join(METHODS)}")
     return METHODS[name]
 
 

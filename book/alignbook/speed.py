@@ -17,8 +17,8 @@ import torch
 from align.config import Config
 from align.data import Domain, load
 from align.data.batches import Batch, Batches
-from align.methods import Align, Method, build
-from align.methods.base import descend
+from align.methods import ERM, METHODS, Align, Method
+from align.methods.base import Passes, descend
 from align.methods.sgt import replace_least
 from align.metrics import comprehensiveness, deletion_auc, insertion_auc, sufficiency
 from align.metrics.inputs import images_at_once
@@ -27,23 +27,22 @@ from alignbook import peers
 
 Task = Callable[[], object]
 
-STEPS: dict[str, tuple[dict, float]] = {
-    "erm": ({"method": "erm"}, 3),
-    "guided": ({"method": "guided"}, 3),
-    "sgt": ({"method": "sgt"}, 7),
-    "dre": ({"method": "dre"}, 6),
-    "cgc": ({"method": "cgc"}, 6),
-    "align": ({"method": "align"}, 7),
-    "align, L_reg": ({"method": "align", "lambda4": 0.5}, 10),
-}
-"""For each step its configuration, and the forward passes of the classifier that it needs.
+L_REG = {"lambda4": 0.5}
+"""ALIGN with its regulariser, which also shows the batch's mixtures, forward and back."""
 
-A backward pass counts two, or one where only the input's gradient is wanted. SGT: x forward, back
-to the pixels and back to the weights; x̃ forward and back. DRE and CGC: all of ERM's on twice the
-images. ALIGN: ERM's, and two passes forward and back to the pixels; with L_reg also ERM's on the
-mixtures."""
+OWN = {"sgt": "noise"}
+"""Methods other than those with a masker that do much besides the classifier's passes."""
 
-PASSES = {name: passes for name, (_, passes) in STEPS.items()}
+
+def kinds_of_step() -> dict[str, tuple[str, dict, Passes]]:
+    """The steps to measure: every method's, and ALIGN's with its regulariser.
+
+    Returns:
+        For each its method, choices of the configuration, and what it asks of the classifier.
+    """
+    kinds = {name: (name, {}, kind.passes) for name, kind in METHODS.items()}
+    more = Align.passes._replace(forward=4, to_weights=2)
+    return kinds | {"align, L_reg": ("align", L_REG, more)}
 
 
 def generator_rate(size: int = 64, n: int = 4000) -> float:
@@ -88,15 +87,17 @@ def step_times(
     device = _device(device)
     domain = _images(size, max(4 * batch_size, 200))
     batch = _batch(domain, batch_size, device)
+    wanted = kinds_of_step()
     updates = {
-        name: _step(_method(changes, backbone, domain, device), batch)
-        for name, (changes, _) in STEPS.items()
+        name: _step(start(method, domain, last_phase(backbone, **changes), device), batch)
+        for name, (method, changes, _) in wanted.items()
     }
-    masker = _method({"method": "align"}, backbone, domain, device)
+    masker = start("align", domain, last_phase(backbone), device)
     parts = {"masker": _masker_alone(masker, batch), "noise": _noise_alone(batch)}
     times = in_turn(updates | parts, steps, device)
-    own = {"align": "masker", "align, L_reg": "masker", "sgt": "noise"}
-    counted = {name: passes / PASSES["erm"] for name, passes in PASSES.items()}
+    masked = {name: "masker" for name, (own, *_) in wanted.items() if METHODS[own].learns_masks}
+    own = OWN | masked
+    counted = {name: passes.cost / ERM.passes.cost for name, (*_, passes) in wanted.items()}
     return pd.DataFrame(
         {
             "ms": {name: 1e3 * statistics.median(times[name]) for name in updates},
@@ -135,7 +136,7 @@ def loop_times(
     batch = _batch(domain, batch_size, device)
     shares = {}
     for name in ("erm", "align"):
-        method = _method({"method": name}, backbone, domain, device)
+        method = start(name, domain, last_phase(backbone), device)
         config = replace(method.config, epochs=1, batch_size=batch_size)
         fixed, looped = [], []
         for _ in range(rounds + 1):
@@ -170,7 +171,7 @@ def metric_times(
     """
     device = _device(device)
     domain = _images(size, images)
-    model = start(Config(method="erm", backbone=backbone), domain, device).classifier.eval()
+    model = start("erm", domain, Config(backbone=backbone), device).classifier.eval()
     pictures = domain.images.to(device).float() / 255
     maps = torch.rand(images, size, size, generator=torch.Generator().manual_seed(0)).to(device)
     known = {"target": model(pictures).argmax(1).detach()}
@@ -231,7 +232,7 @@ def peer_times(
     domain = _images(size, steps * batch_size)
     batch = _batch(domain, batch_size, device)
     found: dict[str, float | None] = {}
-    method = _method({"method": "erm"}, backbone, domain, device)
+    method = start("erm", domain, last_phase(backbone), device)
     config = replace(method.config, epochs=1, batch_size=batch_size)
     with peers.jpegs(domain, batch_size) as decoded:
         theirs, ours = [], []
@@ -244,9 +245,9 @@ def peer_times(
             _wait(device)
             theirs.append(time.perf_counter() - began)
         found["jpeg"] = ratio(theirs[1:], ours[1:])
-    changes = {"method": "align", "alignment": "bce"}
-    own = _method(changes, backbone, domain, device)
-    other = peers.captum_align(_method(changes, backbone, domain, device))
+    config = last_phase(backbone, alignment="bce")
+    own, same = (start("align", domain, config, device) for _ in range(2))
+    other = peers.captum_align(same)
     if other is None:
         return found | {"captum": None}
     times = in_turn({"ours": _step(own, batch), "theirs": _step(other, batch)}, rounds, device)
@@ -272,12 +273,12 @@ def report(
     """
     sizes = {"backbone": backbone, "size": size, "device": _device(device)}
     yield "toy-vlcs at 64 px, one core", f"{generator_rate():,.0f} images/s"
-    steps = step_times(batch_size=batch_size, steps=7, **sizes)
-    yield f"one step of {backbone} at {size} px, {batch_size} images", _text(steps)
-    over = steps["ratio to erm"] / steps["with its own parts"]
+    table = step_times(batch_size=batch_size, steps=7, **sizes)
+    yield f"one step of {backbone} at {size} px, {batch_size} images", _text(table)
+    over = table["ratio to erm"] / table["with its own parts"]
     goal = "forward passes and own parts (goal: at most 1.15)"
-    rows = [(f"{name} over its count", over[name], goal) for name in over.index[2:]]
-    rows.append(("guidance over ERM", steps.loc["guided", "ratio to erm"], "ERM (at most 1.10)"))
+    rows = [(f"{name} over its count", share, goal) for name, share in over.drop("erm").items()]
+    rows.append(("guidance over ERM", table.loc["guided", "ratio to erm"], "ERM (at most 1.10)"))
     yield "steps against their counts", _rows(rows)
     loops = loop_times(batch_size=batch_size, **sizes)
     rows = [
@@ -294,6 +295,11 @@ def report(
         "" if others["captum"] is not None else "\ncaptum is not installed: its step is left out"
     )
     yield "others' time over ours, the same work", _rows(lines) + missing
+
+
+def last_phase(backbone: str, **changes: object) -> Config:
+    """A configuration whose first epoch is of the last phase: every term of the loss counts."""
+    return Config(backbone=backbone, warmup=0, head_start=0, **changes)
 
 
 def in_turn(
@@ -332,14 +338,6 @@ def _images(size: int, count: int) -> Domain:
 
 def _batch(domain: Domain, batch_size: int, device: torch.device) -> Batch:
     return next(Batches(domain, batch_size, device=device).epoch(0))
-
-
-def _method(changes: dict, backbone: str, domain: Domain, device: torch.device) -> Method:
-    """A method in its last phase, in which every term of its loss counts."""
-    config = replace(Config(), backbone=backbone, warmup=0, head_start=0, **changes)
-    run = start(config, domain, device)
-    run.classifier.train()
-    return build(run.classifier, run.masker, config)
 
 
 def _step(method: Method, batch: Batch) -> Task:
