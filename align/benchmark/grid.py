@@ -8,6 +8,7 @@ from pathlib import Path
 
 from align.benchmark.experiment import Experiment
 from align.benchmark.records import RESULTS
+from align.benchmark.swap_grids import toy_swap, waterbirds
 from align.config import Config
 from align.data.folders import TERRA, VLCS
 from align.data.toy import WORLDS
@@ -437,6 +438,8 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "vlcs-leave-one-out": vlcs_leave_one_out,
     "terra": terra,
     "terra-leave-one-out": terra_leave_one_out,
+    "waterbirds": waterbirds,
+    "toy-swap": toy_swap,
 }
 
 
