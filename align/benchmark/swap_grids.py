@@ -26,6 +26,9 @@ START = {"masker_reads": "pretrained", "masker_start": "objectness"}
 HELD = {**START, "masker_lr": 0.0}
 """The same, held at its start."""
 
+NOTHING = {"masker_reads": "pretrained", "masker_lr": 1e-3, "lambda1": 1.0, "head_start": 1}
+"""The same decoder from random weights."""
+
 EXPLAINED = 32
 """As in the grid `toy`, so that its rows stand beside these."""
 
