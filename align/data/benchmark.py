@@ -19,6 +19,7 @@ from align.checks import (
     check_texts,
     shown,
 )
+from align.files import same
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class Domain:
         files: one name an image, relative to the data set's root, or None for rendered images.
         environments: int64 `(N,)`, not negative: which of several joined domains an image is
             from; None where there is but one. See `join`.
+        mask_source: where the masks come from, in a word or two; "" where that is not known.
 
     Raises:
         ValueError: if shapes, dtypes or ranges do not fit together.
@@ -51,9 +53,11 @@ class Domain:
     files: tuple[str, ...] | None = None
     environments: Tensor | None = None
     split_by: str = "image"
+    mask_source: str = ""
 
     def __post_init__(self) -> None:
         check_kind("a domain's name", self.name, str, "a text")
+        check_kind(f"domain '{self.name}': mask_source", self.mask_source, str, "a text")
         _check_classes(f"domain '{self.name}'", self.classes)
         for what in ("images", "labels", "masks", "groups", "environments"):
             value = getattr(self, what)
@@ -215,6 +219,7 @@ def join(domains: Sequence[Domain]) -> Domain:
         None if any(part is None for part in files) else tuple(chain.from_iterable(files)),
         _renumbered(environments),
         "group" if together and any(d.split_by == "group" for d in domains) else "image",
+        ", ".join(dict.fromkeys(d.mask_source for d in domains if d.mask_source)),
     )
 
 
@@ -264,6 +269,8 @@ class Benchmark:
         return tuple(self.loaders)
 
     def __getitem__(self, name: str) -> Domain:
+        if isinstance(name, str) and name not in self.loaders:
+            name = same(name)
         if not isinstance(name, str) or name not in self.loaders:
             raise KeyError(
                 f"benchmark '{self.name}' has no domain {shown(name)}; it has "

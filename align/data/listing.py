@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+from align.files import same
+
+from .decoding import SUFFIXES
 
 UNREAD = (
     *(".apng", ".avif", ".bmp", ".cr2", ".dng", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2"),
@@ -22,15 +23,6 @@ UNREAD = (
     *(".tiff", ".webp"),
 )
 """Suffixes of pictures that are not read."""
-
-
-def same(name: str) -> str:
-    """A name in composed form (Unicode's NFC), so that names that read alike are equal.
-
-    Args:
-        name: a file's or folder's name, or a path.
-    """
-    return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True)
@@ -177,6 +169,61 @@ def astray(folder: Path, place: str = "") -> list[str]:
     return said
 
 
+def domains_of(root: Path, masks: str | Path | None) -> tuple[str, ...]:
+    """The folders of a tree's root.
+
+    Args:
+        root: the folder; it need not exist.
+        masks: the folder of masks, left out if it lies among them; or None.
+    """
+    found = list_folders(root)
+    if masks is None:
+        return found
+    folder = Path(masks).expanduser().resolve()
+    return tuple(
+        name for name in found if all((root / n).resolve() != folder for n in named(root, name))
+    )
+
+
+def classes_of(root: Path, domains: Sequence[str], keep_empty: bool) -> tuple[str, ...]:
+    """All class folders of the domains that hold pictures: an empty one keeps its label too.
+
+    Args:
+        root: the tree's root; it need not exist.
+        domains: names of domain folders.
+        keep_empty: whether a class may be without an image in every domain.
+
+    Returns:
+        Their names, sorted.
+
+    Raises:
+        ValueError: if such a class is there and may not be.
+    """
+    held: dict[str, list[str]] = {}
+    filled: set[str] = set()
+    for place in (place for domain in domains for place in named(root, domain)):
+        shelves = [
+            (kind, f"{place}/{folder}", contents(root / place / folder))
+            for kind in list_folders(root / place)
+            for folder in named(root / place, kind)
+        ]
+        if not any(inside.any_pictures for _, _, inside in shelves):
+            continue  # no domain, but a folder of something else
+        for kind, folder, inside in shelves:
+            said = held.setdefault(kind, [])
+            said += inside.passed_over(folder) or [f"{folder} holds no images"]
+            filled |= {kind} if inside.images or inside.broken else set()
+    empty = [kind for kind in sorted(held) if kind not in filled]
+    if empty and len(empty) < len(held) and not keep_empty:
+        raise ValueError(
+            f"class '{empty[0]}' has no image that is read in any domain of {root} "
+            f"({'; '.join(held[empty[0]][:3])}){f', nor has {empty[1]}' if empty[1:] else ''}: "
+            "mend or remove its folders, name the classes to read with classes=, or pass "
+            'on_error="skip" to keep its label'
+        )
+    return tuple(sorted(held))
+
+
 def _entries(folder: Path) -> Sequence[os.DirEntry]:
     if not _is_folder(folder):
         return []
@@ -192,7 +239,7 @@ def _is_folder(folder: Path) -> bool:
 
 
 def _kind(entry: os.DirEntry) -> str:
-    """ "file", "folder", "gone" (a link to nothing), "loop" (a link to itself) or "other"."""
+    """What an entry is: a file, a folder, gone (a link to nothing), a loop (to itself), other."""
     try:
         if entry.is_dir():
             return "folder"
