@@ -213,6 +213,11 @@ def _needed_segments(body: bytes) -> Iterator[bytes]:
         if marker == 0xDA:  # the pixels begin
             yield body[at:]
             return
+        if at + 2 + length > len(body):  # its length is broken: go on where the tables begin
+            at = body.find(b"\xff\xdb", at + 4)
+            if at < 0:
+                return
+            continue
         segment = body[at : at + 2 + length]
         adobe = marker == 0xEE and length >= 14  # it says how colours are stored
         exif = marker == 0xE1 and segment[4:10] == b"Exif\0\0"
