@@ -201,9 +201,10 @@ def classes_of(root: Path, domains: Sequence[str], keep_empty: bool) -> tuple[st
     """
     held: dict[str, list[str]] = {}
     filled: set[str] = set()
-    for place in (place for domain in domains for place in named(root, domain)):
+    for domain in domains:
         shelves = [
             (kind, f"{place}/{folder}", contents(root / place / folder))
+            for place in named(root, domain)
             for kind in list_folders(root / place)
             for folder in named(root / place, kind)
         ]

@@ -16,7 +16,7 @@ from align.files import same
 from .benchmark import Benchmark, Domain
 from .cache import cache_dir, digest_files, pack
 from .decoding import decode
-from .listing import Contents, astray, contents, named
+from .listing import Contents, astray, contents, list_folders, named
 
 PathLike = str | Path
 # Images by domain and class.
@@ -102,8 +102,7 @@ def load_tree(
     shelves = {domain: _shelves(root, domain, classes) for domain in domains}
     images = {domain: _images(held) for domain, held in shelves.items()}
     if not any(images.values()):
-        said = [s for domain, held in shelves.items() for s in _passed_over(root, domain, held)]
-        raise FileNotFoundError("; ".join([absent, *said[:3]]))
+        raise FileNotFoundError("; ".join([absent, *_instead(root, domains)[:3]]))
     check_path("masks", masks)
     mask_root = None if masks is None else Path(masks).expanduser()
     found = _list_masks(mask_root, [d for d in domains if images[d]], classes)
@@ -246,6 +245,15 @@ def _passed_over(root: Path, domain: str, shelves: Shelves) -> list[str]:
         beside = len(contents(root / place).images)
         if beside:
             said.append(f"{beside:,} images in {place} itself belong to no class")
+    return said
+
+
+def _instead(root: Path, domains: Sequence[str]) -> list[str]:
+    """In words, what is there where no image is read."""
+    said = []
+    for domain in domains:
+        kinds = {kind for place in named(root, domain) for kind in list_folders(root / place)}
+        said += _passed_over(root, domain, _shelves(root, domain, sorted(kinds)))
     return said
 
 
