@@ -19,6 +19,7 @@ from align.checks import (
     check_texts,
     shown,
 )
+from align.files import same
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,7 @@ class Domain:
             results are told by; groups then run from 0. None where they are mere numbers.
         group_shares: each named group's share of the images trained on, summing to 1; None where
             it is not known.
+        mask_source: where the masks come from, in a word or two; "" where that is not known.
 
     Raises:
         ValueError: if shapes, dtypes or ranges do not fit together.
@@ -57,9 +59,11 @@ class Domain:
     split_by: str = "image"
     group_names: tuple[str, ...] | None = None
     group_shares: tuple[float, ...] | None = None
+    mask_source: str = ""
 
     def __post_init__(self) -> None:
         check_kind("a domain's name", self.name, str, "a text")
+        check_kind(f"domain '{self.name}': mask_source", self.mask_source, str, "a text")
         _check_classes(f"domain '{self.name}'", self.classes)
         for what in ("images", "labels", "masks", "groups", "environments"):
             value = getattr(self, what)
@@ -224,7 +228,8 @@ def join(domains: Sequence[Domain]) -> Domain:
         None if any(part is None for part in files) else tuple(chain.from_iterable(files)),
         _renumbered(environments),
         "group" if together and any(d.split_by == "group" for d in domains) else "image",
-        names,
+        group_names=names,
+        mask_source=", ".join(dict.fromkeys(d.mask_source for d in domains if d.mask_source)),
     )
 
 
@@ -290,6 +295,8 @@ class Benchmark:
         return tuple(self.loaders)
 
     def __getitem__(self, name: str) -> Domain:
+        if isinstance(name, str) and name not in self.loaders:
+            name = same(name)
         if not isinstance(name, str) or name not in self.loaders:
             raise KeyError(
                 f"benchmark '{self.name}' has no domain {shown(name)}; it has "

@@ -11,7 +11,8 @@ from pathlib import Path
 from align.files import replacing
 
 from .cache import cache_dir, digest_files
-from .trees import list_files, tally
+from .listing import list_files
+from .trees import tally
 
 
 @dataclass(frozen=True)
