@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from align.benchmark import records
 from align.benchmark.statistics import Interval, interval, paired, paired_bootstrap
 from alignbook.measures import bounds
-from alignbook.results import refuse_mixed
+from alignbook.results import TEST, refuse_mixed
 
 
 def mean(values: pd.Series, metric: str = "accuracy") -> Interval | None:
@@ -83,7 +85,7 @@ def _side(
 ) -> pd.DataFrame:
     """A label's values: one row a seed, one column a test (source, domain); NaN where missing."""
     rows = table[(table["label"] == name) & table[metric].notna()]
-    rows = rows if shift is None else rows[rows["shift"] == shift]
+    rows = rows[rows["shift"].isin(("in", "out") if shift is None else (shift,))]
     rows = rows if domain is None else rows[rows["domain"] == domain]
     return rows.pivot(index="seed", columns=["source", "domain"], values=metric)
 
@@ -98,12 +100,11 @@ def _images(
     table: pd.DataFrame, names: tuple[str, str], seeds: pd.Index, tests: list[tuple[str, str]]
 ) -> Interval | None:
     """The interval over seeds and images, if the records let it be drawn."""
-    known = table.set_index(["label", "seed", "source", "domain"])
-    rows = [[[known.loc[(name, seed, *test)] for test in tests] for seed in seeds] for name in names]
-    flat = [[row for seed in side for row in seed] for side in rows]
-    if not all(row["correct"] for side in flat for row in side):
-        return None
-    if any(one["images"] != other["images"] for one, other in zip(*flat, strict=True)):
+    columns = table[[*TEST, "images", "correct", "count"]].itertuples(index=False)
+    known = {row[:4]: row for row in columns}
+    rows = [[[known[name, seed, *test] for test in tests] for seed in seeds] for name in names]
+    pairs = [pair for seed in zip(*rows, strict=True) for pair in zip(*seed, strict=True)]
+    if not all(a.correct and b.correct and a.images == b.images for a, b in pairs):
         return None
     outcomes = [
         [{"/".join(test): _right(row) for test, row in zip(tests, seed, strict=True)} for seed in side]
@@ -112,10 +113,10 @@ def _images(
     shared = [
         "/".join(test)
         for place, test in enumerate(tests)
-        if len({seed[place]["images"] for seed in rows[0]}) == 1
+        if len({seed[place].images for seed in rows[0]}) == 1
     ]
     return paired_bootstrap(*outcomes, shared=shared)
 
 
-def _right(row: pd.Series) -> np.ndarray:
-    return records.unpack(row["correct"], int(row["count"]))
+def _right(row: Any) -> NDArray[np.bool_]:
+    return records.unpack(row.correct, int(row[6]))

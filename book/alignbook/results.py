@@ -88,19 +88,18 @@ def progress(grid: str) -> str:
     return f"{grid}: {len(current(grid))} of {len(experiments(grid))} runs recorded"
 
 
-def frame(recorded: Iterable[dict], measured: str = "metrics") -> pd.DataFrame:
+def frame(recorded: Iterable[dict]) -> pd.DataFrame:
     """Records as one tidy frame: one row a run and test domain.
 
     Args:
         recorded: records.
-        measured: "metrics", or "human" for what was measured against masks drawn by people; the
-            domain is then a set of photographs.
 
     Returns:
         Columns label, method, seed, key, form (of the alignment), weight (λ3), masks (given to
         guidance), missed, leaked, benchmark, protocol, source (domains trained on, joined by "+"),
-        domain (tested on), shift ("in" or "out" of the domains trained on), setting (what else the
-        records differ in, in words such as "rho = 0.8"), each of the data's options that is one
+        domain (tested on), shift ("in" or "out" of the domains trained on, or "people" where the
+        domain is a set of photographs with masks drawn by people), setting (what else the records
+        differ in, in words such as "rho = 0.8"), each of the data's options that is one
         number, seconds, images (a fingerprint of the test images), correct (which of them were
         classified rightly, as `records.unpack` reads it) and each metric: numbers, and curves as
         lists. Empty, without columns, where there are no records.
@@ -114,27 +113,27 @@ def frame(recorded: Iterable[dict], measured: str = "metrics") -> pd.DataFrame:
     for record, mine in zip(chosen, options, strict=True):
         run = _run(record) | {k: v for k, v in mine.items() if _is_number(v)}
         run["setting"] = ", ".join(f"{k} = {mine[k]}" for k in varied if k in mine)
-        for domain, metrics in (record.get(measured) or {}).items():
-            rows.append(
-                run
-                | {
-                    "domain": domain,
-                    "shift": "in" if domain in records.trained_on(record) else "out",
-                    "images": record["data"].get(domain, ""),
-                    "correct": record.get("correct", {}).get(domain, ""),
-                    **{k: v for k, v in metrics.items() if _is_number(v) or isinstance(v, list)},
-                }
-            )
+        tests = [(name, _shift(record, name), found) for name, found in record["metrics"].items()]
+        tests += [(name, "people", found) for name, found in (record.get("human") or {}).items()]
+        for domain, shift, found in tests:
+            about = {
+                "domain": domain,
+                "shift": shift,
+                "images": record["data"].get(domain, ""),
+                "correct": record.get("correct", {}).get(domain, ""),
+            }
+            kept = {k: v for k, v in found.items() if _is_number(v) or isinstance(v, list)}
+            rows.append(run | about | kept)
     return pd.DataFrame(rows)
 
 
 def tested(table: pd.DataFrame, metric: str, shift: str) -> pd.DataFrame:
-    """The rows that have a metric and are "in" or "out" of distribution.
+    """The rows that have a metric and are of one kind of test.
 
     Args:
         table: what `frame` returns.
         metric: a metric's name.
-        shift: "in" or "out".
+        shift: "in" or "out" of distribution, or "people".
     """
     if table.empty or metric not in table:
         return pd.DataFrame()
@@ -207,6 +206,10 @@ def _run(record: dict) -> dict[str, object]:
         "source": "+".join(records.trained_on(record)),
         "seconds": record["seconds"],
     }
+
+
+def _shift(record: dict, domain: str) -> str:
+    return "in" if domain in records.trained_on(record) else "out"
 
 
 def _masks(record: dict) -> str:
