@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from statistics import fmean
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from align.benchmark import records
 from align.benchmark.statistics import Interval, interval, paired, paired_bootstrap
@@ -66,57 +65,72 @@ def compare(
     if table.empty:
         return None
     if metric not in table:
-        raise ValueError(f"no record has a metric '{metric}', expected one of theirs, as 'accuracy'")
-    refuse_mixed(table)
-    sides = [_side(table, name, metric, shift, domain) for name in (first, second)]
-    seeds = sides[0].index.intersection(sides[1].index).sort_values()
-    tests = _shared_tests(sides, seeds)
-    if len(seeds) < 2 or not tests:
+        raise ValueError(
+            f"no record has a metric '{metric}', expected one of theirs, as 'accuracy'"
+        )
+    wanted = table["label"].isin((first, second)) & table[metric].notna()
+    wanted &= table["shift"].isin(("in", "out") if shift is None else (shift,))
+    if domain is not None:
+        wanted &= table["domain"] == domain
+    rows = table.loc[wanted, [*TEST, *dict.fromkeys((metric, "images", "correct", "count"))]]
+    refuse_mixed(rows)
+    sides = [_by_seed(rows, name, metric) for name in (first, second)]
+    seeds = sorted(set(sides[0]) & set(sides[1]))
+    # Only tests that every seed has on both sides: a missing one must not tilt a mean.
+    tests = [set(side[seed]) for side in sides for seed in seeds]
+    common = sorted(set.intersection(*tests)) if tests else []
+    if len(seeds) < 2 or not common:
         return None
-    ours, theirs = (side.loc[seeds, tests] for side in sides)
+    ours, theirs = ([[side[seed][test] for test in common] for seed in seeds] for side in sides)
+    found = _over_images(ours, theirs, common) if metric == "accuracy" else None
+    if found is None:
+        found = paired(
+            *([fmean(t.value for t in seed) for seed in side] for side in (ours, theirs))
+        )
     least, most = bounds(metric)
-    images = _images(table, (first, second), seeds, tests) if metric == "accuracy" else None
-    found = images or paired(ours.mean(axis=1).tolist(), theirs.mean(axis=1).tolist())
     return found.within(least - most, most - least)
 
 
-def _side(
-    table: pd.DataFrame, name: str, metric: str, shift: str | None, domain: str | None
-) -> pd.DataFrame:
-    """A label's values: one row a seed, one column a test (source, domain); NaN where missing."""
-    rows = table[(table["label"] == name) & table[metric].notna()]
-    rows = rows[rows["shift"].isin(("in", "out") if shift is None else (shift,))]
-    rows = rows if domain is None else rows[rows["domain"] == domain]
-    return rows.pivot(index="seed", columns=["source", "domain"], values=metric)
+class _Tested(NamedTuple):
+    """What a run scored on a test: the value, the images, which were right, and how many."""
+
+    value: float
+    images: str
+    correct: str
+    total: float
 
 
-def _shared_tests(sides: list[pd.DataFrame], seeds: pd.Index) -> list[tuple[str, str]]:
-    """The tests that each of the seeds has on both sides: a missing one must not tilt a mean."""
-    whole = [set(side.columns[side.loc[seeds].notna().all()]) for side in sides]
-    return sorted(set.intersection(*whole))
+def _by_seed(
+    rows: pd.DataFrame, name: str, metric: str
+) -> dict[int, dict[tuple[str, str], _Tested]]:
+    """A label's results by seed, then by test: (domains trained on, domain tested on)."""
+    found: dict[int, dict[tuple[str, str], _Tested]] = {}
+    rows = rows[rows["label"] == name]
+    columns = (rows[column] for column in (*TEST[1:], metric, "images", "correct", "count"))
+    for seed, source, domain, *values in zip(*columns, strict=True):
+        found.setdefault(seed, {})[source, domain] = _Tested(*values)
+    return found
 
 
-def _images(
-    table: pd.DataFrame, names: tuple[str, str], seeds: pd.Index, tests: list[tuple[str, str]]
+def _over_images(
+    ours: list[list[_Tested]], theirs: list[list[_Tested]], tests: list[tuple[str, str]]
 ) -> Interval | None:
     """The interval over seeds and images, if the records let it be drawn."""
-    columns = table[[*TEST, "images", "correct", "count"]].itertuples(index=False)
-    known = {row[:4]: row for row in columns}
-    rows = [[[known[name, seed, *test] for test in tests] for seed in seeds] for name in names]
-    pairs = [pair for seed in zip(*rows, strict=True) for pair in zip(*seed, strict=True)]
-    if not all(a.correct and b.correct and a.images == b.images for a, b in pairs):
-        return None
+    for side in zip(ours, theirs, strict=True):
+        for one, other in zip(*side, strict=True):
+            if not (one.correct and other.correct and one.images == other.images):
+                return None
+    names = ["/".join(test) for test in tests]
     outcomes = [
-        [{"/".join(test): _right(row) for test, row in zip(tests, seed, strict=True)} for seed in side]
-        for side in rows
+        [
+            {
+                name: records.unpack(t.correct, int(t.total))
+                for name, t in zip(names, seed, strict=True)
+            }
+            for seed in side
+        ]
+        for side in (ours, theirs)
     ]
-    shared = [
-        "/".join(test)
-        for place, test in enumerate(tests)
-        if len({seed[place].images for seed in rows[0]}) == 1
-    ]
+    images = {name: {seed[place].images for seed in ours} for place, name in enumerate(names)}
+    shared = [name for name, found in images.items() if len(found) == 1]
     return paired_bootstrap(*outcomes, shared=shared)
-
-
-def _right(row: Any) -> NDArray[np.bool_]:
-    return records.unpack(row.correct, int(row[6]))

@@ -302,7 +302,8 @@ FIGURES: dict[str, Named] = {
     "faithfulness-normalized": Named(
         "sufficiency and comprehensiveness, normalised",
         ("toy",),
-        lambda table: faithfulness(table, ("sufficiency_zero_normalized", "comprehensiveness_zero_normalized")
+        lambda table: faithfulness(
+            table, ("sufficiency_zero_normalized", "comprehensiveness_zero_normalized")
         ),
     ),
     "evidence": Named(

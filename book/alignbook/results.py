@@ -105,9 +105,7 @@ def frame(recorded: Iterable[dict]) -> pd.DataFrame:
         lists. Empty, without columns, where there are no records.
     """
     chosen = list(recorded)
-    options = [
-        {k: v for k, v in record["options"].items() if k != "seed"} for record in chosen
-    ]
+    options = [{k: v for k, v in record["options"].items() if k != "seed"} for record in chosen]
     varied = sorted({k for one in options for k in one if any(o.get(k) != one[k] for o in options)})
     rows = []
     for record, mine in zip(chosen, options, strict=True):
@@ -179,13 +177,14 @@ def refuse_mixed(table: pd.DataFrame) -> None:
     Raises:
         ValueError: if two runs of a label and seed are tested on the same domain.
     """
-    twice = table[table.duplicated(TEST)] if len(table) else table
-    for row in twice.head(1).itertuples():
-        raise ValueError(
-            f"two records of '{row.label}' with seed {row.seed}, trained on {row.source}, differ "
-            "in another choice, expected one setting; compare one setting at a time, see "
-            "alignbook.results.settings"
-        )
+    if table.empty or not (twice := table.duplicated(TEST)).any():
+        return
+    name, seed, source, _ = table.loc[twice, TEST].iloc[0]
+    raise ValueError(
+        f"two records of '{name}' with seed {seed}, trained on {source}, differ in another "
+        "choice, expected one setting; compare one setting at a time, see "
+        "alignbook.results.settings"
+    )
 
 
 def _run(record: dict) -> dict[str, object]:

@@ -58,9 +58,7 @@ def differences(
     return found.sort_values("difference", ascending=False, kind="stable")
 
 
-def summary(
-    table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM"
-) -> pd.DataFrame:
+def summary(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM") -> pd.DataFrame:
     """Each label's means in and out of distribution, and the paired differences to another one.
 
     Args:
@@ -89,9 +87,7 @@ def summary(
     return _table(columns)
 
 
-def per_domain(
-    table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM"
-) -> pd.DataFrame:
+def per_domain(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM") -> pd.DataFrame:
     """Each label on each test domain: mean, 95 % interval over seeds, and what a comparison says.
 
     Args:
