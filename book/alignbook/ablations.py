@@ -33,7 +33,7 @@ def effects(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -
     part = tested(table, metric, shift)
     part = part.assign(label=part["key"].map(levels)).dropna(subset="label") if len(part) else part
     if part.empty or DEFAULT not in set(part["label"]):
-        return pd.DataFrame()
+        return pd.DataFrame(columns=["runs", "difference", "low", "high"])
     rows = {}
     for case in dict.fromkeys(levels.values()):
         if case != DEFAULT:
