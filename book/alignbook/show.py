@@ -64,7 +64,7 @@ def show(table: pd.DataFrame | pd.Series, *, digits: int = 3, note: str = "") ->
     Args:
         table: rows and columns of numbers, see the module; an empty one says "not run here".
         digits: decimals of a number that is not whole. `attrs["digits"]` of the table may name
-            another number for a column by its heading.
+            another number for a column by its heading; −1 writes as few as there are.
         note: a sentence under it; without one, what the table's `attrs["note"]` says.
 
     Returns:
@@ -87,7 +87,7 @@ def cell(parts: Mapping[Any, Any], digits: int = 3) -> str:
 
     Args:
         parts: the cell's numbers by part, see the module, or one value under any name.
-        digits: decimals of a number that is not whole.
+        digits: decimals of a number that is not whole; −1 for as few as there are.
     """
     key = next((name for name in ("mean", "difference") if name in parts), next(iter(parts)))
     value, sign = parts[key], "+" if key == "difference" else ""
@@ -96,7 +96,7 @@ def cell(parts: Mapping[Any, Any], digits: int = 3) -> str:
     if not isinstance(value, float | np.floating):
         return str(value)
     low, high, error = (parts.get(name, np.nan) for name in ("low", "high", "error"))
-    text = f"{value:{sign}.{digits}f}"
+    text = f"{value:{sign}.{digits}f}" if digits >= 0 else f"{value:{sign}g}"
     if not np.isnan(low):
         text += f" [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
     if not np.isnan(error):

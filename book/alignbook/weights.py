@@ -53,7 +53,7 @@ def chosen(table: pd.DataFrame) -> pd.DataFrame:
         cells["at weight", ""] = away.idxmax() if len(away) else math.nan
         rows[form] = cells
     found = pd.DataFrame.from_dict(rows, orient="index")
-    found.attrs["digits"] = {"weight": 4, "at weight": 4}
+    found.attrs["digits"] = {"weight": -1, "at weight": -1}
     return found
 
 
