@@ -13,6 +13,7 @@ from align.benchmark import grid, records, runner
 from align.benchmark.experiment import Experiment, run
 from align.benchmark.runner import run_all
 from align.cli import app, main
+from align.benchmark.recipes import PHOTOS
 from align.config import Config
 from align.training import Run
 from alignbook import estimates, results, tables
@@ -183,7 +184,7 @@ def test_mistakes_on_the_command_line_are_one_sentence(words, message, monkeypat
 @pytest.mark.parametrize("method", ["erm", "guided", "align"])
 def test_photographs_from_disk_to_record(method, real_data, tmp_path):
     """A pretrained network learns PACS photographs in a few steps, whatever the method."""
-    config = replace(grid.PHOTOS, method=method, epochs=3, warmup=1, head_start=1)
+    config = replace(PHOTOS, method=method, epochs=3, warmup=1, head_start=1)
     options = {
         "size": 64,
         "domains": ["photo"],
