@@ -80,32 +80,29 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from alignbook import tables
+    from alignbook import ablations, results, tables, weights
+    from alignbook.show import show
 
-    recorded = tables.current(grid)
-    if not recorded:
+    recorded = results.recorded(grid)
+    if recorded.empty:
         raise FileNotFoundError(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
     if grid == "ablations":
-        from alignbook import ablations
-
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
-        print(ablations.effects(recorded, metric)[["runs", "text"]].to_string(header=False))
+        print(show(ablations.effects(recorded, metric)))
         return
     if grid == "weights":
-        from alignbook import weights
-
         print("accuracy against ERM, each form with the weight that is best in distribution\n")
-        print(weights.chosen(recorded).to_string())
+        print(show(weights.chosen(recorded)))
         return
-    for setting, part in tables.settings(recorded).items():
+    for setting, part in results.settings(recorded).items():
         heading = f"\n{setting}\n" if setting else ""
-        print(f"{heading}{tables.per_domain(part, metric).to_string()}")
+        print(f"{heading}{show(tables.per_domain(part, metric))}")
         for shift, words in (("in", "in distribution"), ("out", "out of distribution")):
             compared = tables.comparison(part, metric, shift)
             if len(compared):
-                print(f"\n{words}\n{compared.to_string()}")
+                print(f"\n{words}\n{show(compared)}")
 
 
 @benchmark_app.command("figure")

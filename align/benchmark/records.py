@@ -8,12 +8,10 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
@@ -171,35 +169,3 @@ def correctness(record: dict, domain: str) -> NDArray[np.bool_] | None:
     """
     text = record.get("correct", {}).get(domain)
     return None if text is None else unpack(text, record["metrics"][domain]["count"])
-
-
-def frame(records: Iterable[dict]) -> pd.DataFrame:
-    """Records as a table, one row a run and test domain.
-
-    Args:
-        records: what `read` returns.
-
-    Returns:
-        Columns: benchmark, protocol, source (the domains trained on, joined by "+"), domain (the
-        domain tested on), shift ("in" for the held-out part of a domain trained on, else "out"),
-        each of the configuration's values, and each metric that is one number.
-    """
-    rows = []
-    for record in records:
-        trained = trained_on(record)
-        for domain, metrics in record["metrics"].items():
-            rows.append(
-                {
-                    "benchmark": record["benchmark"],
-                    "protocol": record.get("protocol", "single-source"),
-                    "source": "+".join(trained),
-                    "domain": domain,
-                    "shift": "in" if domain in trained else "out",
-                    **{f"option_{k}": v for k, v in record["options"].items()},
-                    **record["config"],
-                    **{k: v for k, v in metrics.items() if isinstance(v, int | float)},
-                    "seconds": record["seconds"],
-                    "images_per_second": record["images_per_second"],
-                }
-            )
-    return pd.DataFrame(rows)

@@ -8,6 +8,19 @@ document.addEventListener("DOMContentLoaded", function () {
   }
 });
 
+// A table that is wider than its place says so: its edge fades while there is more to scroll to.
+document.addEventListener("DOMContentLoaded", function () {
+  for (const region of document.querySelectorAll(".bd-article .cell_output:has(table)")) {
+    const update = function () {
+      const left = region.scrollWidth - region.clientWidth - region.scrollLeft;
+      region.classList.toggle("goes-on", left > 4);
+    };
+    region.addEventListener("scroll", update, { passive: true });
+    window.addEventListener("resize", update);
+    update();
+  }
+});
+
 // On a phone a long cell shows its head: the thumb goes on to what it draws, or asks for the rest.
 document.addEventListener("DOMContentLoaded", function () {
   const phone = window.matchMedia("(max-width: 600px)").matches;

@@ -117,15 +117,14 @@ def _digits(text: str) -> int:
 
 
 def _evaluate(expression: str) -> float:
-    from align.benchmark.statistics import interval
-    from alignbook import tables
+    from alignbook import estimates, results
 
-    def mean(grid: str, label: str, metric: str = "accuracy out") -> float:
-        table = tables.by_seed(grid)
-        return interval(table.loc[table["label"] == label, metric].tolist()).mean
+    def mean(grid: str, label: str, metric: str = "accuracy", shift: str = "out") -> float:
+        return results.by_seed(results.recorded(grid), metric, shift)[label].mean()
 
-    def gap(grid: str, first: str, second: str = "ERM", metric: str = "accuracy out") -> Any:
-        return tables.difference(tables.by_seed(grid), first, second, metric)
+    def gap(grid: str, first: str, second: str = "ERM", metric: str = "accuracy", **where) -> Any:
+        shift = {"shift": "out"} | where
+        return estimates.compare(results.recorded(grid), first, second, metric, **shift)
 
     names = {
         "mean": mean,
