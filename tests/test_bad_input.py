@@ -86,6 +86,7 @@ OTHER: dict[Callable, dict[str, Any]] = {
     losses.alignment_energy: {"evidence": torch.rand(4, 3, 4, 4), "masks": MAPS},
     losses.alignment_rrr: {"gradients": IMAGES},
     saliency.input_gradient: {"images": WATCHED, "outputs": WATCHED.square().sum((1, 2, 3))},
+    metrics.group_accuracies: {"groups": torch.tensor([0, 1, 1, 0]), "names": ["a", "b"]},
     statistics.interval: {"values": [1.0, 2.0]},
     statistics.paired: {"first": [1.0, 2.0], "second": [2.0, 2.5]},
     alignment.pooled_logits: {"weight": np.ones((3, 6)), "bias": np.ones(3)},

@@ -28,6 +28,7 @@ from align.metrics.localisation import (
     pointing_game,
     top_pixels,
 )
+from align.metrics.reliance import reliance
 from align.saliency import minmax
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "minmax",
     "pointing_game",
     "predict",
+    "reliance",
     "rescale",
     "sufficiency",
     "top_pixels",

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from align.checks import check_tensor
+from align.checks import check_kind, check_number, check_tensor
 from align.metrics.inputs import as_float, check_images, check_labels, images_at_once
 from align.models import Model, device_of, inference, suited
 
@@ -194,7 +194,16 @@ def group_accuracies(
         "worst_group": min(each.values()),
         "mean_group": sum(each.values()) / len(each),
     }
-    weights = {} if shares is None else dict(zip(names, shares, strict=True))
+    weights = {} if shares is None else _by_name(names, shares)
     if weights and all(name in each for name, weight in weights.items() if weight > 0):
         result["accuracy_adjusted"] = sum(weights[name] * each[name] for name in each)
     return result
+
+
+def _by_name(names: Sequence[str], shares: Sequence[float]) -> dict[str, float]:
+    check_kind("shares", shares, (list, tuple), "a list with one share a group, or None")
+    for share in shares:
+        check_number("a group's share", share, 0, 1)
+    if len(shares) != len(names):
+        raise ValueError(f"{len(shares)} shares for {len(names)} groups, expected one each")
+    return dict(zip(names, shares, strict=True))
