@@ -18,7 +18,7 @@ from align.theory.gaussian import World
 
 # What stands outside the mask: its variance, and its share of a picture's own evidence.
 FILLS = {"picture": (1.0, 1.0), "noise": (1.0, 0.0), "constant": (0.0, 0.0)}
-NODES = np.linspace(-8, 8, 1001)  # standard deviations of b at which `best_rule_accuracy` sums
+NODES = np.linspace(-8, 8, 401)  # standard deviations of b at which `best_rule_accuracy` sums
 
 
 class BestSwap(NamedTuple):
@@ -29,7 +29,7 @@ class BestSwap(NamedTuple):
 
 
 def outside_signal(world: World, kept_object: ArrayLike, kept_background: ArrayLike) -> Any:
-    r"""What lies outside a mask says at home: $B=\sum_{j\notin\tilde M}m_j^2$.
+    r"""What lies outside a mask says at home: $D_1=\sum_{j\notin\tilde M}m_j^2$.
 
     Args:
         world: the closed-form world.
@@ -47,14 +47,14 @@ def equivalent_penalty(strength: ArrayLike, outside: ArrayLike, fill: str = "pic
 
     The minimiser of $E(Y-w\cdot x)^2+s\,E(Y-w\cdot\tilde x)^2$, where $\tilde x$ has its features
     outside the mask replaced, has the direction $m_j$ inside and $m_j/(1+\lambda)$ outside, with
-    $$\lambda=s\Big(v+\kappa B+\frac B{1+s}\Big),\qquad B=\sum_{j\notin\tilde M}m_j^2 .$$
-    The replacement has the second moments $v\,I+\kappa\,m\,m^\top$: another picture
-    (v = κ = 1), noise that says nothing (v = 1, κ = 0) or a constant (v = κ = 0), for which λ
-    never exceeds B.
+    $$\lambda=s\Big(\nu+\chi D_1+\frac{D_1}{1+s}\Big),\qquad D_1=\sum_{j\notin\tilde M}m_j^2 .$$
+    The replacement has mean 0 and second moments $\nu\,I+\chi\,m\,m^\top$: another picture
+    (ν = χ = 1), noise that says nothing (ν = 1, χ = 0) or the constant 0 (ν = χ = 0), for which
+    λ never exceeds $D_1$.
 
     Args:
         strength: s ≥ 0, `inf` included.
-        outside: B ≥ 0, see `outside_signal`.
+        outside: $D_1$ ≥ 0, see `outside_signal`.
         fill: `picture`, `noise` or `constant`.
 
     Returns:
@@ -115,7 +115,7 @@ def best_strength(
     r"""The strength of swap that tests best; it reaches what the best penalty reaches.
 
     With another picture, λ rises with s from 0 to ∞, so swap and penalty have the same rules to
-    choose from; s is the positive root of $(1+B)s^2+(1+2B-\lambda)s-\lambda=0$.
+    choose from; s is the root $\ge0$ of $(1+D_1)s^2+(1+2D_1-\lambda)s-\lambda=0$.
 
     Args:
         world: the closed-form world.
