@@ -23,6 +23,7 @@ from alignbook.exercises.theory import (
     check_outside_share,
     check_sparsity_window,
     check_squared_error_bound,
+    check_swap_weights,
     check_target_accuracy,
 )
 from alignbook.exercises.verdict import is_right
@@ -45,6 +46,7 @@ __all__ = [
     "check_sparsity_window",
     "check_spoilt_mask",
     "check_squared_error_bound",
+    "check_swap_weights",
     "check_target_accuracy",
     "is_right",
 ]

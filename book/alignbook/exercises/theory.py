@@ -190,6 +190,36 @@ def check_alignment_bound(candidate: Callable[..., Any]) -> str:
     return verdict(candidate, cases)
 
 
+def check_swap_weights(candidate: Callable[..., Any]) -> str:
+    """Check a function for the linear rule that is trained with swap.
+
+    Args:
+        candidate: `candidate(means, kept, strength) -> (d,)`, the minimiser w of
+            E(Y − w·x)² + s E(Y − w·x̃)² in the closed-form world with source means `(d,)`, where
+            x̃ has the features outside the boolean mask `kept` taken from another picture.
+
+    Returns:
+        The verdict, with the first case that is wrong.
+    """
+    rng = np.random.default_rng(0)
+    worlds = [
+        ("no swap at all", rng.normal(size=4), np.array([True, False, True, False]), 0.0),
+        ("a mask that keeps everything", rng.normal(size=3), np.ones(3, bool), 2.0),
+        ("a mask that keeps nothing", rng.normal(size=3), np.zeros(3, bool), 2.0),
+    ]
+    for number in range(8):
+        kept = rng.random(6) < 0.5
+        worlds.append((f"random means {number}", rng.normal(size=6), kept, rng.exponential(2)))
+    cases = []
+    for name, means, kept, s in worlds:
+        inside, outside = (means[kept] ** 2).sum(), (means[~kept] ** 2).sum()
+        size = (1 + s) ** 2 * (1 + outside)
+        scale = size * (1 + inside) - inside * outside  # the determinant of the two unknowns
+        wanted = means * np.where(kept, size - outside, 1 + s) / scale
+        cases.append((name, (means, kept, float(s)), wanted))
+    return verdict(candidate, cases)
+
+
 def check_sparsity_window(candidate: Callable[..., Any]) -> str:
     """Check a function for the window of sparsity weights in which a mask holds.
 
