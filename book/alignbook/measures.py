@@ -23,6 +23,11 @@ NAMES = {
     "shifted_iou": "IoU of the same mask elsewhere",
     "random_iou": "IoU of random pixels",
     "masker_area": "learned mask's area",
+    "worst_group": "worst group",
+    "mean_group": "mean of groups",
+    "accuracy_adjusted": "accuracy in the training set's mix",
+    "reliance_logits": "reliance on the background",
+    "object_reliance_logits": "reliance on the object",
     "weizmann_horse": "horses",
     "pennfudan_person": "pedestrians",
 }

@@ -10,9 +10,13 @@ from align.benchmark import records
 from align.benchmark.grid import experiments, records_file
 from alignbook.plotting import METHODS
 
-FORMS = {"energy": "energy", "bce": "BCE", "l1": "L1", "rrr": "input gradient"}
+FORMS = {
+    **{"energy": "energy", "bce": "BCE", "l1": "L1", "rrr": "input gradient"},
+    **{"swap": "swap", "swap+energy": "swap and energy"},
+}
 SOURCES = {
     "": "true masks",
+    "boxes": "human boxes",
     "gray": "brightness as masks",
     "centre": "centre as masks",
     "random": "random masks",
@@ -37,10 +41,12 @@ def label(record: dict) -> str:
         spoilt = "".join(f", {share:.0%} {name}" for name, share in shares.items() if share)
         return f"{source}{spoilt}, {FORMS[config['alignment']]}"
     if config["method"] != "align":
-        return METHODS[config["method"]].label
+        # Where classes are drawn alike all methods do so: only ERM stands in both ways.
+        alike = ", balanced" if config["method"] == "erm" and config.get("balanced") else ""
+        return METHODS[config["method"]].label + alike
     if config["alignment"] == "bce" and config["distinction"] == "probability":
         return "ALIGN, the paper's terms"
-    return f"ALIGN, {FORMS[config['alignment']]}"
+    return f"ALIGN, {FORMS[config['alignment']]}{_variant(config)}"
 
 
 def current(grid: str) -> list[dict]:
@@ -101,8 +107,8 @@ def frame(recorded: Iterable[dict]) -> pd.DataFrame:
         domain is a set of photographs with masks drawn by people), setting (what else the records
         differ in, in words such as "rho = 0.8"), each of the data's options that is one
         number, seconds, images (a fingerprint of the test images), correct (which of them were
-        classified rightly, as `records.unpack` reads it) and each metric: numbers, and curves as
-        lists. Empty, without columns, where there are no records.
+        classified rightly, as `records.unpack` reads it) and each metric: numbers, curves as
+        lists, and the accuracy of each group under the group's name. Empty, without columns, where there are no records.
     """
     chosen = list(recorded)
     options = [{k: v for k, v in record["options"].items() if k != "seed"} for record in chosen]
@@ -121,6 +127,7 @@ def frame(recorded: Iterable[dict]) -> pd.DataFrame:
                 "correct": record.get("correct", {}).get(domain, ""),
             }
             kept = {k: v for k, v in found.items() if _is_number(v) or isinstance(v, list)}
+            kept |= found.get("accuracy_per_group", {})
             rows.append(run | about | kept)
     return pd.DataFrame(rows)
 
@@ -207,14 +214,29 @@ def _run(record: dict) -> dict[str, object]:
     }
 
 
+def _variant(config: dict) -> str:
+    """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
+    parts = []
+    if "swap_background" in config:
+        parts.append(f"{config['swap_background']} backgrounds")
+    if "swap_loss" in config:
+        parts.append(config["swap_loss"])
+    if "masker_start" in config:
+        parts.append("objectness held" if config["masker_lr"] == 0 else "objectness refined")
+    elif "masker_reads" in config:
+        parts.append("masks from nothing")
+    return "".join(f", {part}" for part in parts)
+
+
 def _shift(record: dict, domain: str) -> str:
     return "in" if domain in records.trained_on(record) else "out"
 
 
 def _masks(record: dict) -> str:
     """Whose masks guidance was given, a key of `SOURCES`."""
-    given = "segmenter" if record.get("options", {}).get("masks") else ""
-    return record.get("mask_source", "") or given
+    given = record.get("options", {}).get("masks")
+    known = {None: "", "boxes": "boxes"}.get(given, "segmenter")
+    return record.get("mask_source", "") or known
 
 
 def _is_number(value: object) -> bool:
