@@ -108,7 +108,8 @@ def frame(recorded: Iterable[dict]) -> pd.DataFrame:
         differ in, in words such as "rho = 0.8"), each of the data's options that is one
         number, seconds, images (a fingerprint of the test images), correct (which of them were
         classified rightly, as `records.unpack` reads it) and each metric: numbers, curves as
-        lists, and the accuracy of each group under the group's name. Empty, without columns, where there are no records.
+        lists, and the accuracy of each group under the group's name. Empty, without columns,
+        where there are no records.
     """
     chosen = list(recorded)
     options = [{k: v for k, v in record["options"].items() if k != "seed"} for record in chosen]
