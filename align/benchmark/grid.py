@@ -11,6 +11,7 @@ from align.benchmark.records import RESULTS
 from align.config import Config
 from align.data.folders import TERRA, VLCS
 from align.data.toy import WORLDS
+from align.methods import METHODS
 
 TOY = Config()
 """The defaults are the toy recipe."""
@@ -145,7 +146,7 @@ def _noisily_guided(one: Experiment) -> list[Experiment]:
     ]
 
 
-COMPARED = ("erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided", "align")
+COMPARED = tuple(METHODS)
 """Every method, in the order of the tables."""
 
 EXPLAINED = 32
@@ -318,7 +319,7 @@ RESNET = Config(
 )
 """Fine-tuning of ResNet-50 at 224 px; needs a GPU. The paper's own length and rate are unknown."""
 
-UNMASKED = tuple(method for method in COMPARED if method != "guided")
+UNMASKED = tuple(method for method in COMPARED if not METHODS[method].needs_masks)
 """Methods that need no masks with the data."""
 
 
