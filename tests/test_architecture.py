@@ -18,7 +18,7 @@ FILE = 400
 """Most lines of a file; see `DEBT`."""
 
 DEBT = {
-    "align/benchmark/grid.py": 459,
+    "align/benchmark/grid.py": 460,
     "align/metrics/faithfulness.py": 641,
     "book/alignbook/exercises.py": 586,
     "book/alignbook/tables.py": 513,

@@ -103,6 +103,26 @@ def test_a_broken_checkpoint_is_told_and_not_taken_for_a_new_start(domain, tmp_p
             checkpoint.read(path)
 
 
+class Prank:
+    """What a stranger may put into a pickle: opening it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def test_a_strangers_checkpoint_runs_no_code(tmp_path) -> None:
+    path, made = tmp_path / CHECKPOINT, tmp_path / "made"
+    torch.save({"states": {}, "notes": {"history": Prank(made)}}, path)
+    with pytest.raises(ValueError, match="broken or no checkpoint"):
+        checkpoint.read(path)
+    assert not made.exists()
+    torch.load(path, weights_only=False)  # the control: so it would have been made
+    assert made.exists()
+
+
 WITHOUT_SUMS = '{"config": {}, "classes": 2, "history": [], "seconds": 1, "images": 1, "sha256": 3}'
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from align.config import Config
+from align.methods import METHODS
 
 TOY = Config()
 """The defaults are the toy recipe."""
@@ -42,8 +43,8 @@ RRR = 0.002
 """A weight for the penalty on input gradients, a sum over pixels that with the default drowns the
 cross-entropy; with this one the two terms are of a size, as its authors ask (Ross et al.)."""
 
-COMPARED = ("erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided", "align")
+COMPARED = tuple(METHODS)
 """Every method, in the order of the tables."""
 
-UNMASKED = tuple(method for method in COMPARED if method != "guided")
+UNMASKED = tuple(method for method in COMPARED if not METHODS[method].needs_masks)
 """Methods that need no masks with the data."""
