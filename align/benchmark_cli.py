@@ -42,6 +42,8 @@ def run(
     from align.benchmark.runner import choose, missing, run_all
 
     wanted = choose(experiments(grid), shard, only or ())
+    if only and not choose(experiments(grid), None, only):
+        raise ValueError(f"no run of grid '{grid}' has {' and '.join(only)}")
     path, work = records_file(grid), Path("runs") / grid
     try:
         if launcher is Launcher.ray:
@@ -80,6 +82,7 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
+    from align.benchmark import records
     from alignbook import tables
 
     recorded = tables.current(grid)
@@ -87,6 +90,9 @@ def table(
         raise FileNotFoundError(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
+    _check_metric(metric, recorded, grid)
+    for sentence in records.mixed(recorded, rendered=True):
+        print(f"align: note: {sentence}", file=sys.stderr)
     if grid == "ablations":
         from alignbook import ablations
 
@@ -106,6 +112,23 @@ def table(
             compared = tables.comparison(part, metric, shift)
             if len(compared):
                 print(f"\n{words}\n{compared.to_string()}")
+
+
+def _check_metric(metric: str, recorded: list[dict], grid: str) -> None:
+    """Refuse a metric that no record has, or that the grid's table does not show."""
+    known = {
+        name: None
+        for record in recorded
+        for values in record["metrics"].values()
+        for name, value in values.items()
+        if isinstance(value, int | float)
+    }
+    known = {"accuracy": None} if grid == "weights" else known
+    if metric not in known:
+        raise ValueError(
+            f"no record of grid '{grid}' has a table of metric '{metric}', expected one of "
+            f"{', '.join(known)}"
+        )
 
 
 @benchmark_app.command("figure")

@@ -96,9 +96,7 @@ def test_pictures_of_other_types_beside_readable_ones_are_counted(tree):
     for name in ("a.webp", "b.HEIC", "notes.txt", ".hidden.webp", "Thumbs.db"):
         save(tree / "art" / "bee" / name)
     (said,) = quiet(tree).missing
-    assert said == (
-        "domain art: art/bee holds files of types that are not read (1 .heic, 1 .webp)"
-    )
+    assert said == ("domain art: art/bee holds files of types that are not read (1 .heic, 1 .webp)")
 
 
 def test_pictures_at_other_depths_are_named(tree):

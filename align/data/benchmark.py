@@ -38,7 +38,8 @@ class Domain:
         files: one name an image, relative to the data set's root, or None for rendered images.
         environments: int64 `(N,)`, not negative: which of several joined domains an image is
             from; None where there is but one. See `join`.
-        mask_source: where the masks come from, in a word or two; "" where that is not known.
+        mask_source: where the masks come from: a name of `align.data.mask_sources`, "people",
+            "boxes", or the folder they were read from; "" where that is not known.
 
     Raises:
         ValueError: if shapes, dtypes or ranges do not fit together.
