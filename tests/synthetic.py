@@ -13,6 +13,10 @@ DOMAINS = {
 CURVES = {"insertion_curve": np.linspace(0.1, 0.8, 29), "deletion_curve": np.linspace(0.8, 0.1, 29)}
 
 
+BARE = {"key": "k", "benchmark": "toy-vlcs", "config": {}, "options": {}, "metrics": {}}
+"""The least that a line of JSON must have to be a record."""
+
+
 def record(one, accuracy, *, correctness=True, count=200, images="own"):
     """A record of an experiment; `accuracy(domain, shift)` gives the chance to be right."""
     config = one.config
