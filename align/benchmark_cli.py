@@ -42,6 +42,8 @@ def run(
     from align.benchmark.runner import choose, missing, run_all
 
     wanted = choose(experiments(grid), shard, only or ())
+    if only and not choose(experiments(grid), None, only):
+        raise ValueError(f"no run of grid '{grid}' has {' and '.join(only)}")
     path, work = records_file(grid), Path("runs") / grid
     try:
         if launcher is Launcher.ray:
@@ -80,6 +82,7 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
+    from align.benchmark import records
     from alignbook import ablations, results, tables, weights
     from alignbook.show import show
 
@@ -88,6 +91,10 @@ def table(
         raise FileNotFoundError(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
+    found = results.current(grid)
+    _check_metric(metric, found, grid)
+    for sentence in records.mixed(found, rendered=True):
+        print(f"align: note: {sentence}", file=sys.stderr)
     if grid == "ablations":
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
         print(show(ablations.effects(recorded, metric)))
@@ -103,6 +110,23 @@ def table(
             compared = tables.comparison(part, metric, shift)
             if len(compared):
                 print(f"\n{words}\n{show(compared)}")
+
+
+def _check_metric(metric: str, recorded: list[dict], grid: str) -> None:
+    """Refuse a metric that no record has, or that the grid's table does not show."""
+    known = {
+        name: None
+        for record in recorded
+        for values in record["metrics"].values()
+        for name, value in values.items()
+        if isinstance(value, int | float)
+    }
+    known = {"accuracy": None} if grid == "weights" else known
+    if metric not in known:
+        raise ValueError(
+            f"no record of grid '{grid}' has a table of metric '{metric}', expected one of "
+            f"{', '.join(known)}"
+        )
 
 
 @benchmark_app.command("figure")

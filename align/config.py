@@ -191,6 +191,13 @@ class Config:
                 raise ValueError(f"{name} is 0, expected a number above 0")
         if self.sgt_share > 1:
             raise ValueError(f"sgt_share is {self.sgt_share}, expected a share between 0 and 1")
+        other = {"mixup": "", "dre": "", "cgc": "", "align": 'fill "shuffle"'}.get(self.method)
+        if self.batch_size == 1 and other is not None and (not other or self.fill == "shuffle"):
+            raise ValueError(
+                f"batch_size is 1 with method '{self.method}'{other and f' and {other}'}, expected "
+                "at least 2: it sets each image against another of its batch, and learns nothing "
+                f"from itself{other and '; or choose fill zero'}"
+            )
         if self.alignment == "rrr" and not self.second_order:
             raise ValueError(
                 "second_order is False with alignment 'rrr', expected True: held constant, input "

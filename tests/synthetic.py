@@ -21,6 +21,10 @@ def untrained(config, domain):
     return Run(config, method.classifier, method.masker)
 
 
+BARE = {"key": "k", "benchmark": "toy-vlcs", "config": {}, "options": {}, "metrics": {}}
+"""The least that a line of JSON must have to be a record."""
+
+
 def record(one, accuracy, *, correctness=True, count=200, images="own"):
     """A record of an experiment; `accuracy(domain, shift)` gives the chance to be right."""
     config = one.config

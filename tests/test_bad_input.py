@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from synthetic import untrained
+from synthetic import BARE, untrained
 
 import align
 from align import checkpoint, files, losses, metrics, saliency, training, weights
@@ -530,15 +530,15 @@ def test_a_full_disk_while_a_record_is_written_costs_that_record_alone(tmp_path)
     import resource
 
     path = tmp_path / "r.jsonl"
-    records.append(path, {"key": "a"})
+    records.append(path, BARE | {"key": "a"})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(OSError, match="too large"):
-            records.append(path, {"key": "b", "padding": "x" * 2000})
+            records.append(path, BARE | {"key": "b", "padding": "x" * 2000})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    records.append(path, {"key": "c"})
+    records.append(path, BARE | {"key": "c"})
     assert [record["key"] for record in records.read(path)] == ["a", "c"]
 
 

@@ -1,4 +1,4 @@
-"""Odd image and mask files: every PNG mode, broken metadata, masks from other tools."""
+"""Odd image and mask files: every PNG mode, broken metadata, masks that tools have changed."""
 
 import io
 import struct

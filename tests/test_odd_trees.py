@@ -1,4 +1,4 @@
-"""Odd trees: what is not read never shifts a label in silence; names are read as people do."""
+"""Odd trees: what is not read shifts no label without a word; names are read as people do."""
 
 import os
 import shutil

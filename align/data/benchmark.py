@@ -42,7 +42,8 @@ class Domain:
             results are told by; groups then run from 0. None where they are mere numbers.
         group_shares: each named group's share of the images trained on, summing to 1; None where
             it is not known.
-        mask_source: where the masks come from, in a word or two; "" where that is not known.
+        mask_source: where the masks come from: a name of `align.data.mask_sources`, "people",
+            "boxes", or the folder they were read from; "" where that is not known.
 
     Raises:
         ValueError: if shapes, dtypes or ranges do not fit together.

@@ -162,6 +162,7 @@ def _compose(
         classes,
         torch.stack(masks),
         torch.tensor(groups),
+        mask_source="true",
     )
 
 

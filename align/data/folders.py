@@ -236,7 +236,7 @@ def load_terra(
             domain = replace(domain, groups=notes.sequences(domain.files), split_by="group")
         if boxes:
             masks = notes.masks(domain.files, domain.images.shape[-1])
-            domain = replace(domain, masks=masks)
+            domain = replace(domain, masks=masks, mask_source="boxes")
         return domain
 
     return _changed(benchmark, noted)

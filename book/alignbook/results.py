@@ -59,9 +59,14 @@ def current(grid: str) -> list[dict]:
 
     Returns:
         One record an experiment that was run, in the grid's order; empty if none was.
+
+    Raises:
+        ValueError: if some were made on other photographs than the rest.
     """
     found = {record["key"]: record for record in records.read(records_file(grid))}
-    return [found[one.key()] for one in experiments(grid) if one.key() in found]
+    chosen = [found[one.key()] for one in experiments(grid) if one.key() in found]
+    records.check_same_data(chosen)
+    return chosen
 
 
 def recorded(*grids: str) -> pd.DataFrame:

@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import yaml
 
 from book.tools import plain, project
@@ -144,7 +143,7 @@ def pages() -> Iterator[tuple[str, str, str]]:
         if path.is_file():
             yield name, path.read_text(encoding="utf-8"), ""
             continue
-        cells = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
+        cells = project.notebook(path.with_suffix(".ipynb")).cells
         prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         # The first cell's minutes are an announcement, not a definition.
         codes = [cell.source for cell in cells if cell.cell_type == "code"][1:]
@@ -168,4 +167,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(project.told(main))
