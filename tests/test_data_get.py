@@ -417,7 +417,7 @@ class TestVlcs:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"name": "pacs"}, "'pacs' cannot be got, expected vlcs or terra"),
+            ({"name": "pacs"}, "'pacs' cannot be got, expected vlcs, terra, waterbirds"),
             ({"version": "2017"}, "vlcs has no version '2017', expected domainbed"),
         ],
     )

@@ -1,21 +1,29 @@
 """Waterbirds: official splits and groups, boxes and masks, and what is said of a broken copy."""
 
 import csv
+import hashlib
+import io
+import random
+import shutil
+import tarfile
 from dataclasses import replace
 
+import loopback
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from typer.testing import CliRunner
 
 import align
 from align import metrics
 from align.benchmark.experiment import Experiment
+from align.cli import app
 from align.config import Config
-from align.data import join, waterbirds
-from align.data.waterbirds import COUNTS, FOLDERS, GROUPS, box_masks
+from align.data import download, install, join, manifest, waterbirds, waterbirds_archive
+from align.data.waterbirds import FOLDERS, GROUPS, LAYOUT, box_masks
 from align.methods.environments import TOLD
 
 TINY = Config(
@@ -331,7 +339,96 @@ def test_the_complete_benchmark_is_the_published_one(real_data):
     if not (real_data / "waterbirds" / "metadata.csv").is_file():
         pytest.skip(f"no Waterbirds in {real_data}")
     metadata = waterbirds.Metadata.read(real_data / "waterbirds" / "metadata.csv")
-    assert {split: metadata.counts(split) for split in waterbirds.SPLITS} == COUNTS
+    for split, row in LAYOUT.counts.items():
+        assert metadata.counts(split) == tuple(row.values())
     benchmark = load(real_data, domains=["val"])
-    assert len(benchmark["val"]) == sum(COUNTS["val"]) and not benchmark.missing
+    assert len(benchmark["val"]) == sum(LAYOUT.counts["val"].values()) and not benchmark.missing
     assert 0.3 < benchmark["val"].masks.mean() < 0.4  # boxes
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr(download, "RETRIES", 2)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.0)
+    monkeypatch.delenv("ALIGN_DATA", raising=False)
+    with loopback.serve() as running:
+        yield running
+
+
+@pytest.fixture
+def published(server, tmp_path, monkeypatch):
+    """A small Waterbirds in the authors' archive, at `/a` and `/b` of the server."""
+    make(tmp_path / "source" / FOLDERS[0])
+    (tmp_path / "source" / FOLDERS[0] / "boxes.csv").unlink()
+    # Long enough to be cut: random bytes do not compress, and the carrier takes half a MiB a time.
+    noise = random.Random(0).randbytes(1_500_000)
+    (tmp_path / "source" / FOLDERS[0] / "read me.txt").write_bytes(noise)
+    body = io.BytesIO()
+    with tarfile.open(fileobj=body, mode="w:gz", compresslevel=1) as archive:
+        archive.add(tmp_path / "source" / FOLDERS[0], FOLDERS[0])
+    counts = {split: dict.fromkeys(GROUPS, 3) for split in waterbirds.SPLITS}
+    monkeypatch.setattr(waterbirds, "LAYOUT", replace(LAYOUT, counts=counts))
+    mirrors = tuple(download.Mirror(server.url(path)) for path in ("/a", "/b"))
+    archive = replace(waterbirds_archive.ARCHIVE, mirrors=mirrors, bytes=len(body.getvalue()))
+    monkeypatch.setattr(waterbirds_archive, "ARCHIVE", archive)
+    server.routes["/a"] = server.routes["/b"] = body.getvalue()
+    return server
+
+
+def test_the_archive_is_got_from_either_address_and_its_hash_recorded(published, tmp_path):
+    root = tmp_path / "data"
+    body = published.routes["/a"]
+    published.routes["/a"] = None
+    found = install.get("waterbirds", root, progress=False)
+    assert [path for path, _ in published.asked][-1] == "/b"
+    assert found.total == 36 and found.counts["val"]["waterbird on land"] == 3
+    expected = {f"{FOLDERS[0]}.tar.gz": f"sha256:{hashlib.sha256(body).hexdigest()}"}
+    assert found.archives == expected
+    assert manifest.Manifest.read(root / "waterbirds.manifest.json") == found
+    assert install.problems(found, root) == [] and len(load(root)["test"]) == 12
+    assert not list(root.rglob("*.txt"))
+    # What is there is used as it is.
+    published.asked.clear()
+    assert install.get("waterbirds", root, progress=False).fingerprint == found.fingerprint
+    assert published.asked == []
+    # Another archive under the same name is not taken for the recorded one.
+    shutil.rmtree(root / FOLDERS[0])
+    published.routes["/b"] = body + b"\0"
+    with pytest.raises(download.DownloadError, match="another hash than the archive"):
+        install.get("waterbirds", root, progress=False)
+    published.routes["/a"] = body
+    assert install.get("waterbirds", root, progress=False).archives == expected
+
+
+def test_a_download_that_was_cut_is_carried_on(published, tmp_path):
+    published.routes["/a"] = loopback.cut_once(published.routes["/a"], 1_200_000)
+    assert install.get("waterbirds", tmp_path / "data", progress=False).total == 36
+    assert published.ranges() == ["bytes=1048576-"]
+
+
+def test_an_archive_that_is_not_whole_is_refused_and_nothing_is_left(
+    published, tmp_path, monkeypatch
+):
+    counts = {split: dict.fromkeys(GROUPS, 4) for split in waterbirds.SPLITS}
+    monkeypatch.setattr(waterbirds, "LAYOUT", replace(waterbirds.LAYOUT, counts=counts))
+    with pytest.raises(ValueError, match="another set of images .* 12 of 16 images .landbird on"):
+        install.get("waterbirds", tmp_path / "data", progress=False)
+    assert not (tmp_path / "data" / FOLDERS[0]).exists()
+
+
+def test_check_counts_every_group_and_names_what_is_missing(published, tmp_path):
+    root = tmp_path / "data"
+    install.get("waterbirds", root, progress=False)
+    output = CliRunner().invoke(app, ["data", "check", "waterbirds", "--root", str(root)])
+    assert output.exit_code == 0 and "complete" in output.stdout
+    assert all(name in output.stdout for name in GROUPS)
+    gone = load(root)["val"].files[0]
+    (root / FOLDERS[0] / gone).unlink()
+    output = CliRunner().invoke(app, ["data", "check", "waterbirds", "--root", str(root)])
+    assert output.exit_code == 1
+    assert "val: 11 of 12 images (landbird on land 2 of 3)" in output.stdout
+    assert f"1 pictures that metadata.csv names are not there: {gone}" in output.stdout
+    assert "run `align data get waterbirds" in output.stdout
+    change(root, y="7")
+    output = CliRunner().invoke(app, ["data", "check", "waterbirds", "--root", str(root)])
+    assert output.exit_code == 1 and "line 6: y is '7'" in output.stdout
