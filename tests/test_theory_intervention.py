@@ -429,6 +429,60 @@ JOINT = np.full((2, 2, 2), 1 / 8)
 EVEN = np.full((2, 2, 2), 1 / 2)
 
 
+GOOD = {
+    carry.carry: {"region": np.ones((4, 4)), "amount": 0.5},
+    carry.carried_head: {
+        "features": MAPS,
+        "weight": WEIGHT,
+        "bias": [0, 0],
+        "region": np.ones((4, 4)),
+        "amount": 0.5,
+        "marker": 1.0,
+    },
+    intervention.intervention_chain: {"logits": [[0, 1]], "changed": [[1, 0]], "label": [0]},
+    intervention.home_bounds: {
+        "joint_target": JOINT,
+        "logits": JOINT,
+        "replacement": [0.5, 0.5],
+    },
+    intervention.swap_loss: {"joint": JOINT, "kept": [True, False], "prediction": EVEN},
+    intervention.swap_rule: {"joint": JOINT, "kept": [True, False], "strength": 1.0},
+    intervention.swap_risk: {
+        "joint_source": JOINT,
+        "joint_target": JOINT,
+        "kept": [True, False],
+        "strength": 1.0,
+        "objects": 1,
+    },
+    swap.outside_signal: {"world": BOOK, "kept_object": 6, "kept_background": 2},
+    swap.equivalent_penalty: {"strength": 1.0, "outside": 2.0, "fill": "noise"},
+    swap.accuracy: {"world": BOOK, "kept_object": 6, "kept_background": 2, "strength": 1.0},
+    swap.best_strength: {"world": BOOK, "kept_object": 6, "kept_background": 2},
+    swap.capped: {"log_odds": 1.0, "strength": 1.0},
+    swap.best_rule_accuracy: {
+        "world": BOOK,
+        "kept_object": 6,
+        "kept_background": 2,
+        "strength": 1.0,
+    },
+}
+BAD = [None, "x", [1, "two"], {}, float("nan"), -3, np.zeros((0, 2)), np.ones((2, 3, 4, 5, 6)), 1j]
+
+
+@pytest.mark.parametrize("function", GOOD, ids=lambda f: f.__name__)
+def test_an_argument_of_another_kind_is_taken_or_refused_in_words(function):
+    function(**GOOD[function])
+    for name in GOOD[function]:
+        refused = 0
+        for value in BAD:
+            try:
+                function(**(GOOD[function] | {name: value}))
+            except ValueError as error:
+                refused += 1
+                assert "expected" in str(error), (name, value)
+        assert refused >= 5, name
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

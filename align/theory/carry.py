@@ -46,12 +46,13 @@ def carry(region: Any, amount: float = 1.0) -> Array:
             f"region has shape {r.shape}, expected (h, w) or (N, h, w) with no negative value and "
             "at least one positive value in each region"
         )
-    if not 0 <= amount <= 1:
-        raise ValueError(f"amount is {amount}, expected a number from 0 to 1")
+    t = as_array(amount, "amount", 0)
+    if not 0 <= t <= 1:
+        raise ValueError(f"amount is {t:g}, expected a number from 0 to 1")
     flat = r.reshape(*r.shape[:-2], -1)
     flat = flat / flat.sum(axis=-1, keepdims=True)
     every = np.ones(flat.shape[-1])
-    return (1 - amount) * np.eye(len(every)) + amount * flat[..., :, None] * every
+    return (1 - t) * np.eye(len(every)) + t * flat[..., :, None] * every
 
 
 def carried_head(
@@ -98,13 +99,14 @@ def carried_head(
             f"region has shape {r.shape}, expected ({height}, {width}) or "
             f"({count}, {height}, {width})"
         )
-    if not 0 <= marker < np.inf:
-        raise ValueError(f"marker is {marker}, expected a number of 0 or more")
+    alpha = as_array(marker, "marker", 0)
+    if alpha < 0:
+        raise ValueError(f"marker is {alpha:g}, expected a number of 0 or more")
     flat = maps.reshape(count, channels, height * width)
     moved = (flat @ np.swapaxes(layer, -1, -2)).reshape(maps.shape)
-    if marker == 0:
+    if alpha == 0:
         return Head(moved, weights, offset)
-    spread = marker * height * width * r / r.sum(axis=(-2, -1), keepdims=True)
+    spread = alpha * height * width * r / r.sum(axis=(-2, -1), keepdims=True)
     channel = np.broadcast_to(spread, (count, height, width))[:, None]
     ones = np.ones((len(weights), 1))
-    return Head(np.hstack([channel, moved]), np.hstack([ones, weights]), offset - marker)
+    return Head(np.hstack([channel, moved]), np.hstack([ones, weights]), offset - alpha)

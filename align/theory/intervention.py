@@ -216,8 +216,9 @@ def swap_rule(joint: Any, kept: Any, strength: float, replacement: Any = None) -
     Book: theory/intervention, eq-swap-pool.
     """
     table, mask = _masked(joint, kept)
-    if not 0 <= strength < np.inf:
-        raise ValueError(f"strength is {strength}, expected a finite number of 0 or more")
+    strength = float(as_array(strength, "strength", 0))
+    if strength < 0:
+        raise ValueError(f"strength is {strength:g}, expected a finite number of 0 or more")
     cells = _split(table, mask)
     q, label = _replacement(replacement, cells), cells.sum(axis=1)
     posterior = _conditional(cells + strength * label[:, None] * q[:, None])
@@ -259,14 +260,15 @@ def swap_risk(
     source, mask = _masked(joint_source, kept)
     target = as_joint(joint_target, "joint_target")
     check_same_shape("joint_source", source, "joint_target", target)
-    if not 0 <= objects <= len(mask) or not 0 < strength < np.inf:
+    strength, count = float(as_array(strength, "strength", 0)), as_array(objects, "objects", 0)
+    if count not in range(len(mask) + 1) or strength <= 0:
         raise ValueError(
-            f"objects is {objects} and strength {strength}, expected 0 to {len(mask)} and a "
-            "positive finite number"
+            f"objects is {count:g} and strength {strength:g}, expected a whole number from 0 to "
+            f"{len(mask)} and a positive finite number"
         )
     if np.any(target.sum(-1)[source.sum(-1) == 0] > 0):
         raise ValueError("the target shows an input that the source never shows, expected none")
-    least = bayes_risk(target.sum(axis=tuple(range(objects, len(mask)))))
+    least = bayes_risk(target.sum(axis=tuple(range(int(count), len(mask)))))
     cells, away = _split(source, mask), _split(target, mask)
     share = _share(cells, _replacement(None, cells), strength)
     rules = (

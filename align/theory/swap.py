@@ -65,7 +65,7 @@ def equivalent_penalty(strength: ArrayLike, outside: ArrayLike, fill: str = "pic
 
     Book: theory/intervention, eq-swap-penalty.
     """
-    if fill not in FILLS:
+    if not isinstance(fill, str) or fill not in FILLS:
         raise ValueError(f"fill is '{fill}', expected one of {', '.join(FILLS)}")
     variance, evidence = FILLS[fill]
     s, signal = _strength(strength), as_array(outside, "outside")
@@ -129,8 +129,8 @@ def best_strength(
     Raises:
         ValueError: if a mask keeps more than there is.
     """
-    best = world.best_penalty(kept_object, kept_background, domain)
     signal = outside_signal(world, kept_object, kept_background)
+    best = world.best_penalty(kept_object, kept_background, domain)
     penalty = np.asarray(best.penalty)
     finite = np.where(np.isfinite(penalty), penalty, 0)
     linear = 1 + 2 * signal - finite
@@ -196,8 +196,8 @@ def best_rule_accuracy(
 
     Book: theory/intervention, eq-swap-best.
     """
-    kept = world.moments(kept_object, kept_background, domain)
     rest = _rest(world, kept_object, kept_background, domain)
+    kept = world.moments(kept_object, kept_background, domain)
     *both, s = np.broadcast_arrays(*kept, *rest, _strength(strength))
     mean, variance, rest_mean, rest_variance = (each[..., None] for each in both)
     b = rest_mean + np.sqrt(rest_variance) * NODES
@@ -213,13 +213,19 @@ def _rest(
     world: World, kept_object: ArrayLike, kept_background: ArrayLike, domain: str
 ) -> tuple[Array, Array]:
     """The moments of what a mask does not keep."""
+    if not isinstance(world, World):
+        raise ValueError(f"world is of type {type(world).__name__}, expected a gaussian.World")
     kept = world.moments(kept_object, kept_background, domain)
     mean, variance = world.moments(world.p, world.q, domain)
     return mean - kept[0], np.maximum(variance - kept[1], 0)
 
 
 def _strength(strength: ArrayLike) -> Array:
-    s = np.asarray(strength, dtype=np.float64)
+    try:
+        s = np.asarray(strength, dtype=np.float64)
+    except (TypeError, ValueError):
+        kind = type(strength).__name__
+        raise ValueError(f"strength is of type {kind}, expected numbers of 0 or more") from None
     if np.isnan(s).any() or (s.size and s.min() < 0):
         raise ValueError(f"strength is {strength}, expected numbers of 0 or more")
     return s
