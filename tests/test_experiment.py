@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 import align
 from align.benchmark import grid, records, runner
 from align.benchmark.experiment import Experiment, run
+from align.benchmark.recipes import PHOTOS
 from align.benchmark.runner import run_all
 from align.cli import app, main
-from align.benchmark.recipes import PHOTOS
 from align.config import Config
 from align.training import Run
 from alignbook import estimates, results, tables

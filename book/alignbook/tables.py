@@ -119,7 +119,9 @@ def per_domain(table: pd.DataFrame, metric: str = "accuracy", against: str = "ER
         seeds = part.groupby(["label", "seed"], sort=False)[metric].mean()
         for name in seeds.index.unique("label"):
             cell = (estimates.mean(seeds[name], metric) or NOTHING)._asdict()
-            gain = estimates.compare(table, name, against, metric, shift=shift, domain=domain)
+            gain = None
+            if name != against:
+                gain = estimates.compare(table, name, against, metric, shift=shift, domain=domain)
             cell["verdict"] = (gain.low > 0) - (gain.high < 0) if gain else 0
             for key, value in cell.items():
                 columns.setdefault((head, key), {})[name] = value
