@@ -2,12 +2,14 @@
 
 import re
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
 from alignbook import results, tables, weights
 from alignbook.show import cell, show
+from book.tools import project
 
 
 @pytest.mark.parametrize(
@@ -92,3 +94,12 @@ def test_the_books_tables_have_no_code_for_headings():
     assert re.fullmatch(r"[+−]\d+\.\d", text.loc["DRE", "effect / noise"])
     chosen = weights.chosen(results.recorded("weights"))
     assert show(chosen).text.loc["energy", "weight"] == "2"
+
+
+TEXT_READ_BACK = r"endswith\(\(?.?[*†]|split\(. at |\.marked\(\)"
+
+
+def test_no_chapter_reads_numbers_back_from_text():
+    for path in sorted((project.ROOT / "book").rglob("*.ipynb")):
+        code = [one.source for one in nbformat.read(path, as_version=4).cells]
+        assert not re.search(TEXT_READ_BACK, "\n".join(code)), path

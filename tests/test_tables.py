@@ -92,8 +92,12 @@ def test_too_few_pairs_are_nothing_and_misuse_is_refused():
     assert compare(recorded.query("seed == 0"), "true masks, energy", "ERM") is None
     assert compare(recorded, "DRE", "ERM") is None  # not run yet
     assert compare(frame([]), "DRE", "ERM") is None
-    with pytest.raises(ValueError, match="no record has a metric 'acuracy'"):
+    unknown = "no record here has a metric 'acuracy', expected"
+    with pytest.raises(ValueError, match=unknown):
         compare(recorded, "true masks, energy", "ERM", "acuracy")
+    for make in (tables.per_domain, tables.comparison, tables.differences, tables.summary):
+        with pytest.raises(ValueError, match=unknown):
+            make(recorded, "acuracy")
     with pytest.raises(ValueError, match="shift is 'away', expected"):
         compare(recorded, "true masks, energy", "ERM", shift="away")
 

@@ -5,8 +5,8 @@ import pytest
 from synthetic import record
 
 from align.benchmark import grid
-from alignbook import drawing, tables, weights
-from alignbook.results import frame, tested
+from alignbook import drawing, results, tables, weights
+from alignbook.results import frame
 
 BEST = {"energy": 8.0, "bce": 0.1, "l1": 0.5, "rrr": 0.002}
 """For each form the weight that is best at home; away from home it is the worst."""
@@ -47,7 +47,7 @@ def test_lines_show_the_means_over_seeds_and_plain_training(recorded):
     wanted = away.groupby("weight")["accuracy"].mean()
     np.testing.assert_allclose(lines["BCE"].get_xdata(), grid.WEIGHTS["bce"])
     np.testing.assert_allclose(lines["BCE"].get_ydata(), wanted)
-    plain = tested(recorded, "accuracy", "out").query("method == 'erm'")["accuracy"].mean()
+    plain = results.tested(recorded, "accuracy", "out").query("method == 'erm'")["accuracy"].mean()
     np.testing.assert_allclose(lines["ERM"].get_ydata(), plain)
     assert f"BCE from {wanted.min():.2f} to {wanted.max():.2f}" in drawn.alt
 

@@ -11,7 +11,7 @@ import pandas as pd
 from align.benchmark import records
 from align.benchmark.statistics import Interval, interval, paired, paired_bootstrap
 from alignbook.measures import bounds
-from alignbook.results import TEST, refuse_mixed
+from alignbook.results import TEST, refuse_mixed, refuse_unknown
 
 
 def mean(values: pd.Series, metric: str = "accuracy") -> Interval | None:
@@ -64,10 +64,7 @@ def compare(
         raise ValueError(f"shift is {shift!r}, expected 'in', 'out' or None")
     if table.empty:
         return None
-    if metric not in table:
-        raise ValueError(
-            f"no record has a metric '{metric}', expected one of theirs, as 'accuracy'"
-        )
+    refuse_unknown(table, metric)
     wanted = table["label"].isin((first, second)) & table[metric].notna()
     wanted &= table["shift"].isin(("in", "out") if shift is None else (shift,))
     if domain is not None:

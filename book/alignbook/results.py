@@ -181,6 +181,22 @@ def settings(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {} if table.empty else dict(list(table.groupby("setting", sort=False)))
 
 
+def refuse_unknown(table: pd.DataFrame, metric: str) -> None:
+    """Refuse a metric that no row has.
+
+    Args:
+        table: what `frame` returns; without rows there is nothing to refuse.
+        metric: a metric's name.
+
+    Raises:
+        ValueError: if there are rows, and none has the metric.
+    """
+    if len(table) and (metric not in table or table[metric].isna().all()):
+        raise ValueError(
+            f"no record here has a metric '{metric}', expected one that they have, such as accuracy"
+        )
+
+
 def refuse_mixed(table: pd.DataFrame) -> None:
     """Refuse rows that a mean over a label's runs would mix, or a pair would confuse.
 

@@ -50,9 +50,14 @@ class Shown:
         long = self.text.map(len) > SENTENCE
         classes = self.text.mask(long, "sentence").where(long, "")
         uuid = f"{zlib.crc32(self.text.to_string().encode()):08x}"
-        style = Styler(self.text, uuid=uuid, cell_ids=False).format(escape="html")
+        style = Styler(self.text.map(_joined), uuid=uuid, cell_ids=False).format(escape="html")
         style.set_td_classes(classes).set_table_attributes('class="dataframe"')
         return style.to_html() + note
+
+
+def _joined(text: str) -> str:
+    """A number and its error, or the two ends of an interval, that no line may part."""
+    return re.sub(r"(?<=\d,) (?=[+−\d])| (?=±)|(?<=±) | (?=s\.e\.)", "\N{NO-BREAK SPACE}", text)
 
 
 def show(table: pd.DataFrame | pd.Series, *, digits: int = 3, note: str = "") -> Shown:

@@ -9,7 +9,7 @@ import pandas as pd
 from align.benchmark.statistics import Interval, average_rank
 from alignbook import estimates
 from alignbook.published import Published
-from alignbook.results import by_seed, refuse_mixed, tested
+from alignbook.results import by_seed, refuse_mixed, refuse_unknown, tested
 
 MIN_NOISE_SEEDS = 5
 """From so many seeds on, the spread of a method's mean is known well enough to divide by."""
@@ -43,9 +43,11 @@ def differences(
         columns difference, low, high. Empty where nothing can be compared.
 
     Raises:
-        ValueError: if the rows are of several settings, see `results.settings`.
+        ValueError: if the rows are of several settings, see `results.settings`, or none has the
+            metric.
     """
     refuse_mixed(table)
+    refuse_unknown(table, metric)
     part = tested(table, metric, shift)
     names = [] if part.empty else [n for n in part["label"].drop_duplicates() if n != against]
     rows = {
@@ -70,9 +72,11 @@ def summary(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM")
         Rows labels, in the order recorded; columns (what, part), see `show`. Empty without records.
 
     Raises:
-        ValueError: if the rows are of several settings, see `results.settings`.
+        ValueError: if the rows are of several settings, see `results.settings`, or none has the
+            metric.
     """
     refuse_mixed(table)
+    refuse_unknown(table, metric)
     columns: dict[tuple[str, str], dict[str, float]] = {}
     for shift in ("in", "out"):
         seeds = by_seed(table, metric, shift)
@@ -101,10 +105,12 @@ def per_domain(table: pd.DataFrame, metric: str = "accuracy", against: str = "ER
         interval excludes 0, −1 where it is below, else 0. Empty without records.
 
     Raises:
-        ValueError: if the rows are of several settings, see `results.settings`.
+        ValueError: if the rows are of several settings, see `results.settings`, or none has the
+            metric.
     """
     refuse_mixed(table)
-    if table.empty or metric not in table:
+    refuse_unknown(table, metric)
+    if table.empty:
         return pd.DataFrame()
     columns: dict[tuple[str, str], dict[str, float]] = {}
     table = table[table["shift"].isin(("in", "out"))]
@@ -113,7 +119,9 @@ def per_domain(table: pd.DataFrame, metric: str = "accuracy", against: str = "ER
         seeds = part.groupby(["label", "seed"], sort=False)[metric].mean()
         for name in seeds.index.unique("label"):
             cell = (estimates.mean(seeds[name], metric) or NOTHING)._asdict()
-            gain = estimates.compare(table, name, against, metric, shift=shift, domain=domain)
+            gain = None
+            if name != against:
+                gain = estimates.compare(table, name, against, metric, shift=shift, domain=domain)
             cell["verdict"] = (gain.low > 0) - (gain.high < 0) if gain else 0
             for key, value in cell.items():
                 columns.setdefault((head, key), {})[name] = value
@@ -137,9 +145,11 @@ def comparison(
         on, average rank (over test domains), seeds. Empty without records.
 
     Raises:
-        ValueError: if the rows are of several settings, see `results.settings`.
+        ValueError: if the rows are of several settings, see `results.settings`, or none has the
+            metric.
     """
     refuse_mixed(table)
+    refuse_unknown(table, metric)
     seeds = by_seed(table, metric, shift)
     if seeds.empty:
         return pd.DataFrame()
