@@ -8,7 +8,7 @@ import torch
 
 from align.methods import Align
 from align.metrics import deletion_curve, insertion_curve
-from alignbook import peers, speed
+from alignbook import peers, speed, timing
 
 CPU = torch.device("cpu")
 SMALL = {"size": 32, "batch_size": 8, "device": "cpu"}
@@ -16,11 +16,11 @@ SMALL = {"size": 32, "batch_size": 8, "device": "cpu"}
 
 @pytest.fixture(scope="module")
 def images():
-    return speed._images(32, 24)
+    return timing.images(32, 24)
 
 
 def align(images):
-    return speed._method({"method": "align", "alignment": "bce"}, "small-cnn", images, CPU)
+    return timing.ready({"method": "align", "alignment": "bce"}, "small-cnn", images, CPU)
 
 
 def test_each_step_is_measured_beside_its_count():
@@ -39,11 +39,11 @@ def test_each_step_is_measured_beside_its_count():
 )
 def test_a_measured_step_shows_the_classifier_what_was_counted(name, shown, images):
     """ERM's pass counts three; ALIGN's two to the pixels count two each."""
-    method = speed._method(speed.STEPS[name][0], "small-cnn", images, CPU)
+    method = timing.ready(speed.STEPS[name][0], "small-cnn", images, CPU)
     seen = []
     method.classifier.trunk.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
-    batch = speed._batch(images, 8, CPU)
-    speed._step(method, batch)()
+    batch = timing.first_batch(images, 8, CPU)
+    timing.step(method, batch)()
     assert sum(seen) == shown * 8
     to_pixels = 2 if isinstance(method, Align) else 0
     assert speed.PASSES[name] == 3 * (shown - to_pixels) + 2 * to_pixels
@@ -55,7 +55,7 @@ def test_the_masker_alone_is_one_step_and_one_target(images):
     method.masker.register_forward_hook(lambda *_: seen.append(1))
     method.classifier.trunk.register_forward_hook(lambda *_: pytest.fail("a classifier's pass"))
     before = method.masker.paint.bias.clone()
-    speed._masker_alone(method, speed._batch(images, 8, CPU))()
+    speed._masker_alone(method, timing.first_batch(images, 8, CPU))()
     assert len(seen) == 2
     assert not torch.equal(before, method.masker.paint.bias)
 
@@ -84,7 +84,7 @@ def test_captums_step_has_our_loss_and_one_more_pass(images):
     method = align(images)
     other = peers.captum_align(method)
     method.classifier.eval()
-    batch, seen = speed._batch(images, 8, CPU), []
+    batch, seen = timing.first_batch(images, 8, CPU), []
     method.classifier.trunk.register_forward_hook(lambda *_: seen.append(1))
     ours, theirs = (m.loss(batch, 0, torch.Generator()) for m in (method, other))
     assert len(seen) == 3
