@@ -142,7 +142,7 @@ def test_loops_and_peers_are_measured_in_one_call():
 
 def test_tasks_take_turns_and_the_first_rounds_do_not_count():
     told = []
-    times = speed.in_turn({"a": lambda: told.append("a"), "b": lambda: told.append("b")}, 3, CPU)
+    times = timing.in_turn({"a": lambda: told.append("a"), "b": lambda: told.append("b")}, 3, CPU)
     assert told == ["a", "b"] * 5
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
-    assert speed.ratio([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == 3.0
+    assert timing.ratio([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == 3.0

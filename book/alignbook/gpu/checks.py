@@ -329,7 +329,9 @@ def _gradient(
 
 
 def _networks(method: Method) -> list[nn.Module]:
-    return [part for part in method.parts().values() if isinstance(part, nn.Module)]
+    """What an optimiser changes; GroupDRO's weights of its environments are no network."""
+    parts = [part for part in method.parts().values() if isinstance(part, nn.Module)]
+    return [part for part in parts if any(True for _ in part.parameters())]
 
 
 def flat_gradient(network: nn.Module) -> Tensor:
