@@ -9,13 +9,19 @@ from dataclasses import asdict, dataclass, fields
 
 from align.checks import check_number, shown
 
-ALIGNMENTS = ("energy", "bce", "l1", "rrr")
+ALIGNMENTS = ("energy", "bce", "l1", "rrr", "swap", "swap+energy")
+BACKGROUNDS = ("picture", "emptied", "blur")
+SWAP_LOSSES = ("label", "consistency")
+MASKER_READS = ("pixels", "pretrained", "classifier")
 FILLS = ("shuffle", "zero")
 DISTINCTIONS = ("margin", "probability")
-TARGETS = ("hard", "stretch", "soft")
+TARGETS = ("hard", "stretch", "soft", "sampled")
 MASK_STRIDES = (2, 4, 8, 16, 32)
 
-GUIDANCE = ("alignment", "warmup", "lambda3", "second_order")
+GUIDANCE = (
+    *("alignment", "warmup", "lambda3", "second_order"),
+    *("swap_weight", "swap_background", "swap_loss"),
+)
 
 READS: dict[str, tuple[str, ...]] = {
     "erm": (),
@@ -30,11 +36,17 @@ READS: dict[str, tuple[str, ...]] = {
         *GUIDANCE,
         *("head_start", "masker_lr", "distinction", "fill", "target"),
         *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
+        *("masker_reads", "masker_start", "start_weight"),
     ),
 }
 """For each method the values that it reads besides those that all read."""
 
-LATER = {"second_order": True, "masker_steps": 1.0, "mask_stride": 2}
+LATER = {
+    **{"second_order": True, "masker_steps": 1.0, "mask_stride": 2},
+    **{"swap_weight": 1.0, "swap_background": "picture", "swap_loss": "label"},
+    **{"masker_reads": "pixels", "masker_start": None, "start_weight": 1.0},
+    **{"balanced": False},
+}
 """Choices that came after the first recorded runs, with what was done before there was a choice.
 `Config.read` names them only where they are another, so that older runs keep their keys."""
 
@@ -67,8 +79,11 @@ class Config:
         weight_decay: AdamW's, for classifier and masker.
         augment: mirror and shift the training images.
         seed: fixes initial weights, order and augmentation.
-        alignment: "energy" (contrastive evidence outside the mask; ours), "bce" (the paper's, on
-            the min-max Grad-CAM), "l1" (GRADIA's) or "rrr" (input gradients outside the mask).
+        balanced: draw the classes equally often, whatever their shares of the training images.
+        alignment: of the evidence, "energy" (contrastive evidence outside the mask), "bce" (the
+            paper's, on the min-max Grad-CAM), "l1" (GRADIA's) or "rrr" (input gradients outside
+            the mask); of the intervention, "swap" (the answer must stand when what lies outside
+            the mask is exchanged); or both, "swap+energy".
         warmup: epochs of plain training before any guidance.
         head_start: epochs after the warm-up in which the masker learns and the classifier does not
             follow it yet.
@@ -77,10 +92,11 @@ class Config:
         fill: what stands in for hidden pixels, "shuffle" (another image of the batch) or "zero"
             (the paper's: zeros of the normalised image).
         target: what the classifier is aligned with, the learned mask cut at ½ ("hard"; ours),
-            min-max normalised per image ("stretch") or as it is ("soft"; the paper's).
+            min-max normalised per image ("stretch"), as it is ("soft"; the paper's) or cut at a
+            level drawn anew for each image ("sampled").
         lambda1: weight of the mask's sparsity.
         lambda2: weight of the mask's smoothness.
-        lambda3: weight of the alignment.
+        lambda3: weight of the alignment of the evidence.
         lambda4: weight of ALIGN's same-class mixup regulariser L_reg; 0 leaves it out.
         second_order: let the gradient of the alignment, and of L_reg, also flow through the map's
             channel weights, which are themselves gradients of a logit; False takes them as
@@ -89,6 +105,17 @@ class Config:
             every batch, 0.5 one on every second batch.
         mask_stride: image pixels per cell of the mask before it is enlarged to the image, 2, 4, 8,
             16 or 32; 2 is the masker's own.
+        swap_weight: weight of the swap.
+        swap_background: what stands outside the mask, another "picture" of the batch, another
+            picture "emptied" of its own object, or the picture's own "blur".
+        swap_loss: "label" (cross-entropy of the swapped picture) or "consistency" (its divergence
+            from the answer to the picture itself).
+        masker_reads: "pixels"; the feature maps of a frozen copy of the "pretrained" backbone; or
+            those of the "classifier" itself, detached.
+        masker_start: None for random weights, "objectness" for the embedded decoder that was
+            learned on other classes' masks, or a `.safetensors` file of one.
+        start_weight: weight of the pull of the masks to those of the start; it fades to zero
+            along the run.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -114,6 +141,7 @@ class Config:
     lr: float = 3e-3
     weight_decay: float = 1e-2
     augment: bool = True
+    balanced: bool = False
     seed: int = 0
     alignment: str = "energy"
     warmup: int = 5
@@ -129,6 +157,12 @@ class Config:
     second_order: bool = True
     masker_steps: float = 1.0
     mask_stride: int = 2
+    swap_weight: float = 1.0
+    swap_background: str = "picture"
+    swap_loss: str = "label"
+    masker_reads: str = "pixels"
+    masker_start: str | None = None
+    start_weight: float = 1.0
     mixup_concentration: float = 0.2
     irm_weight: float = 100.0
     irm_anneal: int = 8
@@ -149,6 +183,9 @@ class Config:
             ("distinction", DISTINCTIONS),
             ("target", TARGETS),
             ("mask_stride", MASK_STRIDES),
+            ("swap_background", BACKGROUNDS),
+            ("swap_loss", SWAP_LOSSES),
+            ("masker_reads", MASKER_READS),
         ):
             value = getattr(self, name)
             if not isinstance(value, str | int) or value not in allowed:
@@ -170,6 +207,12 @@ class Config:
             raise ValueError(
                 "second_order is False with alignment 'rrr', expected True: held constant, input "
                 "gradients teach nothing; choose another alignment"
+            )
+
+        if self.masker_start is not None and self.masker_reads == "pixels":
+            raise ValueError(
+                f"masker_start is {shown(self.masker_start)} and masker_reads is 'pixels', "
+                "expected 'pretrained': a start is learned for the feature maps of one backbone"
             )
 
     @property

@@ -167,8 +167,8 @@ def evidence_by_gradient(
         )
     if torch.is_inference_mode_enabled():
         raise ValueError(
-            "this head needs a gradient and torch.inference_mode allows none; call grad_cam outside of "
-            "it, under torch.no_grad() at most"
+            "this head needs a gradient and torch.inference_mode allows none; call grad_cam "
+            "outside of it, under torch.no_grad() at most"
         )
     with torch.enable_grad():
         leaf = features if features.requires_grad else features.detach().clone().requires_grad_()

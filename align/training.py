@@ -25,6 +25,7 @@ from align.config import Config
 from align.contract import Contract
 from align.data.batches import Batches
 from align.data.benchmark import Benchmark, Domain
+from align.feature_masker import FeatureMasker, masker_for
 from align.files import replacing
 from align.masker import Masker
 from align.methods import Method, build
@@ -51,7 +52,7 @@ class Run:
 
     config: Config
     classifier: Classifier
-    masker: Masker | None
+    masker: Masker | FeatureMasker | None
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
     images: int = 0
@@ -105,7 +106,11 @@ class Run:
             )
         description = _described(folder / RUN)
         config = Config(**description["config"])
-        run = _networks(replace(config, weights=None), description["classes"], torch.device(device))
+        run = _networks(
+            replace(config, weights=None, masker_start=None),
+            description["classes"],
+            torch.device(device),
+        )
         run.config = config
         sums = description["sha256"]
         _read_weights(run.classifier, folder / "classifier.safetensors", sums.get("classifier"))
@@ -183,7 +188,9 @@ def train(
     run = start(config, domain, device)
     run.contract = Contract.of(domain, run.classifier.mean, run.classifier.std)
     means = build(run.classifier, run.masker, config, domain.environment_count)
-    batches = Batches(domain, config.batch_size, config.seed, config.augment, device)
+    batches = Batches(
+        domain, config.batch_size, config.seed, config.augment, device, config.balanced
+    )
     path = None if checkpoint is None else Path(checkpoint) / CHECKPOINT
     if path is not None and path.is_file():
         _resume(path, run, means)
@@ -292,7 +299,7 @@ def _networks(config: Config, num_classes: int, device: torch.device) -> Run:
     ).to(device, memory_format=torch.channels_last)
     masker = None
     if config.method == "align":
-        masker = Masker(stride=config.mask_stride).to(device, memory_format=torch.channels_last)
+        masker = masker_for(config, classifier).to(device, memory_format=torch.channels_last)
     torch.random.set_rng_state(state)  # the caller's random numbers are the caller's
     return Run(config, classifier, masker)
 

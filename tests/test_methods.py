@@ -418,7 +418,7 @@ def test_rrr_guidance_penalises_the_gradient_of_all_log_probabilities():
     images[0, 0] = 0.5  # logits (1, 0)
     config = Config(method="guided", alignment="rrr", warmup=0, lambda3=3.0)
     batch = Batch(images, torch.tensor([0]), torch.tensor([[[1.0, 0.0]]]))
-    terms, _ = guided_terms(f, config, batch, 0, lambda: batch.masks)
+    terms, _ = guided_terms(f, config, batch, 0, lambda: batch.masks, torch.Generator())
     p = 1 / (1 + math.exp(-1))
     # Σ_c ∂ log p_c / ∂x = Σ_c W_c − 2 Σ_c p_c W_c, spread over two pixels.
     red, green = (2 - 2 * 2 * p) / 2, (2 - 2 * 2 * (1 - p)) / 2
@@ -457,7 +457,7 @@ def test_energy_of_second_order_by_hand():
     batch = Batch(images, torch.tensor([0]), torch.tensor([[[1.0, 0.0]]]))
     f = Colours(RED_OR_GREEN)
     config = Config(method="guided", alignment="energy", warmup=0)
-    terms, _ = guided_terms(f, config, batch, 0, lambda: batch.masks)
+    terms, _ = guided_terms(f, config, batch, 0, lambda: batch.masks, torch.Generator())
     assert terms["alignment"].item() == pytest.approx(0.5, abs=1e-5)
     (by_weight,) = torch.autograd.grad(terms["alignment"], f.linear.weight)
     # share = g / (r + g) with r = w_0r − w_1r = 2 and g = w_1g − w_0g = 2: ∂/∂r = −g / (r + g)² =

@@ -43,6 +43,8 @@ class Batches:
             resumed run sees what an uninterrupted one would have seen.
         augment: mirror half of the images and shift all by up to an eighth of their side.
         device: where the data live.
+        balanced: draw each class with the same probability, with replacement; an epoch has the
+            same length.
 
     Raises:
         ValueError: if the domain has fewer images than a batch, or an argument is of another kind.
@@ -55,11 +57,13 @@ class Batches:
         seed: int = 0,
         augment: bool = True,
         device: torch.device | str = "cpu",
+        balanced: bool = False,
     ) -> None:
         check_kind("domain", domain, Domain, "a Domain")
         check_number("batch_size", batch_size, 1, 10**9, whole=True)
         check_number("seed", seed, 0, 10**13, whole=True)
         check_flag("augment", augment)
+        check_flag("balanced", balanced)
         check_device(device)
         if batch_size > len(domain):
             raise ValueError(
@@ -71,6 +75,7 @@ class Batches:
         self.masks = None if domain.masks is None else domain.masks.to(device)
         self.environments = None if domain.environments is None else domain.environments.to(device)
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
+        self.shares = _equal_shares(domain.labels) if balanced else None
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -89,7 +94,10 @@ class Batches:
         device = self.images.device
         # Random numbers come from the CPU, so that a seed means the same on every device.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
-        order = torch.randperm(len(self.images), generator=generator).to(device)
+        if self.shares is None:
+            order = torch.randperm(len(self.images), generator=generator).to(device)
+        else:
+            order = self.shares.multinomial(len(self.images), True, generator=generator).to(device)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             index = order[start : start + self.batch_size]
             images = self.images[index].float().div_(255)
@@ -138,6 +146,12 @@ def mirror_and_shift(
     if masks is None:
         return moved, None
     return moved, masks.flatten(1).gather(1, index).view_as(masks)
+
+
+def _equal_shares(labels: Tensor) -> Tensor:
+    """The probability of each image with which all classes that occur come equally often."""
+    _, place, counts = labels.cpu().unique(return_inverse=True, return_counts=True)
+    return (1 / counts.double())[place]
 
 
 def _moved(n: int, side: int, reach: float, generator: torch.Generator) -> Tensor:

@@ -14,15 +14,18 @@ what worked.
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.functional import binary_cross_entropy
 
 from align import losses
 from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batch
+from align.feature_masker import FeatureMasker
 from align.masker import Masker
 from align.methods.base import Losses, Method, adamw, descend
 from align.methods.guided import channel_weights, guided_terms
@@ -39,11 +42,19 @@ class Align(Method):
         masker: the network M, on the same device.
     """
 
-    def __init__(self, classifier: Classifier, config: Config, masker: Masker) -> None:
+    def __init__(
+        self, classifier: Classifier, config: Config, masker: Masker | FeatureMasker
+    ) -> None:
         super().__init__(classifier, config)
         self.masker = masker
         self.masker_optimizer = adamw(masker, config.masker_lr, config.weight_decay)
-        self.turns = 0
+        self.start = copy.deepcopy(masker) if self.config.masker_start is not None else None
+        self.turns, self.progress = 0, 0.0
+
+    def set_progress(self, progress: float) -> None:
+        """Set the learning rate, and how far the pull to the start has faded."""
+        super().set_progress(progress)
+        self.progress = progress
 
     def begin(self, epoch: int) -> None:
         """Count the turns of the two networks anew, so that a resumed run counts alike."""
@@ -52,7 +63,7 @@ class Align(Method):
     def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """The masker's steps that are due, once the warm-up is over, and a classifier step."""
         terms: Losses = {}
-        if epoch >= self.config.warmup:
+        if epoch >= self.config.warmup and self.config.masker_lr > 0:
             for _ in range(self.masker_steps_due()):
                 terms |= self.update_masker(batch, generator)
         return terms | super().update(batch, epoch, generator)
@@ -72,7 +83,12 @@ class Align(Method):
         Book: align, eq-align-objectives.
         """
         terms, features = guided_terms(
-            self.classifier, self.config, batch, epoch, lambda: self.target(batch.images)
+            self.classifier,
+            self.config,
+            batch,
+            epoch,
+            lambda: self.target(batch.images, generator),
+            generator,
         )
         if self.config.lambda4 > 0:
             weight = channel_weights(self.classifier, self.config)
@@ -81,11 +97,14 @@ class Align(Method):
         return terms
 
     @torch.no_grad()
-    def target(self, images: Tensor) -> Tensor:
+    def target(self, images: Tensor, generator: Generator | None = None) -> Tensor:
         """The masks that the classifier is aligned with, `(N, H, W)`, constants."""
         masks = self.masker(images)[:, 0]
         if self.config.target == "hard":
             return (masks > 0.5).to(masks.dtype)
+        if self.config.target == "sampled":
+            level = torch.rand(len(masks), 1, 1, generator=generator).to(masks.device)
+            return (masks > level).to(masks.dtype)
         return minmax(masks) if self.config.target == "stretch" else masks
 
     def update_masker(self, batch: Batch, generator: Generator) -> Losses:
@@ -105,7 +124,7 @@ class Align(Method):
         Book: align, eq-align-objectives.
         """
         config = self.config
-        masks = self.masker(batch.images)
+        masks, pull = self.masks(batch.images)
         kept, removed = self.classifier(
             torch.cat(keep_and_remove(batch.images, masks, self.filling(batch.images, generator)))
         ).chunk(2)
@@ -122,7 +141,21 @@ class Align(Method):
             + config.lambda1 * terms["sparsity"]
             + config.lambda2 * terms["smoothness"]
         )
+        if pull is not None:
+            terms["pull"] = pull
+            terms["mask"] = terms["mask"] + config.start_weight * (1 - self.progress) * pull
         return terms
+
+    def masks(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The masks `(N, 1, H, W)`, and how far they are from those of the start if it has one."""
+        if self.start is None:
+            return self.masker(images), None
+        maps = self.masker.maps(images)
+        masks = self.masker.decode(maps, images.shape[2:])
+        with torch.no_grad():
+            first = self.start.decode(maps, images.shape[2:])
+        with torch.autocast(images.device.type, enabled=False):
+            return masks, binary_cross_entropy(masks, first)
 
     def filling(self, images: Tensor, generator: Generator) -> Tensor:
         """What stands where pixels are hidden, broadcastable to the images."""

@@ -1,6 +1,7 @@
 """Guidance by given masks: be right, and for reasons inside the mask.
 
     L = CE(f(x), y) + λ3 · alignment(f's evidence, M)          after a warm-up with CE alone
+    L = CE(f(x), y) + w · CE(f(M⊙x + (1−M)⊙x'), y)             with alignment="swap"
 
 With `alignment="bce"` this is HAICS (Shen et al. 2021), with "l1" GRADIA (Gao et al. 2022), with
 "rrr" the right reasons of Ross et al. (2017), with "energy" our contrastive form. The map comes
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
@@ -19,6 +21,7 @@ from align import losses
 from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batch
+from align.interventions import backgrounds, swap
 from align.methods.base import Losses, Method
 from align.saliency import class_evidence, contrastive_evidence, finish, input_gradient
 
@@ -33,7 +36,9 @@ class Guided(Method):
                 "method 'guided' needs masks and the training domain has none; load the data with "
                 "masks=..., or use method 'align', which learns them"
             )
-        terms, _ = guided_terms(self.classifier, self.config, batch, epoch, lambda: batch.masks)
+        terms, _ = guided_terms(
+            self.classifier, self.config, batch, epoch, lambda: batch.masks, generator
+        )
         return terms
 
 
@@ -43,6 +48,7 @@ def guided_terms(
     batch: Batch,
     epoch: int,
     masks: Callable[[], Tensor],
+    generator: Generator,
 ) -> tuple[Losses, Tensor]:
     """Cross-entropy, and alignment with masks once the warm-up is over.
 
@@ -52,27 +58,57 @@ def guided_terms(
         batch: images and labels.
         epoch: the current epoch, from 0.
         masks: returns the masks `(N, H, W)`; asked only when guidance has begun.
+        generator: CPU random numbers; drawn from for the swap only.
 
     Returns:
         `(terms, features)`: the terms with their sum under "loss", and the feature map
         `(N, K, h, w)` that they were read from.
+
+    Book: intervention, eq-intervention-loss.
     """
     guided = epoch >= config.joint_from
     by_pixel = guided and config.alignment == "rrr"
+    swapping = guided and config.alignment in ("swap", "swap+energy")
     images = batch.images.detach().requires_grad_() if by_pixel else batch.images
-    features = classifier.features(images)
+    kept = masks() if guided else None
+    if swapping:
+        behind = backgrounds(config.swap_background, images, kept, generator)
+        # Both in one pass: BatchNorm and the kernels see one batch.
+        both = classifier.features(torch.cat([images, swap(images, kept, behind)]))
+        features, swapped = both.chunk(2)
+    else:
+        features = classifier.features(images)
     logits = classifier.head(features)
     terms = {"ce": cross_entropy(logits, batch.labels)}
     terms["loss"] = terms["ce"]
+    if swapping:
+        terms["swap"] = swap_loss(config.swap_loss, logits, classifier.head(swapped), batch.labels)
+        terms["loss"] = terms["loss"] + config.swap_weight * terms["swap"]
     if by_pixel:
         gradients = input_gradient(logits.log_softmax(1), images, create_graph=True)
-        terms["alignment"] = losses.alignment_rrr(gradients, masks())
-    elif guided:
-        weight = channel_weights(classifier, config)
-        terms["alignment"] = alignment(config.alignment, features, weight, batch.labels, masks())
-    if guided:
-        terms["loss"] = terms["ce"] + config.lambda3 * terms["alignment"]
+        terms["alignment"] = losses.alignment_rrr(gradients, kept)
+    elif guided and config.alignment != "swap":
+        form, weight = config.alignment.removeprefix("swap+"), channel_weights(classifier, config)
+        terms["alignment"] = alignment(form, features, weight, batch.labels, kept)
+    if "alignment" in terms:
+        terms["loss"] = terms["loss"] + config.lambda3 * terms["alignment"]
     return terms, features
+
+
+def swap_loss(form: str, logits: Tensor, swapped: Tensor, labels: Tensor) -> Tensor:
+    """What is asked of the answer to a swapped picture, a scalar.
+
+    Args:
+        form: "label" (the cross-entropy of the swapped picture) or "consistency" (the divergence
+            `KL(f(x) ‖ f(x_M ← b))` from the answer to the picture itself).
+        logits: `(N, C)`, of the pictures.
+        swapped: `(N, C)`, of the swapped pictures.
+        labels: int64 `(N,)`.
+    """
+    if form == "label":
+        return cross_entropy(swapped, labels)
+    target, log = logits.log_softmax(1), swapped.log_softmax(1)
+    return (target.exp() * (target - log)).sum(1).mean()
 
 
 def channel_weights(classifier: Classifier, config: Config) -> Tensor:

@@ -1,0 +1,96 @@
+"""The picture with another background: what the swap trains on and reliance is measured with.
+
+x_M ← b  =  M⊙x + (1−M)⊙b                                       b drawn independently of y
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
+
+BLUR = 8
+"""Cells a side of the blur."""
+
+
+def swap(images: Tensor, masks: Tensor, backgrounds: Tensor) -> Tensor:
+    """Each picture with what lies outside its mask taken from a background.
+
+    Args:
+        images: `(N, 3, H, W)` in [0, 1].
+        masks: `(N, H, W)` in [0, 1], 1 on what is kept.
+        backgrounds: `(N, 3, H, W)` in [0, 1].
+
+    Returns:
+        `(N, 3, H, W)`, `M⊙x + (1−M)⊙b`.
+
+    Book: intervention, eq-intervention-swap.
+    """
+    return torch.lerp(backgrounds, images, masks[:, None].to(images.dtype))
+
+
+def backgrounds(
+    kind: str, images: Tensor, masks: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """A background for each picture of a batch, drawn without a look at the labels.
+
+    Args:
+        kind: "picture" (another one of the batch), "emptied" (the same, its own object painted
+            over from its surroundings) or "blur" (the picture itself, blurred).
+        images: `(N, 3, H, W)` in [0, 1], N at least 2 but for "blur".
+        masks: `(N, H, W)` in [0, 1], 1 on the object.
+        generator: CPU random numbers; they choose who stands behind whom.
+
+    Returns:
+        `(N, 3, H, W)`.
+    """
+    if kind == "blur":
+        return blurred(images)
+    source = emptied(images, masks) if kind == "emptied" else images
+    return source[derangement(len(images), generator).to(images.device)]
+
+
+def derangement(count: int, generator: torch.Generator | None = None) -> Tensor:
+    """A random permutation in which nobody keeps their place: one random cycle through all.
+
+    Args:
+        count: how many.
+        generator: CPU random numbers.
+
+    Returns:
+        int64 `(count,)`.
+    """
+    order = torch.randperm(count, generator=generator)
+    partners = torch.empty_like(order)
+    partners[order] = order.roll(1)
+    return partners
+
+
+def emptied(images: Tensor, masks: Tensor) -> Tensor:
+    """Pictures without their object: it is painted over with a blur of what surrounds it.
+
+    Args:
+        images: `(N, 3, H, W)` in [0, 1].
+        masks: `(N, H, W)` in [0, 1], 1 on the object.
+
+    Returns:
+        `(N, 3, H, W)`; where the mask covers everything, the picture's mean colour.
+    """
+    rest = (1 - masks[:, None]).to(images.dtype)
+    # The mean colour, with next to no weight, stands where no surroundings reach.
+    mean = images.mean((2, 3), keepdim=True)
+    paint = (blurred(images * rest) + 1e-4 * mean) / (blurred(rest) + 1e-4)
+    return torch.lerp(paint, images, rest)
+
+
+def blurred(images: Tensor) -> Tensor:
+    """Pictures averaged over 8 x 8 cells and enlarged again: their colours without their things.
+
+    Args:
+        images: `(N, C, H, W)`.
+
+    Returns:
+        `(N, C, H, W)`.
+    """
+    cells = adaptive_avg_pool2d(images, BLUR)
+    return interpolate(cells, tuple(images.shape[2:]), mode="bilinear", align_corners=False)

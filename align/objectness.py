@@ -1,0 +1,86 @@
+"""A start for the masker: what objects look like, learned on the masks of other classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy
+
+from align.checks import check_kind, check_number
+from align.data.batches import Batches
+from align.data.benchmark import Domain
+from align.feature_masker import FeatureMasker
+
+
+def learn_objectness(
+    masker: FeatureMasker,
+    domain: Domain,
+    *,
+    epochs: int = 25,
+    batch_size: int = 16,
+    lr: float = 2e-3,
+    weight_decay: float = 1e-2,
+    seed: int = 0,
+) -> list[float]:
+    """Teach a masker's decoder to find objects, from pictures with true masks.
+
+    Binary cross-entropy and the Dice loss; the feature maps stay as they are. The classes of the
+    pictures play no part, so that what is learned can be asked for on classes never seen.
+
+    Args:
+        masker: learns in place; left in evaluation mode.
+        domain: pictures with masks, best of many kinds of objects.
+        epochs: passes over them.
+        batch_size: pictures a step.
+        lr: AdamW's learning rate at the start; it falls to zero along a line.
+        weight_decay: AdamW's.
+        seed: fixes order and augmentation.
+
+    Returns:
+        The mean loss of each epoch.
+
+    Raises:
+        ValueError: if the domain has no masks, or a value is out of range.
+    """
+    check_kind("masker", masker, FeatureMasker, "an align.FeatureMasker")
+    check_number("epochs", epochs, 1, 10**6, whole=True)
+    if domain.masks is None:
+        raise ValueError(
+            f"domain '{domain.name}' has no masks, expected true masks: objectness is learned from "
+            "them"
+        )
+    device = next(masker.parameters()).device
+    batches = Batches(domain, batch_size, seed, device=device)
+    optimizer = torch.optim.AdamW(masker.decoder.parameters(), lr=lr, weight_decay=weight_decay)
+    masker.train()
+    history = []
+    for epoch in range(epochs):
+        total = 0.0
+        for group in optimizer.param_groups:
+            group["lr"] = lr * (1 - epoch / epochs)
+        for batch in batches.epoch(epoch):
+            masks = masker(batch.images)[:, 0]
+            loss = binary_cross_entropy(masks, batch.masks) + dice(masks, batch.masks)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        history.append(total / len(batches))
+    masker.eval()
+    return history
+
+
+def dice(masks: Tensor, truth: Tensor) -> Tensor:
+    """The Dice loss, `1 − 2 Σ M T / (Σ M + Σ T)`, mean over pictures.
+
+    Args:
+        masks: `(N, H, W)` in [0, 1].
+        truth: `(N, H, W)` in [0, 1].
+
+    Returns:
+        A scalar in [0, 1]; 0 where both are the same and hard.
+
+    Source: Milletari et al., "V-Net", 3DV 2016.
+    """
+    both = (masks * truth).sum((1, 2))
+    return (1 - (2 * both + 1) / (masks.sum((1, 2)) + truth.sum((1, 2)) + 1)).mean()
