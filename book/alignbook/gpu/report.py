@@ -92,16 +92,16 @@ class Report:
         """Replace report and page, whole or not at all."""
         from alignbook.gpu.tables import page
 
-        report, readable = self.folder / REPORT, self.folder / PAGE
-        with replacing(report, readable) as (first, second):
-            for path, written in (
-                (first, json.dumps(self.content, indent=1, allow_nan=False)),
-                (second, page(self.content)),
-            ):
-                with path.open("w", encoding="utf-8") as file:
-                    file.write(written)
-                    file.flush()
-                    os.fsync(file.fileno())
+        # The numbers first: a page can be made again.
+        _replace(self.folder / REPORT, json.dumps(self.content, indent=1, allow_nan=False))
+        _replace(self.folder / PAGE, page(self.content))
+
+
+def _replace(path: Path, text: str) -> None:
+    with replacing(path) as (partial,), partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read(folder: Path) -> dict | None:
