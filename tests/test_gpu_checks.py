@@ -46,7 +46,7 @@ def test_what_a_cpu_cannot_show_says_why(name):
 
 @pytest.mark.parametrize("name", ["outputs", "metrics"])
 def test_a_device_that_computes_otherwise_is_noticed(name, monkeypatch):
-    twins = checks._twins
+    twins = checks.twins
 
     def faulty(backbone, device):
         there, here = twins(backbone, device)
@@ -54,7 +54,7 @@ def test_a_device_that_computes_otherwise_is_noticed(name, monkeypatch):
             there.linear.weight.mul_(1.1)
         return there, here
 
-    monkeypatch.setattr(checks, "_twins", faulty)
+    monkeypatch.setattr(checks, "twins", faulty)
     assert not checks.CHECKS[name][0](CPU, REHEARSAL).holds
 
 

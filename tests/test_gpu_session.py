@@ -25,6 +25,12 @@ FORK = multiprocessing.get_context("fork")
 CPU = find("cpu")
 
 
+@pytest.fixture(autouse=True)
+def no_questions_to_git(monkeypatch):
+    """Each session asks for the code's revision, which takes longer than these units."""
+    monkeypatch.setattr(records, "provenance", lambda device: {"revision": "0" * 12})
+
+
 def unit(name, seconds=1.0, rank=0, stage="speed", work=lambda: {"value": 1}):
     return Unit(stage, name, rank, seconds, f"what {name} does", work)
 
@@ -116,15 +122,15 @@ def test_no_alarm_is_left_behind():
 
 def test_the_pace_that_a_device_shows_corrects_the_guesses(tmp_path):
     slow = [unit(str(i), 0.001, rank=i, work=lambda: time.sleep(0.02) or {}) for i in range(3)]
-    last = unit("last", 9.0, rank=9)
-    _, report = do([*slow, last], tmp_path, plans.RESERVE + 10)
-    assert report.done() == {"speed/0", "speed/1", "speed/2"}  # eight times nine do not fit
-    _, report = do([*slow, last], tmp_path, plans.RESERVE + 10)
+    last = unit("last", 10.0, rank=9)
+    _, report = do([*slow, last], tmp_path, plans.RESERVE + 30)
+    assert report.done() == {"speed/0", "speed/1", "speed/2"}  # eight times ten do not fit
+    _, report = do([*slow, last], tmp_path, plans.RESERVE + 30)
     assert "speed/last" in report.done()
 
 
 def _ended(process):
-    process.join(60)
+    process.join(120)
     return process.exitcode
 
 
@@ -155,7 +161,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_done(tmp_path):
         now = set(found["units"]) if found else set()
         assert before <= now
         before = now
-        assert len(list(folder.iterdir())) <= 8
+        assert len(list(tmp_path.glob("out/*"))) <= 8
     assert kills >= 2, "the kills came too late to show anything"
     process = FORK.Process(target=_many, args=(folder, log))
     process.start()

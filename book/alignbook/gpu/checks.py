@@ -65,7 +65,7 @@ def outputs(device: torch.device, sizes: Sizes) -> Finding:
     labels = torch.arange(len(images)) % 5
     errors = []
     for backbone in sizes.check_backbones:
-        there, here = _twins(backbone, device)
+        there, here = twins(backbone, device)
         with single_precision(), torch.no_grad():
             errors.append(distance(there(images.to(device)), here(images)))
             maps = grad_cam(there, images.to(device), labels.to(device), normalize=None)
@@ -91,7 +91,7 @@ def metrics(device: torch.device, sizes: Sizes) -> Finding:
     """The faithfulness metrics of the same maps in single precision, against the CPU's."""
     images = timing.images(sizes.check_side, sizes.check_images).images.float() / 255
     maps = torch.rand(images.shape[0], *images.shape[2:], generator=seeded())
-    there, here = _twins("small-cnn", device)
+    there, here = twins("small-cnn", device)
     gaps = []
     with single_precision():
         for metric in (insertion_auc, deletion_auc, sufficiency, comprehensiveness):
@@ -127,7 +127,7 @@ def compiled(device: torch.device, sizes: Sizes) -> Finding:
     )
     found = []
     for backend in (None, sizes.compiler):
-        network, _ = _twins(sizes.check_backbones[-1], device)
+        network, _ = twins(sizes.check_backbones[-1], device)
         network.train()
         if backend is not None:
             network.trunk.compile(backend=backend)
@@ -305,7 +305,7 @@ def _trained(
     )
 
 
-def _twins(backbone: str, device: torch.device) -> tuple[align.Classifier, align.Classifier]:
+def twins(backbone: str, device: torch.device) -> tuple[align.Classifier, align.Classifier]:
     """The same network on the device, laid out as in training, and on the CPU, laid out plainly."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
+
+import torch
 
 from align.benchmark.records import RESULTS, ROOT
 from alignbook.gpu import device as devices
@@ -12,6 +15,7 @@ from alignbook.gpu import session
 from alignbook.gpu.report import Report, alone
 from alignbook.gpu.sizes import sizes
 from alignbook.gpu.stages import everything
+from alignbook.tiers import tier
 
 LEAST = 4.0
 """Minutes below which nothing would be worth its start."""
@@ -73,6 +77,35 @@ def run(
     if bad:
         print(f"not as it should be: {', '.join(bad)}")
     return 1 if bad else 0
+
+
+def here(minutes: float = 8.0) -> int:
+    """`run` where there is a GPU; elsewhere say so in one sentence and print what it would do.
+
+    Args:
+        minutes: length of the session.
+
+    Returns:
+        0, or 1 where a unit failed or a check does not hold.
+    """
+    if torch.cuda.is_available() and tier() == "gpu":
+        return run(minutes)
+    print("Not run here: no GPU is visible to PyTorch. On one, this is the plan:")
+    print(plans.text(preview(minutes), minutes))
+    return 0
+
+
+def preview(minutes: float) -> list[plans.Step]:
+    """The plan for a GPU that nothing is known of, with no pictures at hand.
+
+    Args:
+        minutes: length of the session.
+    """
+    unknown = devices.Device("cuda", "a GPU", None, "", 1)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Report(Path(folder), unknown, sizes(unknown).tier)
+        units = everything(unknown, report, None, Path(folder), Path(folder))
+        return plans.plan(units, 60 * minutes)
 
 
 def _say(line: str) -> None:

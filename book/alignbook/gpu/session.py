@@ -90,8 +90,8 @@ def _attempt(step: Step, left: float) -> dict:
         text = (str(error).strip() or "no message").splitlines()[0][:500]
         place = f"{where.filename.rpartition('/')[2]}:{where.lineno}"
         outcome = {"state": "failed", "reason": f"{type(error).__name__}: {text} ({place})"}
-    gc.collect()
     if torch.cuda.is_available() and _is_usable():
+        gc.collect()
         torch.cuda.empty_cache()
     return outcome | {"seconds": round(time.monotonic() - began, 2)}
 
