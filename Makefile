@@ -12,7 +12,7 @@ export JUPYTER_CONFIG_DIR := $(abspath $(VENV))/etc/jupyter
 export IPYTHONDIR := $(abspath $(VENV))/share/ipython
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test course demo bench minutes cells format lint clean
+.PHONY: help setup book test course demo bench gpu minutes cells format lint clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,15 @@ demo: $(STAMP) ## Train ERM and ALIGN on the embedded benchmark and compare them
 
 bench: $(STAMP) ## Measure the speed of data, training and metrics
 	@$(BIN)/python -m align speed
+
+# On a machine that has PyTorch and no network nothing is installed: the checkout is enough.
+MINUTES ?= 8
+GPU_PYTHON = $(if $(wildcard $(STAMP)),$(BIN)/python,$(PYTHON))
+
+gpu: ## Check, time and train on this GPU: MINUTES=8, OUT=folder, DEVICE=cpu rehearses
+	@PYTHONPATH="$(CURDIR):$(CURDIR)/book$${PYTHONPATH:+:$$PYTHONPATH}" $(GPU_PYTHON) -m align gpu \
+		--minutes "$(MINUTES)" $(if $(DEVICE),--device "$(DEVICE)") $(if $(OUT),--out "$(OUT)") \
+		$(if $(PACKED),--packed "$(PACKED)")
 
 minutes: $(STAMP) ## After a build: keep what it measured for the page of minutes
 	@$(BIN)/python -m book.tools.minutes

@@ -76,6 +76,22 @@ def status(
         print(f"{name}: {len(done)} of {len(wanted)} runs recorded{spent}")
 
 
+@benchmark_app.command("merge")
+def merge(
+    grid: Grid,
+    files: Annotated[list[Path], typer.Argument(help="Files of records of other machines.")],
+) -> None:
+    """Add what other machines have recorded of a grid, each run once."""
+    from align.benchmark.grid import experiments, records_file
+    from align.benchmark.merging import merge as add
+
+    experiments(grid)  # refuses a name that is none
+    merged = add(records_file(grid), files)
+    print(f"{merged.added} records added, {merged.known} were there already")
+    for key in merged.other:
+        print(f"  {key}: other numbers than before, which stay; machines differ in rounding")
+
+
 @benchmark_app.command("table")
 def table(
     grid: Grid,

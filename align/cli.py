@@ -157,6 +157,23 @@ def speed(backbone: str = "small-cnn", size: int = 64, batch_size: int = 64) -> 
 
 
 @app.command()
+def gpu(
+    minutes: Annotated[float, typer.Option(help="Length of the session, 4 or more.")] = 8.0,
+    device: Annotated[str | None, typer.Option(help="cuda, or cpu for a rehearsal.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(envvar="OUT", help="Folder; default results/gpu/DEVICE.")
+    ] = None,
+    packed: Annotated[Path | None, typer.Option(help="Folder of packed pictures.")] = None,
+    root: Root = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print the plan and do nothing.")] = False,
+) -> None:
+    """Check, time and train on this GPU what fits the minutes, most valuable first."""
+    from alignbook.gpu.command import run
+
+    raise typer.Exit(run(minutes, device, out, packed=packed, root=root, only_plan=plan))
+
+
+@app.command()
 def doctor() -> None:
     """Print device, versions, data found and the next step."""
     import torch

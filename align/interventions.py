@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
+from align.transfer import upload
+
 BLUR = 8
 """Cells a side of the blur."""
 
@@ -47,7 +49,7 @@ def backgrounds(
     if kind == "blur":
         return blurred(images)
     source = emptied(images, masks) if kind == "emptied" else images
-    return source[derangement(len(images), generator).to(images.device)]
+    return source[upload(derangement(len(images), generator), images.device)]
 
 
 def derangement(count: int, generator: torch.Generator | None = None) -> Tensor:

@@ -8,8 +8,7 @@ import torch
 
 from align.methods import METHODS
 from align.metrics import deletion_curve, insertion_curve
-from align.training import start
-from alignbook import peers, speed
+from alignbook import peers, speed, timing
 
 CPU = torch.device("cpu")
 SMALL = {"size": 32, "batch_size": 8, "device": "cpu"}
@@ -17,11 +16,11 @@ SMALL = {"size": 32, "batch_size": 8, "device": "cpu"}
 
 @pytest.fixture(scope="module")
 def images():
-    return speed._images(32, 24)
+    return timing.images(32, 24)
 
 
 def align(images):
-    return start("align", images, speed.last_phase("small-cnn", alignment="bce"))
+    return timing.ready({"method": "align", "alignment": "bce"}, "small-cnn", images, CPU)
 
 
 def test_each_step_is_measured_beside_its_count():
@@ -38,7 +37,7 @@ def test_each_step_is_measured_beside_its_count():
 @pytest.mark.parametrize("name", speed.kinds_of_step())
 def test_a_measured_step_asks_of_the_classifier_what_was_counted(name, images):
     method, changes, passes = speed.kinds_of_step()[name]
-    step = start(method, images, speed.last_phase("small-cnn", **changes))
+    step = timing.ready({"method": method, **changes}, "small-cnn", images, CPU)
     there, back = [], []
 
     def shown(_, given, features):
@@ -46,7 +45,7 @@ def test_a_measured_step_asks_of_the_classifier_what_was_counted(name, images):
         features.register_hook(lambda _: back.append(len(given[0])))
 
     step.classifier.trunk.register_forward_hook(shown)
-    speed._step(step, speed._batch(images, 8, CPU))()
+    timing.step(step, timing.first_batch(images, 8, CPU))()
     assert sum(there) == 8 * passes.forward
     assert sum(back) == 8 * (passes.to_weights + passes.to_pixels)
 
@@ -57,7 +56,7 @@ def test_the_masker_alone_is_one_step_and_one_target(images):
     method.masker.register_forward_hook(lambda *_: seen.append(1))
     method.classifier.trunk.register_forward_hook(lambda *_: pytest.fail("a classifier's pass"))
     before = method.masker.paint.bias.clone()
-    speed._masker_alone(method, speed._batch(images, 8, CPU))()
+    speed._masker_alone(method, timing.first_batch(images, 8, CPU))()
     assert len(seen) == 2
     assert not torch.equal(before, method.masker.paint.bias)
 
@@ -86,7 +85,7 @@ def test_captums_step_has_our_loss_and_one_more_pass(images):
     method = align(images)
     other = peers.captum_align(method)
     method.classifier.eval()
-    batch, seen = speed._batch(images, 8, CPU), []
+    batch, seen = timing.first_batch(images, 8, CPU), []
     method.classifier.trunk.register_forward_hook(lambda *_: seen.append(1))
     ours, theirs = (m.loss(batch, 0, torch.Generator()) for m in (method, other))
     assert len(seen) == 3
@@ -144,7 +143,7 @@ def test_loops_and_peers_are_measured_in_one_call():
 
 def test_tasks_take_turns_and_the_first_rounds_do_not_count():
     told = []
-    times = speed.in_turn({"a": lambda: told.append("a"), "b": lambda: told.append("b")}, 3, CPU)
+    times = timing.in_turn({"a": lambda: told.append("a"), "b": lambda: told.append("b")}, 3, CPU)
     assert told == ["a", "b"] * 5
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
-    assert speed.ratio([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == 3.0
+    assert timing.ratio([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == 3.0

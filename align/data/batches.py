@@ -13,6 +13,7 @@ from torch import Tensor
 
 from align.checks import check_device, check_flag, check_floats, check_kind, check_number
 from align.data.benchmark import Domain
+from align.transfer import upload
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,10 @@ class Batches:
         # Random numbers come from the CPU, so that a seed means the same on every device.
         generator = torch.Generator().manual_seed(self.seed * 100_003 + number)
         if self.shares is None:
-            order = torch.randperm(len(self.images), generator=generator).to(device)
+            order = torch.randperm(len(self.images), generator=generator)
         else:
-            order = self.shares.multinomial(len(self.images), True, generator=generator).to(device)
+            order = self.shares.multinomial(len(self.images), True, generator=generator)
+        order = upload(order, device)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             index = order[start : start + self.batch_size]
             images = self.images[index].float().div_(255)
@@ -137,10 +139,11 @@ def mirror_and_shift(
             f"generator is of type {type(generator).__name__}, expected a torch.Generator"
         )
     device = images.device
-    rows = _moved(n, height, reach, generator).to(device)
-    columns = _moved(n, width, reach, generator).to(device)
-    flip = torch.rand(n, generator=generator).to(device) < 0.5
-    columns = torch.where(flip[:, None], columns.flip(1), columns)
+    down, right = (_offsets(n, side, reach, generator) for side in (height, width))
+    flip = torch.rand(n, generator=generator) < 0.5
+    down, right, flip = upload(torch.stack([down, right, flip]), device)
+    rows, columns = _moved(height, down), _moved(width, right)
+    columns = torch.where(flip.bool()[:, None], columns.flip(1), columns)
     index = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
     moved = images.flatten(2).gather(2, index[:, None].expand(-1, 3, -1)).view_as(images)
     if masks is None:
@@ -154,7 +157,11 @@ def _equal_shares(labels: Tensor) -> Tensor:
     return (1 / counts.double())[place]
 
 
-def _moved(n: int, side: int, reach: float, generator: torch.Generator) -> Tensor:
+def _offsets(n: int, side: int, reach: float, generator: torch.Generator) -> Tensor:
     bound = int(side * reach)
-    offset = torch.randint(-bound, bound + 1, (n, 1), generator=generator)
-    return (torch.arange(side) + offset).clamp_(0, side - 1)
+    return torch.randint(-bound, bound + 1, (n,), generator=generator)
+
+
+def _moved(side: int, offsets: Tensor) -> Tensor:
+    places = torch.arange(side, device=offsets.device)
+    return (places + offsets[:, None]).clamp_(0, side - 1)

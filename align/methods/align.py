@@ -31,6 +31,7 @@ from align.methods.base import Losses, Method, Passes, adamw, descend
 from align.methods.guided import Guided, channel_weights, guided_terms
 from align.methods.regulariser import regulariser
 from align.saliency import minmax
+from align.transfer import upload
 
 
 class Align(Method):
@@ -118,7 +119,7 @@ class Align(Method):
         if self.config.target == "hard":
             return (masks > 0.5).to(masks.dtype)
         if self.config.target == "sampled":
-            level = torch.rand(len(masks), 1, 1, generator=generator).to(masks.device)
+            level = upload(torch.rand(len(masks), 1, 1, generator=generator), masks.device)
             return (masks > level).to(masks.dtype)
         return minmax(masks) if self.config.target == "stretch" else masks
 
@@ -176,7 +177,7 @@ class Align(Method):
         """What stands where pixels are hidden, broadcastable to the images."""
         if self.config.fill == "zero":
             return self.classifier.mean
-        order = torch.randperm(len(images), generator=generator).to(images.device)
+        order = upload(torch.randperm(len(images), generator=generator), images.device)
         return images[order]
 
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:

@@ -19,6 +19,7 @@ from torch.nn.functional import affine_grid, cross_entropy, grid_sample, normali
 from align.data.batches import Batch
 from align.methods.base import Losses, Method, Passes
 from align.saliency import class_evidence
+from align.transfer import upload
 
 AREA = (0.5, 1.0)
 """A crop's share of the image."""
@@ -33,7 +34,7 @@ class CGC(Method):
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy of two views, and the contrast between their maps."""
         config, count = self.config, len(batch.labels)
-        crops = random_crops(count, generator).to(batch.images)
+        crops = upload(random_crops(count, generator), batch.images.device, batch.images.dtype)
         views = torch.cat([batch.images, warp(batch.images, crops)])
         features = self.classifier.features(views)
         logits = self.classifier.head(features)

@@ -22,6 +22,7 @@ from align.methods.base import Losses, Method, Passes
 from align.methods.mixing import mix, same_class_partners, shares
 from align.methods.regulariser import map_terms
 from align.saliency import class_evidence, finish
+from align.transfer import upload
 
 
 class DRE(Method):
@@ -34,7 +35,7 @@ class DRE(Method):
         """Cross-entropy of images and of mixtures, consistency and size of their maps."""
         config, labels = self.config, batch.labels
         partner = same_class_partners(labels, generator)
-        share = shares(len(partner), generator).to(batch.images)
+        share = upload(shares(len(partner), generator), batch.images.device, batch.images.dtype)
         mixed = mix(batch.images, partner, share)
         features = self.classifier.features(torch.cat([batch.images, mixed]))
         logits, mixed_logits = self.classifier.head(features).chunk(2)

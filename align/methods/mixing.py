@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from align.transfer import upload
+
 CONCENTRATION = 0.2
 """Li et al.'s (DRE) a: most mixtures are nearly one of their two images."""
 
@@ -54,7 +56,7 @@ def same_class_partners(labels: Tensor, generator: Generator) -> Tensor:
     Returns:
         int64 `(N,)`, a permutation; an image alone in its class is its own partner.
     """
-    order = torch.randperm(len(labels), generator=generator).to(labels.device)
+    order = upload(torch.randperm(len(labels), generator=generator), labels.device)
     order = order[labels[order].argsort(stable=True)]
     classes = labels[order].contiguous()
     following = torch.arange(1, len(labels) + 1, device=labels.device)

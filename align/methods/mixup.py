@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from align.data.batches import Batch
 from align.methods.base import Losses, Method
 from align.methods.mixing import mix, shares
+from align.transfer import upload
 
 
 class Mixup(Method):
@@ -26,8 +27,10 @@ class Mixup(Method):
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy of mixtures with both labels, in the mixture's shares."""
-        partner = torch.randperm(len(batch.labels), generator=generator).to(batch.labels.device)
-        share = shares(len(partner), generator, self.config.mixup_concentration).to(batch.images)
+        count, images = len(batch.labels), batch.images
+        partner = upload(torch.randperm(count, generator=generator), images.device)
+        share = shares(count, generator, self.config.mixup_concentration)
+        share = upload(share, images.device, images.dtype)
         logits = self.classifier(mix(batch.images, partner, share))
         own = cross_entropy(logits, batch.labels, reduction="none")
         other = cross_entropy(logits, batch.labels[partner], reduction="none")

@@ -15,6 +15,7 @@ from align.classifier import Classifier
 from align.data.batches import Batch
 from align.methods.mixing import mix, same_class_partners, shares
 from align.saliency import class_evidence, finish
+from align.transfer import upload
 
 
 def regulariser(
@@ -30,7 +31,7 @@ def regulariser(
         generator: CPU random numbers.
     """
     partner = same_class_partners(batch.labels, generator)
-    share = shares(len(partner), generator).to(batch.images)
+    share = upload(shares(len(partner), generator), batch.images.device, batch.images.dtype)
     mixed = mix(batch.images, partner, share)
     own = finish(class_evidence(features, weight, batch.labels))
     blended = finish(class_evidence(classifier.features(mixed), weight, batch.labels))

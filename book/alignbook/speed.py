@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
 import torch
 
 from align.config import Config
-from align.data import Domain, load
-from align.data.batches import Batch, Batches
-from align.methods import ERM, METHODS, Align, Method
+from align.data import load
+from align.data.batches import Batch
+from align.methods import ERM, METHODS, Align
 from align.methods.base import Passes, descend
 from align.methods.sgt import replace_least
 from align.metrics import comprehensiveness, deletion_auc, insertion_auc, sufficiency
 from align.metrics.inputs import images_at_once
-from align.training import flushed_denormals, start, train
-from alignbook import peers
-
-Task = Callable[[], object]
+from align.training import start, train
+from alignbook import peers, timing
+from alignbook.timing import Task
 
 L_REG = {"lambda4": 0.5}
 """ALIGN with its regulariser, which also shows the batch's mixtures, forward and back."""
@@ -84,17 +83,19 @@ def step_times(
         the method's own parts added, measured alone: ALIGN's masker (forward, backward and its
         optimiser's step, and once more forward for the target), SGT's choice of pixels and noise.
     """
-    device = _device(device)
-    domain = _images(size, max(4 * batch_size, 200))
-    batch = _batch(domain, batch_size, device)
+    device = timing.chosen(device)
+    domain = timing.images(size, max(4 * batch_size, 200))
+    batch = timing.first_batch(domain, batch_size, device)
     wanted = kinds_of_step()
     updates = {
-        name: _step(start(method, domain, last_phase(backbone, **changes), device), batch)
+        name: timing.step(
+            timing.ready({"method": method, **changes}, backbone, domain, device), batch
+        )
         for name, (method, changes, _) in wanted.items()
     }
-    masker = start("align", domain, last_phase(backbone), device)
+    masker = timing.ready({"method": "align"}, backbone, domain, device)
     parts = {"masker": _masker_alone(masker, batch), "noise": _noise_alone(batch)}
-    times = in_turn(updates | parts, steps, device)
+    times = timing.in_turn(updates | parts, steps, device)
     masked = {name: "masker" for name, (own, *_) in wanted.items() if METHODS[own].learns_masks}
     own = OWN | masked
     counted = {name: passes.cost / ERM.passes.cost for name, (*_, passes) in wanted.items()}
@@ -102,10 +103,10 @@ def step_times(
         {
             "ms": {name: 1e3 * statistics.median(times[name]) for name in updates},
             "images/s": {name: batch_size / statistics.median(times[name]) for name in updates},
-            "ratio to erm": {name: ratio(times[name], times["erm"]) for name in updates},
+            "ratio to erm": {name: timing.ratio(times[name], times["erm"]) for name in updates},
             "by forward passes": counted,
             "with its own parts": {
-                name: passes + (ratio(times[own[name]], times["erm"]) if name in own else 0)
+                name: passes + (timing.ratio(times[own[name]], times["erm"]) if name in own else 0)
                 for name, passes in counted.items()
             },
         }
@@ -131,20 +132,22 @@ def loop_times(
     Returns:
         The share for "erm" and for "align"; 1 where shuffling, augmentation and logging are free.
     """
-    device, steps = _device(device), 10
-    domain = _images(size, steps * batch_size)
-    batch = _batch(domain, batch_size, device)
+    device, steps = timing.chosen(device), 10
+    domain = timing.images(size, steps * batch_size)
+    batch = timing.first_batch(domain, batch_size, device)
     shares = {}
     for name in ("erm", "align"):
-        method = start(name, domain, last_phase(backbone), device)
+        method = timing.ready({"method": name}, backbone, domain, device)
         config = replace(method.config, epochs=1, batch_size=batch_size)
         fixed, looped = [], []
         for _ in range(rounds + 1):
             run = train(name, domain, config=config, device=device, progress=False)
             looped.append(run.seconds / steps)
-            fixed.append(sum(in_turn({"step": _step(method, batch)}, steps, device, 0)["step"]))
+            fixed.append(
+                sum(timing.in_turn({"step": timing.step(method, batch)}, steps, device, 0)["step"])
+            )
         fixed = [seconds / steps for seconds in fixed]
-        shares[name] = ratio(fixed[1:], looped[1:])
+        shares[name] = timing.ratio(fixed[1:], looped[1:])
     return shares
 
 
@@ -169,8 +172,8 @@ def metric_times(
         the same size, and, for the two areas, how many times faster than the loop of
         `alignbook.peers.rise_curve`.
     """
-    device = _device(device)
-    domain = _images(size, images)
+    device = timing.chosen(device)
+    domain = timing.images(size, images)
     model = start("erm", domain, Config(backbone=backbone), device).classifier.eval()
     pictures = domain.images.to(device).float() / 255
     maps = torch.rand(images, size, size, generator=torch.Generator().manual_seed(0)).to(device)
@@ -192,15 +195,15 @@ def metric_times(
         )
         for name in ("insertion", "deletion")
     }
-    times = in_turn(named | floors | plain, rounds, device)
+    times = timing.in_turn(named | floors | plain, rounds, device)
     return pd.DataFrame(
         {
             "of pure inference": {
-                name: ratio(times[f"{passes} passes"], times[name])
+                name: timing.ratio(times[f"{passes} passes"], times[name])
                 for name, (_, passes) in tasks.items()
             },
             "RISE-style time over ours": {
-                name: ratio(times[f"{name}, RISE-style"], times[name])
+                name: timing.ratio(times[f"{name}, RISE-style"], times[name])
                 for name in ("insertion", "deletion")
             },
         }
@@ -228,11 +231,11 @@ def peer_times(
         "captum": an ALIGN step whose map captum makes, over ours with the same loss, or None where
         captum is not installed.
     """
-    device, steps = _device(device), 10
-    domain = _images(size, steps * batch_size)
-    batch = _batch(domain, batch_size, device)
+    device, steps = timing.chosen(device), 10
+    domain = timing.images(size, steps * batch_size)
+    batch = timing.first_batch(domain, batch_size, device)
     found: dict[str, float | None] = {}
-    method = start("erm", domain, last_phase(backbone), device)
+    method = timing.ready({"method": "erm"}, backbone, domain, device)
     config = replace(method.config, epochs=1, batch_size=batch_size)
     with peers.jpegs(domain, batch_size) as decoded:
         theirs, ours = [], []
@@ -241,17 +244,19 @@ def peer_times(
             ours.append(run.seconds)
             began = time.perf_counter()
             for _, (images, labels) in zip(range(steps), decoded, strict=False):
-                _step(method, Batch(images.to(device), labels.to(device), None))()
-            _wait(device)
+                timing.step(method, Batch(images.to(device), labels.to(device), None))()
+            timing.wait(device)
             theirs.append(time.perf_counter() - began)
-        found["jpeg"] = ratio(theirs[1:], ours[1:])
-    config = last_phase(backbone, alignment="bce")
-    own, same = (start("align", domain, config, device) for _ in range(2))
-    other = peers.captum_align(same)
+        found["jpeg"] = timing.ratio(theirs[1:], ours[1:])
+    changes = {"method": "align", "alignment": "bce"}
+    own = timing.ready(changes, backbone, domain, device)
+    other = peers.captum_align(timing.ready(changes, backbone, domain, device))
     if other is None:
         return found | {"captum": None}
-    times = in_turn({"ours": _step(own, batch), "theirs": _step(other, batch)}, rounds, device)
-    return found | {"captum": ratio(times["theirs"], times["ours"])}
+    times = timing.in_turn(
+        {"ours": timing.step(own, batch), "theirs": timing.step(other, batch)}, rounds, device
+    )
+    return found | {"captum": timing.ratio(times["theirs"], times["ours"])}
 
 
 def report(
@@ -271,7 +276,7 @@ def report(
     Yields:
         `(heading, text)` as soon as a part is measured.
     """
-    sizes = {"backbone": backbone, "size": size, "device": _device(device)}
+    sizes = {"backbone": backbone, "size": size, "device": timing.chosen(device)}
     yield "toy-vlcs at 64 px, one core", f"{generator_rate():,.0f} images/s"
     table = step_times(batch_size=batch_size, steps=7, **sizes)
     yield f"one step of {backbone} at {size} px, {batch_size} images", _text(table)
@@ -295,60 +300,6 @@ def report(
         "" if others["captum"] is not None else "\ncaptum is not installed: its step is left out"
     )
     yield "others' time over ours, the same work", _rows(lines) + missing
-
-
-def last_phase(backbone: str, **changes: object) -> Config:
-    """A configuration whose first epoch is of the last phase: every term of the loss counts."""
-    return Config(backbone=backbone, warmup=0, head_start=0, **changes)
-
-
-def in_turn(
-    tasks: dict[str, Task], rounds: int, device: torch.device, warm: int = 2
-) -> dict[str, list[float]]:
-    """Seconds that each task takes, round by round; the first rounds warm up and do not count."""
-    times: dict[str, list[float]] = {name: [] for name in tasks}
-    with flushed_denormals():
-        for round_ in range(rounds + warm):
-            for name, task in tasks.items():
-                began = time.perf_counter()
-                task()
-                _wait(device)
-                if round_ >= warm:
-                    times[name].append(time.perf_counter() - began)
-    return times
-
-
-def ratio(over: list[float], under: list[float]) -> float:
-    """The median over rounds of the quotient of two times of a round."""
-    return statistics.median(a / b for a, b in zip(over, under, strict=True))
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-
-
-def _images(size: int, count: int) -> Domain:
-    return load("toy-vlcs", size=size, n=count)["noon"]
-
-
-def _batch(domain: Domain, batch_size: int, device: torch.device) -> Batch:
-    return next(Batches(domain, batch_size, device=device).epoch(0))
-
-
-def _step(method: Method, batch: Batch) -> Task:
-    generator = torch.Generator().manual_seed(0)
-    device = batch.images.device.type
-
-    def step() -> None:
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            method.update(batch, method.config.joint_from, generator)
-
-    return step
 
 
 def _masker_alone(method: Align, batch: Batch) -> Task:

@@ -1,0 +1,25 @@
+"""Sending small tensors to a GPU without making the processor wait for it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def upload(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Send a tensor to a device; the processor goes on meanwhile.
+
+    An ordinary copy to a GPU waits until the GPU has done all that it was given before.
+
+    Args:
+        tensor: on the CPU, and not changed afterwards.
+        device: where it is needed.
+        dtype: what it is converted to first; None keeps its own.
+
+    Returns:
+        The tensor there; on a CPU the tensor itself.
+    """
+    tensor = tensor if dtype is None else tensor.to(dtype)
+    # From pinned memory alone can a GPU read by itself.
+    source = tensor.pin_memory() if device.type == "cuda" else tensor
+    return source.to(device, non_blocking=True)
