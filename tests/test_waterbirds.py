@@ -121,6 +121,9 @@ def test_official_splits_are_trained_on_whole_whatever_the_seed(root):
     training, tests = splits[0]
     assert len(training) == 12 and list(tests) == ["val", "test"]
     assert splits[1][0].fingerprint() == training.fingerprint()
+    assert one.data(root).test_domains == ("val", "test")
+    world = align.load("toy-vlcs", n=4, size=8)
+    assert world.test_domains == world.domains and not world.training_split
     for wrong in ({"source": "val"}, {"source": "", "target": "test"}):
         one = Experiment(**({"benchmark": "waterbirds", "source": "", "config": TINY} | wrong))
         with pytest.raises(ValueError, match="has official splits .* expected source 'train'"):

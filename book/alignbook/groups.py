@@ -1,4 +1,4 @@
-"""Benchmarks with named groups: what papers report of the worst one, and who was told the groups."""
+"""Benchmarks with named groups: what papers report of the worst one, and who was told of them."""
 
 from __future__ import annotations
 
@@ -72,12 +72,8 @@ class PublishedGroups:
 
     def frame(self) -> pd.DataFrame:
         """Text cells, one row a method, indexed by (who, method), who being "published [mark]"."""
-        columns = [
-            "worst group",
-            "group labels in training",
-            "group labels in selection",
-            "network",
-        ]
+        labels = [f"group labels in {part}" for part in ("training", "selection")]
+        columns = ["worst group", *labels, "network"]
         cells = {
             (f"published [{self.mark}]", row.method): [
                 f"{'≈ ' if row.approximate else ''}{row.worst_group:g}",

@@ -37,9 +37,12 @@ def plane_table(
         domains: the domains tested on; None means all of that shift.
 
     Returns:
-        One row a label and seed, means over domains: columns label, method, seed, `evidence_inside`,
-        the reliance, and where they were measured `control_` reliance and `object_area`. Empty
-        where nothing was measured.
+        One row a label and seed, means over domains: columns label, method, seed,
+        `evidence_inside`, the reliance and, where they were measured, the control's reliance and
+        `object_area`. Empty where nothing was measured.
+
+    Raises:
+        ValueError: if there is no such way.
     """
     if way not in WAYS:
         raise ValueError(f"way is {way!r}, expected one of {', '.join(WAYS)}")
