@@ -88,7 +88,7 @@ def evaluate(
     if size is None and run.contract is not None:
         size = run.contract.size[0]
     data = load(benchmark, root, **_options(size, found(masks, root) if masks else None))
-    names = data.test_domains if domain is None else (domain,)
+    names = data.domains if domain is None else (domain,)
     result = {name: measure(run, data[name], controls=controls) for name in names}
     print(json.dumps(result, indent=1))
 

@@ -97,7 +97,7 @@ def published(name: str = "waterbirds") -> PublishedGroups:
     Raises:
         ValueError: if the file's marks or words are unknown.
     """
-    text = files("alignbook").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    text = files("alignbook").joinpath(f"published_{name}.toml").read_text(encoding="utf-8")
     found = tomllib.loads(text)
     if found["mark"] not in MARKS:
         raise ValueError(f"the mark is {found['mark']!r}, expected one of {', '.join(MARKS)}")
