@@ -7,10 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import record
 
 import align
+from align.benchmark.experiment import Experiment
 from align.metrics import predict, reliance
 from align.metrics.reliance import background, elsewhere, partners
+from alignbook.reliance import plane
 
 WAYS = ("logits", "probability", "decisions")
 SIDE = 24
@@ -292,3 +295,49 @@ def test_evaluation_carries_it_wherever_there_are_masks():
         classifier, replace(domain, masks=None), max_explained=16, localisation_only=True
     )
     assert not any("reliance" in key for key in bare)
+
+
+PAIRS = {"erm": (0.4, 0.7), "guided": (0.97, 0.68), "align": (0.41, 0.3)}
+"""Evidence inside and reliance of runs that nobody made: one moves the one, one the other."""
+
+
+def measured():
+    found = []
+    for method, (inside, relied) in PAIRS.items():
+        for seed in range(3):
+            config = align.Config(method=method, seed=seed)
+            one = record(Experiment("composite", "paired", config), lambda domain, shift: 0.8)
+            for metrics_ in one["metrics"].values():
+                metrics_ |= {"evidence_inside": inside + seed / 100, "object_area": 0.15}
+                metrics_ |= {"reliance_logits": relied + seed / 100, "control_reliance_logits": 0.8}
+            found.append(one)
+    return found
+
+
+def test_the_plane_shows_every_method_where_it_was_measured():
+    drawn = plane(measured())
+    assert "ERM 0.41 inside, reliance 0.71" in drawn.alt
+    assert "a constant map has inside 0.15; the control's reliance is 0.80" in drawn.alt
+    points = [line for line in drawn.figure.axes[0].lines if line.get_label()[0].isdigit()]
+    at = [(line.get_xdata()[0], line.get_ydata()[0]) for line in points]
+    expected = [(inside + 0.01, relied + 0.01) for inside, relied in PAIRS.values()]
+    assert at == [pytest.approx(pair) for pair in expected]
+    # Guidance goes right alone, the other goes down alone: what the figure is drawn for.
+    assert at[1][0] - at[0][0] > 0.5 and abs(at[1][1] - at[0][1]) < 0.05
+    assert abs(at[2][0] - at[0][0]) < 0.05 and at[0][1] - at[2][1] > 0.3
+
+
+def test_the_plane_says_what_was_not_measured():
+    found = measured()
+    for one in found[3:6]:
+        for metrics_ in one["metrics"].values():
+            del metrics_["evidence_inside"]
+    drawn = plane(found, domains=["reversed"])
+    assert "A point for each of 2" in drawn.alt
+    assert "Not measured for: true masks, " in drawn.alt
+    assert "not run here" in plane(found, "decisions").alt
+    assert "not run here" in plane([]).alt
+    assert "not run here" in plane(found, domains=["elsewhere"]).alt
+    assert "reliance" in plane(found[:1]).alt  # one seed has no interval
+    with pytest.raises(ValueError, match="way is 'words', expected one of logits"):
+        plane(found, "words")

@@ -25,6 +25,7 @@ from align.config import Config
 from align.data import download, install, join, manifest, waterbirds, waterbirds_archive
 from align.data.waterbirds import FOLDERS, GROUPS, LAYOUT, box_masks
 from align.methods.environments import TOLD
+from alignbook import groups
 
 TINY = Config(
     method="groupdro", epochs=2, batch_size=6, warmup=0, head_start=0, irm_anneal=0, augment=False
@@ -120,6 +121,9 @@ def test_official_splits_are_trained_on_whole_whatever_the_seed(root):
     training, tests = splits[0]
     assert len(training) == 12 and list(tests) == ["val", "test"]
     assert splits[1][0].fingerprint() == training.fingerprint()
+    assert one.data(root).test_domains == ("val", "test")
+    world = align.load("toy-vlcs", n=4, size=8)
+    assert world.test_domains == world.domains and not world.training_split
     for wrong in ({"source": "val"}, {"source": "", "target": "test"}):
         one = Experiment(**({"benchmark": "waterbirds", "source": "", "config": TINY} | wrong))
         with pytest.raises(ValueError, match="has official splits .* expected source 'train'"):
@@ -432,3 +436,33 @@ def test_check_counts_every_group_and_names_what_is_missing(published, tmp_path)
     change(root, y="7")
     output = CliRunner().invoke(app, ["data", "check", "waterbirds", "--root", str(root)])
     assert output.exit_code == 1 and "line 6: y is '7'" in output.stdout
+
+
+def test_published_rows_say_who_was_told_the_groups():
+    found = groups.published()
+    table = found.frame()
+    assert len(table) == len(found.rows) == len({row.method for row in found.rows})
+    assert all("ResNet-50" in network for network in table["network"])
+    assert found.source and all(row.paper for row in found.rows)
+    erm, best = (table.loc["published [N]"].loc[name] for name in ("ERM", "GroupDRO"))
+    assert (erm["group labels in training"], best["group labels in training"]) == (
+        "none",
+        "training split",
+    )
+    untold = [row.worst_group for row in found.rows if row.training == "none"]
+    assert max(untold) < min(row.worst_group for row in found.rows if row.training != "none")
+    with pytest.raises(
+        ValueError, match="training is 'some', expected one of none, training split"
+    ):
+        replace(found.rows[0], training="some")
+
+
+def test_a_table_can_say_who_was_told_the_groups_here():
+    def one(method, **metrics_):
+        return {"config": Config(method=method).read(), "metrics": {"test": metrics_}}
+
+    named = {"accuracy_per_group": {"a": 1.0}}
+    assert groups.told(one("groupdro", **named)) and groups.told(one("irm", **named))
+    assert not groups.told(one("erm", **named)) and not groups.told(one("groupdro"))
+    said = groups.told_in_words([one("erm", **named), one("groupdro", **named)])
+    assert said == {"ERM": "none", "GroupDRO": "training split"}

@@ -295,6 +295,11 @@ class Benchmark:
         """The domains' names, in their customary order."""
         return tuple(self.loaders)
 
+    @property
+    def test_domains(self) -> tuple[str, ...]:
+        """The domains but for an official training split."""
+        return tuple(name for name in self.domains if name != self.training_split)
+
     def __getitem__(self, name: str) -> Domain:
         if isinstance(name, str) and name not in self.loaders:
             name = same(name)

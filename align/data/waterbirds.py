@@ -113,7 +113,7 @@ def load_waterbirds(
     reader = _Reader(folder, Metadata.read(folder / METADATA), options)
     if masks is not None:
         reader.find_boxes()
-    if masks not in (None, "boxes"):
+    if masks is not None and str(masks) != "boxes":
         reader.find_masks(found(masks, root))
     loaders = {name: reader.load(name) for name in chosen}
     return Benchmark(
