@@ -13,6 +13,7 @@ import align
 from align.benchmark.experiment import Experiment
 from align.metrics import predict, reliance
 from align.metrics.reliance import background, elsewhere, partners
+from alignbook import results
 from alignbook.reliance import plane
 
 WAYS = ("logits", "probability", "decisions")
@@ -315,7 +316,7 @@ def measured():
 
 
 def test_the_plane_shows_every_method_where_it_was_measured():
-    drawn = plane(measured())
+    drawn = plane(results.frame(measured()))
     assert "ERM 0.41 inside, reliance 0.71" in drawn.alt
     assert "a constant map has inside 0.15; the control's reliance is 0.80" in drawn.alt
     points = [line for line in drawn.figure.axes[0].lines if line.get_label()[0].isdigit()]
@@ -332,12 +333,12 @@ def test_the_plane_says_what_was_not_measured():
     for one in found[3:6]:
         for metrics_ in one["metrics"].values():
             del metrics_["evidence_inside"]
-    drawn = plane(found, domains=["reversed"])
+    drawn = plane(results.frame(found), domains=["reversed"])
     assert "A point for each of 2" in drawn.alt
     assert "Not measured for: true masks, " in drawn.alt
-    assert "not run here" in plane(found, "decisions").alt
-    assert "not run here" in plane([]).alt
-    assert "not run here" in plane(found, domains=["elsewhere"]).alt
-    assert "reliance" in plane(found[:1]).alt  # one seed has no interval
+    assert "not run here" in plane(results.frame(found), "decisions").alt
+    assert "not run here" in plane(results.frame([])).alt
+    assert "not run here" in plane(results.frame(found), domains=["elsewhere"]).alt
+    assert "reliance" in plane(results.frame(found[:1])).alt  # one seed has no interval
     with pytest.raises(ValueError, match="way is 'words', expected one of logits"):
-        plane(found, "words")
+        plane(results.frame(found), "words")

@@ -7,9 +7,6 @@ from torch import Tensor
 
 from align.data.batches import Batch
 
-TOLD = ("groupdro", "irm")
-"""The methods that are told environments in training: groups, where the data carry their labels."""
-
 
 def membership(batch: Batch, count: int) -> Tensor:
     """Which images of a batch are from which environment.

@@ -10,8 +10,8 @@ from importlib.resources import files
 
 import pandas as pd
 
-from align.methods.environments import TOLD
-from alignbook import tables
+from align.methods import METHODS
+from alignbook import results
 from alignbook.published import MARKS
 
 LABELS = ("none", "training split", "validation split", "not noted")
@@ -115,7 +115,7 @@ def told(record: dict) -> bool:
         True for methods that are told environments, on data whose groups have names.
     """
     named = any("accuracy_per_group" in metrics for metrics in record["metrics"].values())
-    return named and record["config"]["method"] in TOLD
+    return named and METHODS[record["config"]["method"]].reads_environments
 
 
 def told_in_words(recorded: Iterable[dict]) -> dict[str, str]:
@@ -124,4 +124,4 @@ def told_in_words(recorded: Iterable[dict]) -> dict[str, str]:
     Args:
         recorded: records.
     """
-    return {tables.label(one): "training split" if told(one) else "none" for one in recorded}
+    return {results.label(one): "training split" if told(one) else "none" for one in recorded}

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from align.benchmark.statistics import Interval, interval
-from alignbook import plotting, tables
+from alignbook import plotting, results
 from alignbook.drawing import Drawn, absent
 from alignbook.plotting import MUTED, PAPER
 
@@ -23,7 +23,7 @@ WHERE = "evidence_inside"
 
 
 def plane_table(
-    recorded: list[dict],
+    table: pd.DataFrame,
     way: str = "logits",
     shift: str = "out",
     domains: Sequence[str] | None = None,
@@ -31,7 +31,7 @@ def plane_table(
     """Evidence inside and reliance of every run that was measured for both.
 
     Args:
-        recorded: records.
+        table: what `results.frame` returns.
         way: one of `WAYS`.
         shift: tests "in" or "out" of distribution.
         domains: the domains tested on; None means all of that shift.
@@ -47,7 +47,7 @@ def plane_table(
     if way not in WAYS:
         raise ValueError(f"way is {way!r}, expected one of {', '.join(WAYS)}")
     how = f"reliance_{way}"
-    table = tables.tested(recorded, how, shift)
+    table = results.tested(table, how, shift)
     if table.empty or WHERE not in table:
         return pd.DataFrame()
     table = table[table[WHERE].notna()]
@@ -59,7 +59,7 @@ def plane_table(
 
 
 def plane(
-    recorded: list[dict],
+    table: pd.DataFrame,
     way: str = "logits",
     shift: str = "out",
     domains: Sequence[str] | None = None,
@@ -71,13 +71,14 @@ def plane(
     rest of the picture when a region of the object's shape is kept elsewhere (over all runs).
 
     Args:
-        recorded: records; runs without either number are left out, and their labels said.
+        table: what `results.frame` returns; runs without either number are left out, and their
+            labels said.
         way: one of `WAYS`.
         shift: tests "in" or "out" of distribution.
         domains: the domains tested on; None means all of that shift.
     """
     how = f"reliance_{way}"
-    table = plane_table(recorded, way, shift, domains)
+    everything, table = table, plane_table(table, way, shift, domains)
     if table.empty:
         return absent("evidence inside the object and reliance on the background")
     names = list(table["label"].drop_duplicates())
@@ -94,7 +95,7 @@ def plane(
     words += _lines(ax, table, f"control_{how}")
     ax.set(xlabel="evidence inside the object", ylabel=WAYS[way], ylim=(0, None))
     fig.legend(loc="outside right upper", fontsize=9)
-    left = _left_out(recorded, names)
+    left = _left_out(everything, names)
     text = f"A point for each of {len(names)} ways of training: {'; '.join(words)}."
     return Drawn(fig, text + (f" Not measured for: {', '.join(left)}." if left else ""))
 
@@ -135,6 +136,5 @@ def _lines(ax: Axes, table: pd.DataFrame, control: str) -> list[str]:
     return words
 
 
-def _left_out(recorded: list[dict], names: Sequence[str]) -> list[str]:
-    labels = dict.fromkeys(tables.label(record) for record in recorded)
-    return [label for label in labels if label not in names]
+def _left_out(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    return [label for label in table["label"].drop_duplicates() if label not in names]
