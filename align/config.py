@@ -32,7 +32,7 @@ LATER = {
     **{"second_order": True, "masker_steps": 1.0, "mask_stride": 2},
     **{"swap_weight": 1.0, "swap_background": "picture", "swap_loss": "label"},
     **{"masker_reads": "pixels", "masker_start": None, "start_weight": 1.0},
-    **{"balanced": False},
+    **{"balanced": False, "mask_level": 0.5},
 }
 """Choices that came after the first recorded runs, with what was done before there was a choice.
 `Config.read` names them only where they are another, so that older runs keep their keys."""
@@ -77,7 +77,7 @@ class Config:
         distinction: "margin" (ours) or "probability" (the paper's).
         fill: what stands in for hidden pixels, "shuffle" (another image of the batch) or "zero"
             (the paper's: zeros of the normalised image).
-        target: what the classifier is aligned with, the learned mask cut at ½ ("hard"; ours),
+        target: what the classifier is aligned with, the learned mask cut at a level ("hard"; ours),
             min-max normalised per image ("stretch"), as it is ("soft"; the paper's) or cut at a
             level drawn anew for each image ("sampled").
         lambda1: weight of the mask's sparsity.
@@ -91,6 +91,7 @@ class Config:
             every batch, 0.5 one on every second batch.
         mask_stride: image pixels per cell of the mask before it is enlarged to the image, 2, 4, 8,
             16 or 32; 2 is the masker's own.
+        mask_level: that level, below 1; a lower one misses less of the object and leaks more.
         swap_weight: weight of the swap.
         swap_background: what stands outside the mask, another "picture" of the batch, another
             picture "emptied" of its own object, or the picture's own "blur".
@@ -143,6 +144,7 @@ class Config:
     second_order: bool = True
     masker_steps: float = 1.0
     mask_stride: int = 2
+    mask_level: float = 0.5
     swap_weight: float = 1.0
     swap_background: str = "picture"
     swap_loss: str = "label"
@@ -189,6 +191,8 @@ class Config:
         for name in ("mixup_concentration", "cgc_temperature", "masker_steps"):
             if getattr(self, name) == 0:
                 raise ValueError(f"{name} is 0, expected a number above 0")
+        if self.mask_level >= 1:
+            raise ValueError(f"mask_level is {self.mask_level}, expected a level below 1")
         if self.sgt_share > 1:
             raise ValueError(f"sgt_share is {self.sgt_share}, expected a share between 0 and 1")
         other = {"mixup": "", "dre": "", "cgc": "", "align": 'fill "shuffle"'}.get(self.method)

@@ -49,7 +49,7 @@ class Align(Method):
         *Guided.reads,
         *("head_start", "masker_lr", "distinction", "fill", "target"),
         *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
-        *("masker_reads", "masker_start", "start_weight"),
+        *("masker_reads", "masker_start", "start_weight", "mask_level"),
     )
     learns_masks = True
     # The batch forward and back; masked twice, forward and back to the pixels.
@@ -117,7 +117,7 @@ class Align(Method):
         """The masks that the classifier is aligned with, `(N, H, W)`, constants."""
         masks = self.masker(images)[:, 0]
         if self.config.target == "hard":
-            return (masks > 0.5).to(masks.dtype)
+            return (masks > self.config.mask_level).to(masks.dtype)
         if self.config.target == "sampled":
             level = upload(torch.rand(len(masks), 1, 1, generator=generator), masks.device)
             return (masks > level).to(masks.dtype)
