@@ -1,4 +1,4 @@
-"""One sentence and a non-zero exit: unknown metrics, kernels and tiers, lines that are no record."""
+"""One sentence and a non-zero exit: unknown metrics, kernels, tiers; lines that are no record."""
 
 import json
 import sys
