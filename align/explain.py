@@ -15,6 +15,7 @@ from torch import Tensor
 from align.checks import check_kind, check_tensor
 from align.classifier import Classifier
 from align.data.decoding import SUFFIXES, UnreadableImageError, decode
+from align.data.listing import UNREAD
 from align.metrics.inputs import as_float, upsample
 from align.metrics.localisation import energy_inside
 from align.models import evaluation_mode, inference, suited
@@ -177,7 +178,8 @@ def pictures(paths: Sequence[str | Path]) -> list[Path]:
     """The picture files that some files, folders and patterns name, each once, in order.
 
     Args:
-        paths: files; folders, whose pictures at any depth are meant; patterns such as `*.jpg`.
+        paths: files; folders, whose pictures at any depth are meant, those of types that are not
+            read among them, so that they can be named; patterns such as `*.jpg`.
 
     Raises:
         FileNotFoundError: if one of them names no picture.
@@ -190,7 +192,8 @@ def pictures(paths: Sequence[str | Path]) -> list[Path]:
         before = len(found)
         for path in here:
             inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-            fit = [one for one in inside if one.suffix.lower() in SUFFIXES and one.is_file()]
+            kinds = (*SUFFIXES, *UNREAD)
+            fit = [one for one in inside if one.suffix.lower() in kinds and one.is_file()]
             found |= dict.fromkeys(fit if path.is_dir() else [p for p in inside if p.is_file()])
         if len(found) == before and not any(path in found for path in here):
             raise FileNotFoundError(

@@ -11,6 +11,7 @@ from PIL import Image
 
 from align.data.folders import load_folder, load_pacs
 from align.data.masks import load_weizmann
+from align.explain import pictures, read
 
 CAFE = ("Caf\u00e9", "Cafe\u0301")
 """The same name with its accent as one sign, and as two."""
@@ -214,6 +215,40 @@ def test_published_layouts_name_what_is_passed_over(tmp_path):
     save(tmp_path / "PACS" / "photo" / "dog" / "b.webp")
     pacs = load_pacs(tmp_path, domains=["photo"], size=4, progress=False)
     assert "PACS photo: photo/dog holds files of types that are not read (1 .webp)" in pacs.missing
+
+
+@pytest.mark.parametrize("how", ["other types", "one deeper", "dangling", "loop"])
+def test_masks_that_are_not_read_are_named(tree, how):
+    masks = tree.parent / "masks"
+    for path in sorted(tree.rglob("*.png")):
+        save(masks / path.relative_to(tree), 255)
+    spoil(masks / "art" / "bee", how)
+    if how == "loop":
+        (masks / "art" / "bee" / "0.png").symlink_to("0.png")
+    told = {"other types": "1 .tiff, 1 .webp", "one deeper": "one folder deeper", "loop": "itself"}
+    with pytest.raises(ValueError, match="2 of 6 images have no mask") as raised:
+        quiet(tree, masks=masks)
+    assert told.get(how, "art/bee/0.png") in str(raised.value)
+    benchmark = quiet(tree, masks=masks, on_error="skip")
+    assert benchmark["art"].labels.tolist() == [0, 0, 2, 2]
+    for kind in ("ant", "cat"):
+        spoil(masks / "art" / kind, "other types")
+    said = " ".join(quiet(tree, masks=masks).missing)
+    assert "no masks in" in said and ".webp" in said
+    spoil(masks / "photo", "other types")
+    with pytest.raises(FileNotFoundError, match="no masks found .*types that are not read"):
+        quiet(tree, masks=masks)
+
+
+def test_a_folder_to_explain_names_the_pictures_that_are_not_read(tmp_path):
+    good, odd = save(tmp_path / "a.png"), tmp_path / "b.HEIC"
+    odd.write_bytes(b"ftypheic")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    files = pictures([tmp_path])
+    assert files == [good, odd]
+    found = dict(read(files, 4))
+    assert found[good].shape == (3, 4, 4) and "it is not one of JPEG" in found[odd]
 
 
 STATES = ("images", "other types", "one deeper", "empty", "absent", "dangling", "decomposed")

@@ -208,7 +208,7 @@ def test_progress_says_what_is_left(tmp_path, monkeypatch, capsys):
     assert (runner._duration(30), runner._duration(600)) == ("30 minutes", "10.0 hours")
 
 
-def _slow_runs(path, made):
+def _slow_runs(path, made, nothing):
     """Make 40 runs that only wait, so that kills fall in the middle of runs, too."""
 
     def slow(one, **options):
@@ -219,7 +219,6 @@ def _slow_runs(path, made):
         return BARE | {"key": one.key(), "seconds": 0.1, "padding": "x" * 20000}, None
 
     runner.run = slow  # in this process alone
-    nothing = experiment.prepare(tiny())
     runner.prepare = lambda *_: nothing
     runner.run_all([tiny(seed) for seed in range(40)], path, progress=False)
 
@@ -227,9 +226,10 @@ def _slow_runs(path, made):
 def test_killed_processes_lose_nothing_and_double_nothing(tmp_path):
     path, made = tmp_path / "r.jsonl", tmp_path / "made"
     wanted = [tiny(seed) for seed in range(40)]
+    nothing = experiment.prepare(tiny())
 
     def start():
-        process = FORK.Process(target=_slow_runs, args=(path, made))
+        process = FORK.Process(target=_slow_runs, args=(path, made, nothing))
         process.start()
         return process
 

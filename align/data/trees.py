@@ -34,7 +34,8 @@ class Options:
     Args:
         size: images are squeezed to squares of this side, in pixels.
         mask_threshold: stored mask values above it are object. None means 0 (0/1, 0/255 and
-            label masks alike), and 127 in JPEG files; give 127 for soft grey masks.
+            label masks alike), and the middle where a mask was black and white before it was
+            smoothed or stored with loss; a mask that may mean several things is refused.
         on_error: "raise" stops at images that cannot be read or have no mask; "skip" leaves them
             out and names them in `missing`.
         cache: folder for the decoded images; None means `$ALIGN_CACHE`, else the user's cache.
@@ -117,7 +118,8 @@ def load_tree(
             continue
         mask_files = None
         if mask_root is not None and not found[domain]:
-            missing.append(f"{what}: no masks in {mask_root / domain}")
+            why = _instead(mask_root, [domain])[:1]
+            missing.append("; ".join([f"{what}: no masks in {mask_root / domain}", *why]))
         elif mask_root is not None:
             pairs, said = _keep_masked(what, pairs, found[domain], mask_root, options)
             missing += said
@@ -292,10 +294,11 @@ def _list_masks(
         found[domain] = {same(_stem(file)): file for file in files}
         found[domain] |= {_stem(file): file for file in files}  # the same spelling comes first
     if not any(found.values()):
-        raise FileNotFoundError(
+        said = (
             f"no masks found in {root}: expected files DOMAIN/CLASS/NAME.png, .jpg or .jpeg below "
             f"it, named as the images of {', '.join(domains)}"
         )
+        raise FileNotFoundError("; ".join([said, *_instead(root, domains)[:3]]))
     return found
 
 
@@ -310,14 +313,16 @@ def _keep_masked(
     kept = [pair for pair in pairs if _mask_of(pair[0], found)]
     if len(kept) == len(pairs):
         return pairs, []
-    first = next(file for file, _ in pairs if not _mask_of(file, found))
     said = f"{what}: {len(pairs) - len(kept):,} of {len(pairs):,} images have no mask"
+    first = next(file for file, _ in pairs if not _mask_of(file, found))
+    domain = first.partition("/")[0]
+    why = "".join(f" ({words})" for words in _instead(mask_root, [domain])[:1])
     if options.on_error == "raise" or not kept:
         raise ValueError(
-            f"{said} in {mask_root}, the first is {first}; add the masks, restrict classes= or "
-            'domains=, or pass on_error="skip" to leave out the images without a mask'
+            f"{said} in {mask_root}, the first is {first}{why}; add the masks, restrict classes= "
+            'or domains=, or pass on_error="skip" to leave out the images without a mask'
         )
-    return kept, [f"{said} and are left out, the first is {first}"]
+    return kept, [f"{said} and are left out, the first is {first}{why}"]
 
 
 def _shortfall(

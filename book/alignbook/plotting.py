@@ -337,8 +337,8 @@ def _pictures(images: ArrayLike) -> NDArray[np.float64]:
         return pixels.astype(np.float64)
     whole = np.issubdtype(pixels.dtype, np.integer)
     low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
-    # Interpolation overshoots [0, 1] by a little; what lies further out is of another scale.
-    scale = 255.0 if whole or high > 1 + OVERSHOOT else 1.0
+    # Interpolation overshoots [0, 1] by a little, normalised images reach 3, bytes reach further.
+    scale = 255.0 if whole or high > 8 else 1.0
     if not (-OVERSHOOT * scale <= low and high <= scale * (1 + OVERSHOOT)):
         raise ValueError(
             f"images hold values from {low:.3g} to {high:.3g}, expected 0 to 1 or 0 to 255; undo "
