@@ -5,6 +5,7 @@ import pytest
 from synthetic import record
 
 from align.benchmark import grid
+from align.benchmark.photo_grids import COMPOSITE_RHOS
 from alignbook import photographs
 from alignbook.estimates import compare
 from alignbook.results import frame
@@ -77,7 +78,7 @@ def test_composite_worlds_are_drawn_over_rho_one_panel_a_domain(recorded):
     part = table[(table["label"] == "ERM") & (table["domain"] == "reversed")]
     wanted = part.groupby("rho")["accuracy"].mean()
     line = next(x for x in drawn.figure.axes[2].lines if x.get_label() == "ERM")
-    np.testing.assert_allclose(line.get_xdata(), grid.COMPOSITE_RHOS)
+    np.testing.assert_allclose(line.get_xdata(), COMPOSITE_RHOS)
     np.testing.assert_allclose(line.get_ydata(), wanted)
     assert f"ERM {wanted.iloc[-1]:.2f}" in drawn.alt
 

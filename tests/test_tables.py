@@ -13,6 +13,7 @@ from align.benchmark.statistics import interval, paired
 from align.config import Config
 from alignbook import coverage, results, tables
 from alignbook.estimates import compare
+from alignbook.measures import bounds
 from alignbook.published import PUBLISHED
 from alignbook.results import frame
 
@@ -151,6 +152,18 @@ def test_intervals_end_where_the_metric_does():
     recorded.loc[guided, "evidence_inside"] = 0.95 - recorded["seed"] * 0.9
     found = compare(recorded, "true masks, energy", "ERM", "evidence_inside")
     assert (found.low, found.high) == (-1, 1)
+
+
+def test_every_recorded_value_lies_within_the_range_of_its_metric():
+    for name in ("toy", "pacs", "composite"):
+        table = results.recorded(name).select_dtypes("number")
+        columns = table.columns.drop(["seed", "weight", "missed", "leaked", "seconds"])
+        columns = columns.drop([c for c in ("size", "rho") if c in columns])
+        for metric in columns:
+            least, most = bounds(metric)
+            assert np.isfinite(least), metric
+            assert least <= table[metric].min() and table[metric].max() <= most, metric
+    assert bounds("margin") == (-np.inf, np.inf)
 
 
 def test_photographs_that_all_seeds_share_widen_the_interval_by_their_number():

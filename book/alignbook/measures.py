@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 NAMES = {
     "accuracy": "accuracy",
@@ -34,6 +35,12 @@ NAMES = {
 """Metrics, and sets of photographs, in the words of tables and figures."""
 
 
+SHARES = re.compile(
+    r"(accuracy|confidence|auc|normalized|inside|iou|iou_matched|area|masker_mean|pointing_game)$"
+)
+"""Metrics that are shares or probabilities."""
+
+
 def words(name: str) -> str:
     """What a metric is called in tables and figures.
 
@@ -53,7 +60,6 @@ def bounds(metric: str) -> tuple[float, float]:
     """
     if metric in ("explained", "localised", "seconds") or metric.endswith("count"):
         return 0.0, math.inf
-    loss = "sufficiency" in metric or "comprehensiveness" in metric
-    if loss and not metric.endswith("_normalized"):
+    if re.search(r"(sufficiency|comprehensiveness)_(zero|blur)$", metric):
         return -1.0, 1.0
-    return 0.0, 1.0
+    return (0.0, 1.0) if SHARES.search(metric) else (-math.inf, math.inf)
