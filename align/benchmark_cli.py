@@ -42,6 +42,8 @@ def run(
     from align.benchmark.runner import choose, missing, run_all
 
     wanted = choose(experiments(grid), shard, only or ())
+    if only and not choose(experiments(grid), None, only):
+        raise ValueError(f"no run of grid '{grid}' has {' and '.join(only)}")
     path, work = records_file(grid), Path("runs") / grid
     try:
         if launcher is Launcher.ray:
@@ -96,32 +98,51 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from alignbook import tables
+    from align.benchmark import records
+    from alignbook import ablations, results, tables, weights
+    from alignbook.show import show
 
-    recorded = tables.current(grid)
-    if not recorded:
+    recorded = results.recorded(grid)
+    if recorded.empty:
         raise FileNotFoundError(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
+    found = results.current(grid)
+    _check_metric(metric, found, grid)
+    for sentence in records.mixed(found, rendered=True):
+        print(f"align: note: {sentence}", file=sys.stderr)
     if grid == "ablations":
-        from alignbook import ablations
-
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
-        print(ablations.effects(recorded, metric)[["runs", "text"]].to_string(header=False))
+        print(show(ablations.effects(recorded, metric)))
         return
     if grid == "weights":
-        from alignbook import weights
-
         print("accuracy against ERM, each form with the weight that is best in distribution\n")
-        print(weights.chosen(recorded).to_string())
+        print(show(weights.chosen(recorded)))
         return
-    for setting, part in tables.settings(recorded).items():
+    for setting, part in results.settings(recorded).items():
         heading = f"\n{setting}\n" if setting else ""
-        print(f"{heading}{tables.per_domain(part, metric).to_string()}")
+        print(f"{heading}{show(tables.per_domain(part, metric))}")
         for shift, words in (("in", "in distribution"), ("out", "out of distribution")):
             compared = tables.comparison(part, metric, shift)
             if len(compared):
-                print(f"\n{words}\n{compared.to_string()}")
+                print(f"\n{words}\n{show(compared)}")
+
+
+def _check_metric(metric: str, recorded: list[dict], grid: str) -> None:
+    """Refuse a metric that no record has, or that the grid's table does not show."""
+    known = {
+        name: None
+        for record in recorded
+        for values in record["metrics"].values()
+        for name, value in values.items()
+        if isinstance(value, int | float)
+    }
+    known = {"accuracy": None} if grid == "weights" else known
+    if metric not in known:
+        raise ValueError(
+            f"no record of grid '{grid}' has a table of metric '{metric}', expected one of "
+            f"{', '.join(known)}"
+        )
 
 
 @benchmark_app.command("figure")

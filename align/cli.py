@@ -9,7 +9,7 @@ import os
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,10 @@ from align.benchmark_cli import benchmark_app
 from align.config import METHODS
 from align.data.download import DownloadError
 from align.data_cli import data_app
-from align.files import found
+from align.files import found, same
+
+if TYPE_CHECKING:
+    from align.data import Benchmark
 
 app = typer.Typer(
     help="ALIGN: train classifiers that look where they should.",
@@ -59,13 +62,14 @@ def train(
 
     options = _options(size, masks)
     if source is None:
-        source = load(benchmark, root, **options).domains[0]
+        source = load(benchmark, root, **_found(options, root)).domains[0]
     config = Config(**{"method": method, "seed": seed} | _settings(settings))
-    experiment = Experiment(benchmark, source, config, options)
+    experiment = Experiment(benchmark, same(source), config, options)
+    _say_missing(experiment.data(root))
     record, result = run(experiment, root=root, folder=out)
     result.save(out)
     (out / "record.json").write_text(json.dumps(record, indent=1))
-    _print_metrics(record["metrics"], source)
+    _print_metrics(record["metrics"], experiment.source)
     print(f"saved in {out}")
 
 
@@ -87,7 +91,8 @@ def evaluate(
     run = Run.load(folder)
     if size is None and run.contract is not None:
         size = run.contract.size[0]
-    data = load(benchmark, root, **_options(size, found(masks, root) if masks else None))
+    data = load(benchmark, root, **_found(_options(size, masks), root))
+    _say_missing(data)
     names = data.domains if domain is None else (domain,)
     result = {name: measure(run, data[name], controls=controls) for name in names}
     print(json.dumps(result, indent=1))
@@ -236,6 +241,17 @@ def _photographs() -> str:
 def _options(size: int | None, masks: Path | None) -> dict:
     options = {} if size is None else {"size": size}
     return options if masks is None else options | {"masks": str(masks)}
+
+
+def _found(options: dict, root: Path | None) -> dict:
+    masks = options.get("masks")
+    return options if masks is None else options | {"masks": str(found(masks, root))}
+
+
+def _say_missing(data: Benchmark) -> None:
+    """Say on the error stream what the data lack: no picture is left out in silence."""
+    for sentence in data.missing:
+        print(f"align: note: {sentence}", file=sys.stderr)
 
 
 def _settings(pairs: list[str] | None) -> dict:

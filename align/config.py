@@ -18,28 +18,15 @@ DISTINCTIONS = ("margin", "probability")
 TARGETS = ("hard", "stretch", "soft", "sampled")
 MASK_STRIDES = (2, 4, 8, 16, 32)
 
-GUIDANCE = (
-    *("alignment", "warmup", "lambda3", "second_order"),
-    *("swap_weight", "swap_background", "swap_loss"),
-)
+METHODS: dict[str, type] = {}
+"""The methods by name. It is empty here, and `align.methods`, which imports this module, fills it:
+so imports run one way."""
 
-READS: dict[str, tuple[str, ...]] = {
-    "erm": (),
-    "mixup": ("mixup_concentration",),
-    "irm": ("irm_weight", "irm_anneal"),
-    "groupdro": ("groupdro_eta",),
-    "sgt": ("sgt_weight", "sgt_share"),
-    "dre": ("dre_consistency", "dre_sparsity", "dre_mixed"),
-    "cgc": ("cgc_weight", "cgc_temperature"),
-    "guided": GUIDANCE,
-    "align": (
-        *GUIDANCE,
-        *("head_start", "masker_lr", "distinction", "fill", "target"),
-        *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
-        *("masker_reads", "masker_start", "start_weight"),
-    ),
-}
-"""For each method the values that it reads besides those that all read."""
+COMMON = (
+    *("method", "backbone", "weights", "output_stride", "epochs", "batch_size"),
+    *("lr", "weight_decay", "augment", "balanced", "seed"),
+)
+"""The values that every method reads; the others are read by those methods that say so."""
 
 LATER = {
     **{"second_order": True, "masker_steps": 1.0, "mask_stride": 2},
@@ -50,10 +37,9 @@ LATER = {
 """Choices that came after the first recorded runs, with what was done before there was a choice.
 `Config.read` names them only where they are another, so that older runs keep their keys."""
 
-METHODS = tuple(READS)
-
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "a text"),
+    "str | type": ((str, type), "a method's name or class"),
     "str | None": ((str, type(None)), "a text, or None"),
     "int": ((int,), "a whole number"),
     "int | None": ((int, type(None)), "a whole number, or None"),
@@ -69,7 +55,7 @@ class Config:
 
     Args:
         method: "erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided" (given masks) or
-            "align" (learned masks); see `align.methods`.
+            "align" (learned masks), see `align.methods`; or the class of a method of your own.
         backbone: see `align.Classifier`.
         weights: see `align.Classifier`.
         output_stride: see `align.Classifier`.
@@ -132,7 +118,7 @@ class Config:
         ValueError: if a value is of another type or out of range.
     """
 
-    method: str = "align"
+    method: str | type = "align"
     backbone: str = "small-cnn"
     weights: str | None = None
     output_stride: int | None = None
@@ -176,8 +162,10 @@ class Config:
     cgc_temperature: float = 0.5
 
     def __post_init__(self) -> None:
+        _check_method(self.method)
+        if self.method_name in METHODS:  # a name and its class are the same choice
+            object.__setattr__(self, "method", self.method_name)
         for name, allowed in (
-            ("method", METHODS),
             ("alignment", ALIGNMENTS),
             ("fill", FILLS),
             ("distinction", DISTINCTIONS),
@@ -203,6 +191,13 @@ class Config:
                 raise ValueError(f"{name} is 0, expected a number above 0")
         if self.sgt_share > 1:
             raise ValueError(f"sgt_share is {self.sgt_share}, expected a share between 0 and 1")
+        other = {"mixup": "", "dre": "", "cgc": "", "align": 'fill "shuffle"'}.get(self.method)
+        if self.batch_size == 1 and other is not None and (not other or self.fill == "shuffle"):
+            raise ValueError(
+                f"batch_size is 1 with method '{self.method}'{other and f' and {other}'}, expected "
+                "at least 2: it sets each image against another of its batch, and learns nothing "
+                f"from itself{other and '; or choose fill zero'}"
+            )
         if self.alignment == "rrr" and not self.second_order:
             raise ValueError(
                 "second_order is False with alignment 'rrr', expected True: held constant, input "
@@ -216,20 +211,61 @@ class Config:
             )
 
     @property
+    def method_class(self) -> type:
+        """The method's class."""
+        return self.method if isinstance(self.method, type) else METHODS[self.method]
+
+    @property
+    def method_name(self) -> str:
+        """The method's name, that of a class in lower case where it stands in no table yet."""
+        return name_of(self.method)
+
+    @property
     def joint_from(self) -> int:
         """The first epoch in which the classifier is guided."""
-        return self.warmup + (self.head_start if self.method == "align" else 0)
+        return self.warmup + (self.head_start if "head_start" in self.method_class.reads else 0)
+
+    def values(self) -> dict[str, object]:
+        """All values, ready for JSON: a method's class by its name."""
+        return asdict(self) | {"method": self.method_name}
 
     def read(self) -> dict[str, object]:
         """The values that this method reads: two runs that agree on them are the same run."""
-        unread = set().union(*READS.values()) - set(READS[self.method])
-        unread |= {name for name, before in LATER.items() if getattr(self, name) == before}
-        return {name: value for name, value in asdict(self).items() if name not in unread}
+        reads = {*COMMON, *self.method_class.reads}
+        reads -= {name for name, before in LATER.items() if getattr(self, name) == before}
+        return {name: value for name, value in self.values().items() if name in reads}
 
     def hash(self) -> str:
         """The first 12 hexadecimal digits of a SHA-256 over the values that are read."""
         text = json.dumps(self.read(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def name_of(method: str | type) -> str:
+    """The name of a method: a class's in `METHODS`, or its own in lower case.
+
+    Args:
+        method: a name or a class.
+    """
+    if isinstance(method, str):
+        return method
+    return next((name for name, kind in METHODS.items() if kind is method), method.__name__.lower())
+
+
+def _check_method(method: object) -> None:
+    """Refuse what is neither a name in `METHODS` nor the class of a method."""
+    if isinstance(method, type) and hasattr(method, "reads"):
+        if METHODS.get(name_of(method), method) is not method:
+            raise ValueError(
+                f"method is a class {method.__name__}, whose name in records, '{name_of(method)}', "
+                "another method has; name the class otherwise"
+            )
+    elif not isinstance(method, str) or method not in METHODS:
+        raise ValueError(
+            f"method is {shown(method)}, expected one of {', '.join(METHODS)}, or a class that "
+            "inherits from align.methods.Method; one of your own has a name once it stands in "
+            "align.methods.METHODS"
+        )
 
 
 def _check_value(name: str, value: object, kinds: tuple[type, ...], expected: str) -> None:

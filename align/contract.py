@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from align.data.benchmark import Domain
+from align.files import same
 
 WORDS = {
     "domain": "the domain",
@@ -33,7 +34,8 @@ class Contract:
         size: height and width of the images, in pixels.
         mean: of each colour channel, subtracted from images in [0, 1].
         std: of each colour channel, divided by after that.
-        masks: where the training masks come from: "none", "given", or a source's name.
+        masks: where the training masks come from: "none", `Domain.mask_source`, or "given" where
+            that is not known.
         fingerprint: of images, labels and masks together, `Domain.fingerprint`.
         pictures: 16 hexadecimal digits for each training picture, from its pixels alone.
         files: the pictures' names as the data set gives them, empty for rendered ones.
@@ -64,7 +66,7 @@ class Contract:
             size=tuple(domain.images.shape[2:]),
             mean=tuple(round(value, 6) for value in mean.flatten().tolist()),
             std=tuple(round(value, 6) for value in std.flatten().tolist()),
-            masks="none" if domain.masks is None else "given",
+            masks="none" if domain.masks is None else domain.mask_source or "given",
             fingerprint=domain.fingerprint(),
             pictures=tuple(picture_sums(domain.images)),
             files=domain.files or (),
@@ -85,7 +87,9 @@ class Contract:
         for field in fields(self):
             if field.name not in WORDS:
                 continue
-            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            mine, theirs = (_plain(getattr(one, field.name)) for one in (self, other))
+            if field.name == "masks" and _may_be_same(mine, theirs, self, other):
+                continue
             if mine != theirs and not (field.name == "fingerprint" and found):
                 found.append(f"{WORDS[field.name]}: {_shown(mine)} then, {_shown(theirs)} now")
         return list(dict.fromkeys(found))
@@ -96,7 +100,7 @@ class Contract:
         Raises:
             ValueError: if its classes are others, or stand in another order.
         """
-        if domain.classes != self.classes:
+        if _plain(domain.classes) != _plain(self.classes):
             raise ValueError(
                 f"domain '{domain.name}' has the classes {', '.join(domain.classes)} and the run "
                 f"was trained on {', '.join(self.classes)}; its logits mean these classes in this "
@@ -112,10 +116,10 @@ class Contract:
         if tuple(domain.images.shape[2:]) == self.size:
             known = set(self.pictures)
             return torch.tensor([one in known for one in picture_sums(domain.images)]).bool()
-        same_place = domain.name in self.domain.split("+") and domain.files is not None
-        known = set(self.files) if same_place else set()
+        same_place = same(domain.name) in same(self.domain).split("+") and domain.files is not None
+        known = {same(name) for name in self.files} if same_place else set()
         names = domain.files or ("",) * len(domain)
-        return torch.tensor([name in known for name in names]).bool()
+        return torch.tensor([same(name) in known for name in names]).bool()
 
     def json(self) -> dict:
         """All fields, ready for JSON."""
@@ -130,6 +134,20 @@ def picture_sums(images: Tensor) -> Iterable[str]:
     """
     for image in images:
         yield hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=8).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """A value whose names are equal if they read alike."""
+    if isinstance(value, tuple):
+        return tuple(_plain(one) for one in value)
+    return same(value) if isinstance(value, str) else value
+
+
+def _may_be_same(mine: str, theirs: str, first: Contract, second: Contract) -> bool:
+    """Whether masks of two names may be the same ones; the fingerprint decides whether they are."""
+    if first.fingerprint == second.fingerprint:
+        return True
+    return "given" in (mine, theirs) and "none" not in (mine, theirs)
 
 
 def _shown(value: object) -> str:

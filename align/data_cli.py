@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 data_app = typer.Typer(help="Benchmarks of photographs: get them, check them, pack them.")
 
 Root = Annotated[Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")]
-Names = Annotated[list[str] | None, typer.Argument(help="vlcs, terra, pacs; default all found.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(help="vlcs, terra, pacs, waterbirds; default all.")
+]
 
 
 @data_app.command()
 def get(
-    name: Annotated[str, typer.Argument(help="vlcs or terra.")],
+    name: Annotated[str, typer.Argument(help="vlcs, terra or waterbirds.")],
     root: Root = None,
     version: Annotated[
         str | None, typer.Option(help="terra: eccv18 (24,788 images) or lila2021 (24,330).")
@@ -77,8 +79,8 @@ def pack(
             print(f"  {sentence}")
     if not packed:
         raise FileNotFoundError(
-            "nothing to pack: no vlcs, terra or pacs found; `align data get vlcs --root DIR` gets "
-            "one"
+            f"nothing to pack: none of {', '.join(ON_DISK)} found; "
+            "`align data get vlcs --root DIR` gets one"
         )
 
 
@@ -92,9 +94,11 @@ def _show(finding: Finding) -> None:
     print(f"{found.name}{version}: {found.total:,} images, fingerprint {found.fingerprint}")
     classes = list(next(iter(found.counts.values())))
     width = max(8, *(len(domain) for domain in found.counts))
-    print(f"  {'':{width}}" + "".join(f"{kind:>10}" for kind in classes) + f"{'total':>10}")
+    columns = [max(10, len(kind) + 2) for kind in (*classes, "total")]
+    heads = zip((*classes, "total"), columns, strict=True)
+    print(f"  {'':{width}}" + "".join(f"{kind:>{wide}}" for kind, wide in heads))
     for domain, row in found.counts.items():
-        numbers = [*row.values(), sum(row.values())]
-        print(f"  {domain:{width}}" + "".join(f"{number:>10,}" for number in numbers))
+        numbers = zip((*row.values(), sum(row.values())), columns, strict=True)
+        print(f"  {domain:{width}}" + "".join(f"{number:>{wide},}" for number, wide in numbers))
     for sentence in finding.said or ("complete",):
         print(f"  {sentence}")

@@ -10,26 +10,16 @@ from torch import Tensor, nn
 
 from align.checks import check_flag, check_function, check_kind, check_number, check_seed, shown
 from align.data.benchmark import Domain
-from align.metrics.accuracy import accuracy_per_class, predict
+from align.localised import localisation, masker_quality
+from align.metrics.accuracy import accuracy_per_class, group_accuracies, predict
 from align.metrics.faithfulness import faithfulness
-from align.metrics.inputs import as_float, images_at_once, upsample
-from align.metrics.localisation import (
-    binarize,
-    control_maps,
-    energy_inside,
-    expected_random_iou,
-    expected_shifted_iou,
-    iou,
-    pointing_game,
-    top_pixels,
-)
+from align.metrics.inputs import as_float, images_at_once
+from align.metrics.localisation import control_maps, energy_inside
+from align.metrics.reliance import reliance
 from align.models import Model, device_of, evaluation_mode, inference, pooled_linear, suited
-from align.saliency import contrastive_evidence, grad_cam, minmax
+from align.saliency import contrastive_evidence, grad_cam
 
 Explainer = Callable[[Any, Tensor, Tensor], Tensor]
-
-MASK_THRESHOLD = 0.5
-"""Where a soft mask, or a map scaled to [0, 1], is cut to mark pixels."""
 
 
 def evaluate(
@@ -66,7 +56,7 @@ def evaluate(
         seed: the same seed explains the same images and gives the same control maps.
         controls: whether to measure control explanations as well (each as costly as the first).
         localisation_only: leave out faithfulness, which takes nearly all of the time, and measure
-            of explanations only where they lie; not together with controls.
+            only where explanations lie and what the answers rely on; not together with controls.
         details: whether to return, besides numbers, what they are the means of: `correct`, bool
             `(N,)`, for each image of the domain whether it is classified rightly, and the mean
             `insertion_curve` and `deletion_curve` as lists.
@@ -79,6 +69,9 @@ def evaluate(
           trained on, where there are any;
         - `count`, `accuracy`, `balanced_accuracy` (the mean over the classes present) and
           `accuracy_per_class` (a dictionary by class name), over all images;
+        - where the domain's groups have names, `accuracy_per_group` (a dictionary by group name),
+          `worst_group` (the least of them), `mean_group` (their mean) and, where it is known how
+          often each was trained on, `accuracy_adjusted` (their mean weighed by that);
         - `explained`, the number of images of all that follows, and means over them:
           `confidence`, `insertion_auc`, `deletion_auc`, `sufficiency_zero`, `sufficiency_blur`,
           `comprehensiveness_zero`, `comprehensiveness_blur`, each of the last six also with
@@ -90,6 +83,11 @@ def evaluate(
           `energy_inside`, `object_area` (the share a constant map would have inside) and, for a
           pooled linear head, `evidence_inside`: the share inside of the size of the contrastive
           evidence, what separates the predicted class from the others;
+        - over the same images, if there are two: `reliance_logits`, `reliance_probability`,
+          `reliance_decisions`, how far the answers move when the background is replaced and the
+          object kept; the same after `object_` for the object replaced and the background kept,
+          and after `control_` for a region of the mask's shape kept elsewhere; see
+          `align.metrics.reliance`;
         - with a masker `masker_area` (marked pixels) and `masker_mean` (of the soft mask); with
           true masks too, `masker_iou` (cut at 0.5), `masker_iou_matched`,
           `masker_pointing_game`, `masker_energy_inside`, and the IoU of what has the same area
@@ -121,7 +119,8 @@ def evaluate(
         )
     domain, result = _unseen(run_or_classifier, domain, seen)
     batch_size = images_at_once(batch_size, device_of(classifier, domain.images.device))
-    predicted = _predicted_classes(classifier, domain, batch_size)
+    logits = _logits(classifier, domain, batch_size)
+    predicted = logits.argmax(1)
     result |= _accuracies(predicted == domain.labels, domain)
     if details:
         result["correct"] = predicted == domain.labels
@@ -139,13 +138,22 @@ def evaluate(
     if len(shown):
         result["localised"] = len(shown)
         result["object_area"] = (part.masks[shown] >= 0.5).double().mean().item()
-        result |= _localisation(part, maps, shown, batch_size, scale=True)
+        result |= localisation(part, maps, shown, batch_size, scale=True)
         if _is_pooled_linear(classifier, part):
             evidence = _explain(classifier, part, predicted, _evidence_size, batch_size)
             inside = energy_inside(evidence[shown], part.masks[shown])
             result["evidence_inside"] = inside.double().mean().item()
+    if len(shown) > 1:
+        result |= reliance(
+            classifier,
+            part.images[shown],
+            part.masks[shown],
+            logits=logits[chosen][shown],
+            seed=seed,
+            batch_size=batch_size,
+        )
     if masker is not None:
-        result |= _masker(masker, part, shown, batch_size)
+        result |= masker_quality(masker, part, shown, batch_size)
     if controls:
         result |= _controls(classifier, part, predicted, shown, batch_size, seed, details)
     return result
@@ -153,7 +161,7 @@ def evaluate(
 
 def _unseen(run: Any, domain: Domain, seen: str) -> tuple[Domain, dict[str, int]]:
     """The images that a run was not trained on, or all, and how many it was."""
-    if seen not in ("leave out", "keep"):
+    if not isinstance(seen, str) or seen not in ("leave out", "keep"):
         raise ValueError(f"seen is {shown(seen)}, expected 'leave out' or 'keep'")
     contract = getattr(run, "contract", None)
     if contract is None:
@@ -186,7 +194,7 @@ def _parts(run_or_classifier: Any, masker: Model | None) -> tuple[Model, Model |
     return classifier, masker
 
 
-def _predicted_classes(classifier: Model, domain: Domain, batch_size: int) -> Tensor:
+def _logits(classifier: Model, domain: Domain, batch_size: int) -> Tensor:
     logits = predict(classifier, domain.images, batch_size=batch_size)
     if logits.shape[1] != len(domain.classes):
         raise ValueError(
@@ -194,17 +202,20 @@ def _predicted_classes(classifier: Model, domain: Domain, batch_size: int) -> Te
             f"{len(domain.classes)} classes, expected the same number; evaluate on the benchmark "
             "it was trained on"
         )
-    return logits.argmax(1)
+    return logits
 
 
 def _accuracies(correct: Tensor, domain: Domain) -> dict[str, Any]:
     each = accuracy_per_class(correct, domain.labels, domain.classes)
-    return {
+    result = {
         "count": len(domain),
         "accuracy": correct.double().mean().item(),
         "balanced_accuracy": sum(each.values()) / len(each),
         "accuracy_per_class": each,
     }
+    if domain.group_names is not None:
+        result |= group_accuracies(correct, domain.groups, domain.group_names, domain.group_shares)
+    return result
 
 
 def _draw(count: int, most: int, seed: int) -> Tensor:
@@ -293,78 +304,6 @@ def _faithfulness(
     return result
 
 
-def _localisation(
-    domain: Domain, maps: Tensor, shown: Tensor, batch_size: int, *, scale: bool
-) -> dict[str, float]:
-    """Means over the images `shown`; `scale` is for maps that have no scale of their own."""
-    values: dict[str, list[Tensor]] = {}
-    for rows in shown.split(batch_size):
-        masks = domain.masks[rows]
-        fine = upsample(maps[rows], *masks.shape[1:])
-        marking = minmax(fine) if scale else fine
-        for name, value in {
-            "iou": iou(marking, masks, threshold=MASK_THRESHOLD),
-            "iou_matched": iou(fine, masks),
-            "pointing_game": pointing_game(fine, masks),
-            "energy_inside": energy_inside(fine, masks),
-        }.items():
-            values.setdefault(name, []).append(value)
-    return _means(values)
-
-
-def _masker(masker: Model, domain: Domain, shown: Tensor, batch_size: int) -> dict[str, float]:
-    masks = _soft_masks(masker, domain.images, batch_size)
-    result = {
-        "masker_area": (masks >= MASK_THRESHOLD).double().mean().item(),
-        "masker_mean": masks.double().mean().item(),
-    }
-    if len(shown):
-        own = _localisation(domain, masks, shown, batch_size, scale=False)
-        result |= {f"masker_{name}": value for name, value in own.items()}
-        result |= _same_area(domain, masks, shown, batch_size)
-    return result
-
-
-def _soft_masks(masker: Model, images: Tensor, batch_size: int) -> Tensor:
-    """The masker's output for all images, `(N, H, W)` in [0, 1]."""
-    with inference(masker, images.device) as device:
-        batches = [
-            masker(suited(as_float(batch.to(device)), masker)).to(images.device)
-            for batch in images.split(batch_size)
-        ]
-    masks = torch.cat(batches)
-    expected = (len(images), 1, *images.shape[2:])
-    if masks.shape != expected:
-        raise ValueError(
-            f"the masker returned shape {tuple(masks.shape)}, expected {expected}: one soft mask "
-            "an image, of the image's size"
-        )
-    low, high = (value.item() for value in masks.aminmax())
-    if not (low >= 0 and high <= 1):  # written so that NaN fails too
-        raise ValueError(
-            f"the masker's values run from {low:.3g} to {high:.3g}, expected [0, 1]; it lacks a "
-            "sigmoid, or diverged in training"
-        )
-    return masks[:, 0].float()
-
-
-def _same_area(domain: Domain, masks: Tensor, shown: Tensor, batch_size: int) -> dict[str, float]:
-    """The IoU of sets that have the masker's area and know nothing of the image."""
-    values: dict[str, list[Tensor]] = {}
-    for rows in shown.split(batch_size):
-        truth = domain.masks[rows]
-        marked = binarize(masks[rows], truth, MASK_THRESHOLD)
-        centre = control_maps(*truth.shape)["centre"].to(truth.device)
-        disc = top_pixels(centre, marked.sum((1, 2)))
-        for name, value in {
-            "random_iou": expected_random_iou(marked, truth),
-            "shifted_iou": expected_shifted_iou(marked, truth),
-            "centre_iou": iou(disc, truth, threshold=MASK_THRESHOLD),
-        }.items():
-            values.setdefault(name, []).append(value)
-    return _means(values)
-
-
 def _controls(
     classifier: Model,
     domain: Domain,
@@ -388,10 +327,6 @@ def _controls(
             classifier, domain.subset(rows), maps[rows], predicted[rows], batch_size, curves
         )
         if len(shown):
-            measured |= _localisation(domain, maps, shown, batch_size, scale=True)
+            measured |= localisation(domain, maps, shown, batch_size, scale=True)
         result |= {f"control_{name}_{key}": value for key, value in measured.items()}
     return result
-
-
-def _means(values: dict[str, list[Tensor]]) -> dict[str, float]:
-    return {name: torch.cat(batches).double().mean().item() for name, batches in values.items()}

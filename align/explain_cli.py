@@ -14,6 +14,8 @@ from align.explain import Explanation, draw, explain, pictures, pretrained, read
 from align.training import Run
 
 FIGURES = (".png", ".svg", ".pdf")
+MOST = 100
+"""Pictures in one figure: a row each."""
 
 
 def explain_files(
@@ -73,6 +75,11 @@ def _sentence(found: Explanation) -> str:
 
 def _draw(done: list[tuple[Path, Explanation]], out: Path) -> None:
     if out.suffix.lower() in FIGURES:
+        if len(done) > MOST:
+            raise ValueError(
+                f"--out is one figure, '{out}', for {len(done)} pictures, expected at most {MOST}; "
+                "name a folder, which gets a figure a picture, or explain fewer"
+            )
         out.parent.mkdir(parents=True, exist_ok=True)
         _joined([found for _, found in done], [path.name for path, _ in done], out)
         return

@@ -1,8 +1,9 @@
-"""Files that are replaced whole or not at all, and the one meaning of a relative path."""
+"""Files that are replaced whole or not at all, and the one meaning of a name and of a path."""
 
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,3 +54,12 @@ def found(path: str | Path, root: str | Path | None) -> Path:
             "absolute path"
         )
     return there if there.exists() else here
+
+
+def same(name: str) -> str:
+    """A name in composed form (Unicode's NFC), so that names that read alike are equal.
+
+    Args:
+        name: of a file, a folder or a class, or a path.
+    """
+    return unicodedata.normalize("NFC", name)

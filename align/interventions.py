@@ -79,8 +79,9 @@ def emptied(images: Tensor, masks: Tensor) -> Tensor:
         `(N, 3, H, W)`; where the mask covers everything, the picture's mean colour.
     """
     rest = (1 - masks[:, None]).to(images.dtype)
-    # The mean colour, with next to no weight, stands where no surroundings reach.
-    mean = images.mean((2, 3), keepdim=True)
+    # The surroundings' mean colour, with next to no weight, stands where their blur does not reach.
+    around = (images * rest).mean((2, 3), keepdim=True) + 1e-6 * images.mean((2, 3), keepdim=True)
+    mean = around / (rest.mean((2, 3), keepdim=True) + 1e-6)
     paint = (blurred(images * rest) + 1e-4 * mean) / (blurred(rest) + 1e-4)
     return torch.lerp(paint, images, rest)
 

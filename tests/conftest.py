@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 from browser import chromium, served
+from filelock import FileLock
 
 import align
 from align.data import Domain, join
@@ -48,8 +48,7 @@ def site() -> Path:
         return html
     output = project.ROOT / "_build" / "smoke"
     output.mkdir(parents=True, exist_ok=True)
-    with (output / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # several test workers, one build
+    with FileLock(output / "lock"):  # several test workers, one build
         if not build.is_fresh(output / "_build" / "html"):
             _build_smallest(output)
     return output / "_build" / "html"

@@ -1,9 +1,11 @@
-"""Records of runs that nobody made, for tests of what is drawn from records."""
+"""Runs that nobody trained, and records of runs that nobody made."""
 
 import numpy as np
 import torch
 
+from align import Run
 from align.benchmark import records
+from align.training import start
 
 DOMAINS = {
     "pacs": ("photo", "art_painting", "cartoon", "sketch"),
@@ -11,6 +13,16 @@ DOMAINS = {
     "composite": ("paired", "unpaired", "reversed"),
 }
 CURVES = {"insertion_curve": np.linspace(0.1, 0.8, 29), "deletion_curve": np.linspace(0.8, 0.1, 29)}
+
+
+def untrained(config, domain):
+    """A run before its first step."""
+    method = start(config.method, domain, config)
+    return Run(config, method.classifier, method.masker)
+
+
+BARE = {"key": "k", "benchmark": "toy-vlcs", "config": {}, "options": {}, "metrics": {}}
+"""The least that a line of JSON must have to be a record."""
 
 
 def record(one, accuracy, *, correctness=True, count=200, images="own"):

@@ -28,12 +28,6 @@ def batch(domain):
     return Batch(domain.images[:6].float() / 255, domain.labels[:6], None)
 
 
-def method_for(config, domain):
-    run = start(config, domain, torch.device("cpu"))
-    run.classifier.train()
-    return Align(run.classifier, config, run.masker)
-
-
 def fresh():
     return torch.Generator().manual_seed(3)
 
@@ -67,7 +61,7 @@ def by_hand(method, batch, distinction, fill):
 )
 def test_the_maskers_loss_by_hand(distinction, fill, domain, batch):
     config = replace(TINY, distinction=distinction, fill=fill, lambda1=3.0, lambda2=0.7)
-    method = method_for(config, domain)
+    method = start("align", domain, config)
     method.classifier.eval()
     with torch.no_grad():
         found = method.masker_loss(batch, fresh())
@@ -97,7 +91,7 @@ class Known(nn.Module):
     ],
 )
 def test_the_masks_become_a_target_in_the_form_asked_for(target, wanted, domain):
-    method = method_for(replace(TINY, target=target), domain)
+    method = start("align", domain, replace(TINY, target=target))
     method.masker = Known([[[[0.2, 0.5, 0.7]]], [[[0.2, 0.5, 0.6]]]])
     found = method.target(torch.rand(2, 3, 1, 3))
     torch.testing.assert_close(found, torch.tensor(wanted)[:, None], rtol=0, atol=1e-4)
@@ -105,7 +99,7 @@ def test_the_masks_become_a_target_in_the_form_asked_for(target, wanted, domain)
 
 
 def test_a_step_of_the_masker_asks_no_gradient_of_the_classifier(domain, batch, monkeypatch):
-    method = method_for(TINY, domain)
+    method = start("align", domain, TINY)
     seen = []
     original = Align.masker_loss
 
@@ -121,7 +115,7 @@ def test_a_step_of_the_masker_asks_no_gradient_of_the_classifier(domain, batch, 
 
 
 def test_a_new_method_begins_with_the_first_turn(domain):
-    method = method_for(replace(TINY, masker_steps=0.5), domain)
+    method = start("align", domain, replace(TINY, masker_steps=0.5))
     assert [method.masker_steps_due() for _ in range(4)] == [1, 0, 1, 0]
 
 
@@ -160,9 +154,8 @@ def test_the_bar_is_shown_if_it_is_wanted(progress, domain, monkeypatch):
 
 
 def test_a_method_without_a_loss_says_so(domain):
-    run = start(replace(TINY, method="erm"), domain, torch.device("cpu"))
     with pytest.raises(TypeError, match="Method does not define its loss"):
-        Method(run.classifier, run.config).loss(None, 0, fresh())
+        start(Method, domain).loss(None, 0, fresh())
 
 
 def test_the_softplus_of_a_margin_is_a_probabilitys_logarithm():

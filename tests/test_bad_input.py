@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from synthetic import BARE, untrained
 
 import align
 from align import checkpoint, files, losses, metrics, saliency, training, weights
@@ -85,6 +86,7 @@ OTHER: dict[Callable, dict[str, Any]] = {
     losses.alignment_energy: {"evidence": torch.rand(4, 3, 4, 4), "masks": MAPS},
     losses.alignment_rrr: {"gradients": IMAGES},
     saliency.input_gradient: {"images": WATCHED, "outputs": WATCHED.square().sum((1, 2, 3))},
+    metrics.group_accuracies: {"groups": torch.tensor([0, 1, 1, 0]), "names": ["a", "b"]},
     statistics.interval: {"values": [1.0, 2.0]},
     statistics.paired: {"first": [1.0, 2.0], "second": [2.0, 2.5]},
     alignment.pooled_logits: {"weight": np.ones((3, 6)), "bias": np.ones(3)},
@@ -446,18 +448,18 @@ def test_a_pack_of_another_version_or_a_broken_one_is_made_again(tmp_path, monke
 def test_a_full_disk_while_a_run_is_saved_is_told_and_leaves_the_older_checkpoint(tmp_path) -> None:
     import resource
 
-    path = tmp_path / "c.safetensors"
+    path = tmp_path / "c.pt"
     checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 1})
     whole = path.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(OSError, match=f"{tmp_path} cannot be written to .* free some space"):
+        with pytest.raises(OSError, match=f"{tmp_path} cannot be written to; free some space"):
             checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 2})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == whole
-    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+    assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
 
 
 def stopped(monkeypatch, module: Any, name: str, call: int, error: BaseException) -> None:
@@ -478,18 +480,18 @@ STOPS = (KeyboardInterrupt(), OSError(28, "No space left on device"))
 
 
 @pytest.mark.parametrize("error", STOPS, ids=("ctrl-c", "full"))
-@pytest.mark.parametrize("name", ["save_file", "replace"])
+@pytest.mark.parametrize("name", ["save", "replace"])
 def test_a_checkpoint_that_cannot_be_finished_leaves_the_older_one(
     name, error, tmp_path, monkeypatch
 ) -> None:
-    path = tmp_path / "c.safetensors"
+    path = tmp_path / "c.pt"
     checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 1})
-    module = weights if name == "save_file" else files.os
+    module = torch if name == "save" else files.os
     stopped(monkeypatch, module, name, 1, error)
     with pytest.raises(type(error)):
         checkpoint.write(path, {"f": CLASSIFIER}, {"epoch": 2})
-    assert checkpoint.notes(path) == {"epoch": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+    assert checkpoint.read(path)[1] == {"epoch": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
 
 
 @pytest.mark.parametrize("error", STOPS, ids=("ctrl-c", "full"))
@@ -497,9 +499,7 @@ def test_a_checkpoint_that_cannot_be_finished_leaves_the_older_one(
 def test_a_run_that_cannot_be_saved_whole_leaves_the_earlier_one(
     name, call, error, tmp_path, monkeypatch
 ) -> None:
-    before, after = (
-        training.start(align.Config(seed=seed), domain(), torch.device("cpu")) for seed in (1, 2)
-    )
+    before, after = (untrained(align.Config(seed=seed), domain()) for seed in (1, 2))
     before.save(tmp_path)
     module = weights if name == "save_file" else files.os
     stopped(monkeypatch, module, name, call, error)
@@ -530,22 +530,22 @@ def test_a_full_disk_while_a_record_is_written_costs_that_record_alone(tmp_path)
     import resource
 
     path = tmp_path / "r.jsonl"
-    records.append(path, {"key": "a"})
+    records.append(path, BARE | {"key": "a"})
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(OSError, match="too large"):
-            records.append(path, {"key": "b", "padding": "x" * 2000})
+            records.append(path, BARE | {"key": "b", "padding": "x" * 2000})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    records.append(path, {"key": "c"})
+    records.append(path, BARE | {"key": "c"})
     assert [record["key"] for record in records.read(path)] == ["a", "c"]
 
 
 @pytest.mark.parametrize("spoilt", ["classifier.safetensors", "masker.safetensors"])
 def test_a_run_of_broken_absent_or_other_weights_is_told(spoilt, tmp_path) -> None:
-    one = training.start(align.Config(), domain(), torch.device("cpu"))
-    training.start(align.Config(seed=1), domain(), torch.device("cpu")).save(tmp_path / "other")
+    one = untrained(align.Config(), domain())
+    untrained(align.Config(seed=1), domain()).save(tmp_path / "other")
     path = tmp_path / spoilt
     for damage in (
         lambda: path.write_bytes(path.read_bytes()[:-9]),
@@ -573,7 +573,7 @@ def test_a_run_of_broken_absent_or_other_weights_is_told(spoilt, tmp_path) -> No
 def test_a_checkpoint_of_another_version_is_told(notes, message, tmp_path, monkeypatch) -> None:
     train(domain(), checkpoint=tmp_path)
     path = tmp_path / training.CHECKPOINT
-    whole = checkpoint.notes(path) if notes is None else notes
+    whole = checkpoint.read(path)[1] if notes is None else notes
     checkpoint.write(path, {"classifier": torch.nn.Linear(2, 2)}, whole)
     with pytest.raises(ValueError, match=message) as error:
         train(domain(), checkpoint=tmp_path)

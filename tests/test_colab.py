@@ -27,13 +27,13 @@ import hashlib, json, sys
 from importlib.metadata import version
 import align
 from align.benchmark import records
-from alignbook import tables
+from alignbook import results, tables
 files = sorted(p for p in records.RESULTS.rglob("*") if p.is_file())
 print("REPORT " + json.dumps({
     "align": align.__file__,
     "results": {p.relative_to(records.RESULTS).as_posix():
                 hashlib.sha256(p.read_bytes()).hexdigest() for p in files},
-    "rows": len(tables.summary("toy")),
+    "rows": len(tables.summary(results.recorded("toy"))),
     "versions": {name: version(name) for name in ("torch", "torchvision", "numpy")},
     "loaded": {name: sys.modules[name].__file__ for name in ("torch", "numpy")},
 }))

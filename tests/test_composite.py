@@ -10,7 +10,7 @@ import torch
 import align
 from align import Domain
 from align.benchmark.experiment import Experiment, run
-from align.benchmark.grid import PHOTOS
+from align.benchmark.recipes import PHOTOS
 
 COLOURS = ((255, 0, 0), (0, 0, 255))
 LIGHT = (60, 200)

@@ -12,6 +12,7 @@ import align
 from align.cli import app
 from align.contract import Contract, picture_sums
 from align.data import Domain
+from align.training import CHECKPOINT
 
 TINY = align.Config(method="erm", epochs=1, warmup=0, head_start=0)
 
@@ -48,11 +49,11 @@ def changed(domain, what):
 @pytest.mark.parametrize("what", ["pictures", "labels", "masks", "size", "classes", "domain"])
 def test_resuming_with_other_data_is_refused_and_says_what_differs(what, domain, tmp_path):
     trained(domain, checkpoint=tmp_path)
-    before = (tmp_path / "checkpoint.safetensors").read_bytes()
+    before = (tmp_path / CHECKPOINT).read_bytes()
     with pytest.raises(ValueError, match="then, .* now") as raised:
         trained(changed(domain, what), checkpoint=tmp_path)
     assert what in str(raised.value)
-    assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
+    assert (tmp_path / CHECKPOINT).read_bytes() == before
     again = trained(domain, checkpoint=tmp_path)  # the same data go on
     assert len(again.history) == 1
 

@@ -172,10 +172,17 @@ def test_a_masker_of_true_masks_beats_every_mask_of_its_area():
     assert result["masker_area"] == pytest.approx(result["object_area"])
 
 
+RELIANCE = {
+    f"{what}reliance_{way}"
+    for what in ("", "object_", "control_")
+    for way in ("logits", "probability", "decisions")
+}
+
+
 def test_keys_follow_what_is_known():
     base = {"count", "accuracy", "accuracy_per_class", "balanced_accuracy", "explained"}
     faithful = FAITHFULNESS | {"confidence", "normalized_zero_count", "normalized_blur_count"}
-    here = LOCALISATION | {"localised", "object_area", "evidence_inside"}
+    here = LOCALISATION | {"localised", "object_area", "evidence_inside"} | RELIANCE
     masker = {"masker_area", "masker_mean"}
     optional = {f"{name}_normalized" for name in FAITHFULNESS}
 

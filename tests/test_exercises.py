@@ -102,6 +102,14 @@ def unpaired_interval(ours, theirs):
     return gain - half, gain + half
 
 
+def swap_weights(means, kept, strength, *, behind=True, cross=False, relabel=False):
+    moments = np.eye(len(means)) + np.outer(means, means)
+    together = cross | (kept[:, None] == kept)
+    together = together & (behind | (kept[:, None] & kept))
+    right = means * (1 + strength * (kept | relabel))
+    return np.linalg.solve(moments + strength * moments * together, right)
+
+
 def window(evidence, mask, *, count=True, floor=True):
     kept, total = mask @ evidence, evidence.sum()
 
@@ -128,6 +136,7 @@ RIGHT = [
     (exercises.check_soft_label, soft_label),
     (exercises.check_paired_interval, paired_interval),
     (exercises.check_paired_interval, lambda a, b: paired_interval(a, b, t=student.ppf(0.975, 4))),
+    (exercises.check_swap_weights, swap_weights),
     (exercises.check_sparsity_window, window),
     (exercises.check_sparsity_window, lambda a, m: masker.sparsity_window(a, m)),
 ]
@@ -159,6 +168,11 @@ WRONG = [
     (exercises.check_outside_share, lambda e, m: float((np.abs(e) * (1 - m)).sum())),
     (exercises.check_outside_share, lambda e, m: share(np.maximum(e, 0), m)),
     (exercises.check_outside_share, lambda e, m: share(e, m > 0.5)),
+    (exercises.check_swap_weights, lambda m, k, s: swap_weights(m, k, s, behind=False)),
+    (exercises.check_swap_weights, lambda m, k, s: swap_weights(m, k, s, cross=True)),
+    (exercises.check_swap_weights, lambda m, k, s: swap_weights(m, k, s, relabel=True)),
+    (exercises.check_swap_weights, lambda m, k, s: swap_weights(m, ~k, s)),
+    (exercises.check_swap_weights, lambda m, k, s: m / np.where(k, 1, 1 + s)),
     (exercises.check_sparsity_window, lambda a, m: window(a, m)[::-1]),
     (exercises.check_sparsity_window, lambda a, m: window(a, m, count=False)),
     (exercises.check_sparsity_window, lambda a, m: window(a, m, floor=False)),

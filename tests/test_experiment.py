@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 import align
 from align.benchmark import grid, records, runner
 from align.benchmark.experiment import Experiment, run
+from align.benchmark.recipes import PHOTOS
 from align.benchmark.runner import run_all
 from align.cli import app, main
 from align.config import Config
-from align.training import Run
-from alignbook import tables
+from align.training import CHECKPOINT, Run
+from alignbook import estimates, results, tables
 
 TINY = Config(method="erm", epochs=2, batch_size=32, warmup=1, head_start=0)
 SMALL = {"n": 100, "size": 32}
@@ -92,21 +93,24 @@ def test_tables_pair_methods_by_seed(recorded, tmp_path, monkeypatch):
     # A record of settings that the grid no longer has must not stand beside those that it has.
     for record in ({**first, "key": "of another time"}, *records.read(recorded[0])):
         records.append(path, record)
-    monkeypatch.setattr(tables, "records_file", lambda name: path)
-    monkeypatch.setattr(tables, "experiments", lambda name: wanted)
-    table = tables.by_seed("tiny")
-    assert sorted(table["label"]) == ["ALIGN, energy"] * 2 + ["ERM"] * 2
+    monkeypatch.setattr(results, "records_file", lambda name: path)
+    monkeypatch.setattr(results, "experiments", lambda name: wanted)
+    table = results.recorded("tiny")
+    seeds = results.by_seed(table)
+    assert sorted(seeds.index) == [
+        ("ALIGN, energy", 0),
+        ("ALIGN, energy", 1),
+        ("ERM", 0),
+        ("ERM", 1),
+    ]
     raw = {(r["config"]["method"], r["config"]["seed"]): r["metrics"] for r in records.read(path)}
-    for row in table.itertuples():
-        metrics = raw["erm" if row.label == "ERM" else "align", row.seed]
+    for (label, seed), mean in seeds.items():
+        metrics = raw["erm" if label == "ERM" else "align", seed]
         outside = [metrics[d]["accuracy"] for d in ("dusk", "film", "fog")]
-        position = list(table.columns).index("accuracy out") + 1
-        assert row[position] == pytest.approx(sum(outside) / 3)
-    gain = tables.difference(table, "ALIGN, energy", "ERM", "accuracy out")
-    wide = table.pivot(index="seed", columns="label", values="accuracy out")
-    assert gain.mean == pytest.approx((wide["ALIGN, energy"] - wide["ERM"]).mean())
-    text = tables.summary("tiny").loc["ALIGN, energy", "accuracy out − ERM"]
-    assert text.endswith("*") == gain.excludes_zero
+        assert mean == pytest.approx(sum(outside) / 3)
+    gain = estimates.compare(table, "ALIGN, energy", "ERM", shift="out")
+    assert gain.mean == pytest.approx((seeds["ALIGN, energy"] - seeds["ERM"]).mean())
+    assert tuple(tables.summary(table).loc["ALIGN, energy"]["accuracy out − ERM"]) == gain
 
 
 def test_a_saved_run_comes_back_as_it_was(tmp_path):
@@ -180,7 +184,7 @@ def test_mistakes_on_the_command_line_are_one_sentence(words, message, monkeypat
 @pytest.mark.parametrize("method", ["erm", "guided", "align"])
 def test_photographs_from_disk_to_record(method, real_data, tmp_path):
     """A pretrained network learns PACS photographs in a few steps, whatever the method."""
-    config = replace(grid.PHOTOS, method=method, epochs=3, warmup=1, head_start=1)
+    config = replace(PHOTOS, method=method, epochs=3, warmup=1, head_start=1)
     options = {
         "size": 64,
         "domains": ["photo"],
@@ -195,5 +199,5 @@ def test_photographs_from_disk_to_record(method, real_data, tmp_path):
     assert record["human"]["weizmann_horse"]["count"] == 327
     assert 0 < record["human"]["weizmann_horse"]["energy_inside"] < 1
     assert str(real_data) not in json.dumps(record)
-    assert (tmp_path / "checkpoint.safetensors").is_file()
+    assert (tmp_path / CHECKPOINT).is_file()
     assert (trained.masker is not None) == (method == "align")

@@ -7,8 +7,10 @@ import pytest
 from synthetic import record
 
 from align.benchmark import grid, records
-from alignbook import ablations, figures, tables
+from align.benchmark.statistics import paired
+from alignbook import ablations, figures
 from alignbook.figures import FIGURES
+from alignbook.results import frame
 
 
 def accuracy(one):
@@ -68,22 +70,21 @@ def test_the_methods_on_pacs_are_those_trained_on_photographs(results, monkeypat
 
 
 def test_the_matrix_shows_each_pair_of_domains(recorded):
-    both = recorded["toy"] + recorded["toy-sources"]
-    drawn = figures.matrix(both)
-    table = tables.runs(both)
+    table = frame(recorded["toy"] + recorded["toy-sources"])
+    drawn = figures.matrix(table)
     for label in ("ERM", "true masks, energy"):
         part = table[(table["label"] == label) & (table["source"] == "dusk")]
         for domain in ("noon", "dusk", "film", "fog"):
             mean = part[part["domain"] == domain]["accuracy"].mean()
             assert f"{mean:.2f}" in texts(drawn)
     assert "Mixup" not in texts(drawn)  # trained on noon alone
-    partly = figures.matrix([r for r in both if r["trained_on"] != ["fog"]])
+    partly = figures.matrix(table.query("source != 'fog'"))
     assert "not\nrun\nhere" in texts(partly)
 
 
 def test_an_ablation_is_the_paired_difference_to_the_default(recorded):
-    effects = ablations.effects(recorded["ablations"])
-    table = tables.runs(recorded["ablations"])
+    table = frame(recorded["ablations"])
+    effects = ablations.effects(table)
     out = table[table["shift"] == "out"].groupby(["key", "seed"])["accuracy"].mean()
     levels = grid.ablation_levels()
     change = [
@@ -91,16 +92,16 @@ def test_an_ablation_is_the_paired_difference_to_the_default(recorded):
         for wanted in (("masks given", "centre"), ("", ""))
     ]
     row = effects.loc["masks given: centre"]
-    assert row["mean"] == pytest.approx(np.mean(change[0]) - np.mean(change[1]))
-    assert row["runs"] == 3 and row["low"] < row["mean"] < row["high"]
-    assert row["text"] == f"{row['mean']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" + (
-        "*" if row["low"] > 0 else "†" if row["high"] < 0 else ""
-    )
-    few = [r for r in recorded["ablations"] if levels[r["key"]] in (("", ""), ("fill", "zero"))]
+    assert row["difference"] == pytest.approx(np.mean(change[0]) - np.mean(change[1]))
+    assert row["runs"] == 3 and row["low"] < row["difference"] < row["high"]
+    # Accuracy is paired over images too, as in every table; the same mean, another width.
+    seeds = paired(*change)
+    assert row["low"] != pytest.approx(seeds.low, abs=1e-6)
+    few = table[table["key"].map(levels).isin([("", ""), ("fill", "zero")])]
     effects = ablations.effects(few)
-    assert effects["mean"].notna().sum() == 1 and effects.loc["alignment: L1", "runs"] == 0
+    assert effects["difference"].notna().sum() == 1 and effects.loc["alignment: L1", "runs"] == 0
     assert any("not run here" in text for text in texts(ablations.draw(few)))
-    without = [r for r in few if levels[r["key"]] != ("", "")]
+    without = few[few["key"].map(levels) != ("", "")]
     assert "not run here" in ablations.draw(without).alt
 
 
@@ -108,17 +109,17 @@ def test_cost_is_the_ratio_to_plain_training_with_the_same_seed(recorded):
     found = [dict(r) for r in recorded["toy"]]
     for r in found:
         r["seconds"] = (10 + r["config"]["seed"]) * (3 if r["config"]["method"] == "align" else 1)
-    table = figures.cost_table(found)
+    table = figures.cost_table(frame(found))
     assert table.loc["ALIGN, energy", "cost"] == 3 and table.loc["ERM", "cost"] == 1
     assert table.loc["ALIGN, energy", "seconds"] == 36
-    assert figures.cost_table([r for r in found if r["config"]["method"] != "erm"]).empty
+    assert figures.cost_table(frame(found).query("method != 'erm'")).empty
 
 
 def test_controls_and_curves_are_drawn_from_the_records(recorded):
-    assert "true mask" in texts(figures.faithfulness(recorded["toy"]))
-    drawn = figures.curves(recorded["toy"])
+    assert "true mask" in texts(figures.faithfulness(frame(recorded["toy"])))
+    drawn = figures.curves(frame(recorded["toy"]))
     assert "random maps (ERM)" in texts(drawn)
     line = next(x for x in drawn.figure.axes[0].lines if x.get_label() == "ERM")
     np.testing.assert_allclose(line.get_ydata(), np.linspace(0.1, 0.8, 29))
-    plain = figures.faithfulness(recorded["toy-leave-one-out"][:9])
+    plain = figures.faithfulness(frame(recorded["toy-leave-one-out"][:9]))
     assert "not run here" not in plain.alt

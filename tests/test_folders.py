@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from align.data import cache, trees
+from align.data import cache, listing, trees
 from align.data.decoding import UnreadableImageError, decode, open_mask, open_rgb
 from align.data.folders import PACS, VLCS, load_folder, load_pacs, load_terra, load_vlcs
 from align.data.masks import load_pennfudan, load_weizmann
@@ -85,7 +85,7 @@ class TestTree:
         for name in ("10.png", "9.png", "B.png", "é.png", "z z.png"):
             save(tree / "photo" / "cat" / name)
         expected = ["10.png", "9.png", "B.png", "a.png", "b.png", "z z.png", "é.png"]
-        real = trees.os.scandir
+        real = listing.os.scandir
 
         class Backwards:
             def __init__(self, path) -> None:
@@ -98,7 +98,7 @@ class TestTree:
                 pass
 
         forwards = quiet(tree, domains=["photo"])["photo"].files
-        monkeypatch.setattr(trees.os, "scandir", Backwards)
+        monkeypatch.setattr(listing.os, "scandir", Backwards)
         assert quiet(tree, domains=["photo"])["photo"].files == forwards
         assert [name.split("/")[2] for name in forwards if "/cat/" in name] == expected
 
@@ -500,9 +500,9 @@ class TestMasks:
         mask = inside.convert("RGB").convert(mode) if mode in ("RGB", "RGBA", "LA") else inside
         if mode == "1":
             mask = inside.convert("1")
-        elif mode == "P":  # index 1 on the object, and a palette whose first colour is white
+        elif mode == "P":  # a label image: 1 on the object, its colour one of many
             mask = Image.fromarray(left_half(1)).convert("L")
-            mask.putpalette([255, 255, 255, 0, 0, 0])
+            mask.putpalette([255, 255, 255, 128, 0, 0, 0, 128, 0])
         elif mode == "I;16":
             mask = Image.fromarray(left_half(1).astype(np.uint16))
         mask.save(tmp_path / "a.png")

@@ -11,10 +11,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import align
-from align.config import METHODS, Config
+from align.config import Config
 from align.data.batches import Batches, mirror_and_shift
+from align.methods import METHODS, base, sgt
 from align.methods import align as joint
-from align.methods import base, build, sgt
 from align.training import start
 from align.transfer import upload
 from alignbook.gpu.checks import gradients
@@ -70,11 +70,9 @@ def ready(changes, domain, monkeypatch, device=META):
     monkeypatch.setattr(joint, "adamw", adamw)
     monkeypatch.setattr(sgt.torch, "Generator", OnCpu)
     config = Config(warmup=0, head_start=0, **changes)
-    run = start(config, domain, CPU)
-    run.classifier.train().to(device)
-    if run.masker is not None:
-        run.masker.train().to(device)
-    method = build(run.classifier, run.masker, config)
+    first = start(config.method, domain, config)
+    networks = [None if one is None else one.to(device) for one in (first.classifier, first.masker)]
+    method = type(first)(networks[0].train(), config, masker=networks[1])
     return method, Batches(domain, 8, device=device)
 
 
@@ -130,7 +128,7 @@ def test_the_two_forwards_of_the_masker_are_one(domain, monkeypatch):
 
 
 def test_the_optimiser_is_one_kernel_a_step(domain):
-    method = build(start(Config(method="erm"), domain, CPU).classifier, None, Config(method="erm"))
+    method = start("erm", domain)
     assert method.optimizer.defaults["fused"] is True
 
 

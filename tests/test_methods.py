@@ -9,15 +9,14 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, cross_entropy
 
 import align
-from align import Config, losses
-from align.config import METHODS
+from align import Config, checkpoint, losses
 from align.data.batches import Batch, Batches
-from align.methods import build, cgc, irm, mixing, mixup, regulariser, sgt
+from align.methods import METHODS, cgc, irm, mixing, mixup, regulariser, sgt
 from align.methods.dre import DRE
 from align.methods.groupdro import GroupDRO
 from align.methods.guided import alignment, guided_terms
 from align.saliency import finish, input_gradient
-from align.training import start
+from align.training import CHECKPOINT, start
 
 TINY = Config(epochs=3, batch_size=32, warmup=1, head_start=0, irm_anneal=1)
 NEW = ("mixup", "irm", "groupdro", "sgt", "dre", "cgc")
@@ -59,12 +58,6 @@ def weights(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
-def method_for(config, domain):
-    run = start(config, domain, torch.device("cpu"))
-    run.classifier.train()
-    return build(run.classifier, run.masker, config, domain.environment_count)
-
-
 @pytest.mark.parametrize("method", NEW)
 def test_the_loss_falls_and_the_same_seed_gives_the_same_bits(method, joined):
     config = replace(TINY, method=method, irm_weight=1.0)
@@ -76,31 +69,38 @@ def test_the_loss_falls_and_the_same_seed_gives_the_same_bits(method, joined):
     assert not torch.equal(weights(first.classifier), weights(other.classifier))
 
 
-# Forward passes, and images in them as multiples of the batch. ALIGN: the masked pair for the
-# masker, and the batch; L_reg would add its mixtures.
-FORWARD = {
-    "erm": (1, 1),
-    "mixup": (1, 1),
-    "irm": (1, 1),
-    "groupdro": (1, 1),
-    "sgt": (2, 2),
-    "dre": (1, 2),
-    "cgc": (1, 2),
-    "guided": (1, 1),
-    "align": (2, 3),
-}
+CALLS = {"sgt": 2, "align": 2}
+"""Of the methods that show the classifier more than one batch, those that do not do it at once."""
 
 
 @pytest.mark.parametrize("alignment", ["energy", "rrr"])
-@pytest.mark.parametrize("method", METHODS)
-def test_a_step_makes_as_many_forward_passes_as_stated(method, alignment, joined):
+@pytest.mark.parametrize("name", METHODS)
+def test_a_step_makes_as_many_forward_passes_as_stated(name, alignment, joined):
     """One pass serves all images: no loop over images, classes or environments."""
-    config = replace(TINY, method=method, alignment=alignment, warmup=0)
-    means = method_for(config, joined)
+    method = start(name, joined, replace(TINY, alignment=alignment, warmup=0))
     seen = []
-    means.classifier.trunk.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
-    means.update(next(Batches(joined, 32).epoch(0)), 0, torch.Generator())
-    assert (len(seen), sum(seen) / 32) == FORWARD[method]
+    method.classifier.trunk.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    method.update(next(Batches(joined, 32).epoch(0)), 0, torch.Generator())
+    assert sum(seen) / 32 == METHODS[name].passes.forward
+    assert len(seen) == CALLS.get(name, 1)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_looks_at_masks_and_environments_if_it_says_so_and_only_then(name, joined):
+    kind = METHODS[name]
+    config = replace(TINY, epochs=2, warmup=0, irm_weight=1.0)
+    whole = weights(align.train(name, joined, config=config, progress=False).classifier)
+
+    def same(**changes):
+        changed = replace(joined, **changes)
+        run = align.train(name, changed, config=config, progress=False)
+        return torch.equal(whole, weights(run.classifier))
+
+    order = torch.randperm(len(joined), generator=fresh())
+    assert same(environments=joined.environments[order]) == (not kind.reads_environments)
+    assert same(masks=1 - joined.masks) == (not kind.needs_masks)
+    if not kind.needs_masks:
+        assert same(masks=None)
 
 
 def test_mixup_by_hand(monkeypatch):
@@ -162,7 +162,7 @@ def test_irm_penalty_is_the_product_of_gradients_along_a_dummy_scale():
 
 
 def test_irm_weighs_its_penalty_once_annealed_and_then_starts_its_optimiser_anew(joined):
-    method = method_for(replace(TINY, method="irm", irm_anneal=1, irm_weight=50.0), joined)
+    method = start("irm", joined, replace(TINY, irm_anneal=1, irm_weight=50.0))
     method.classifier.eval()
     batch = next(Batches(joined, 32).epoch(0))
     before = method.optimizer
@@ -181,7 +181,8 @@ def test_irm_weighs_its_penalty_once_annealed_and_then_starts_its_optimiser_anew
 def test_groupdro_by_hand():
     images = pixels([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0])
     batch = Batch(images, torch.tensor([0, 0, 0]), None, torch.tensor([0, 2, 0]))
-    method = GroupDRO(Colours(RED_OR_GREEN), Config(method="groupdro", groupdro_eta=0.5), 3)
+    config = Config(method="groupdro", groupdro_eta=0.5)
+    method = GroupDRO(Colours(RED_OR_GREEN), config, environments=3)
     right, wrong = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     raised = [math.exp(0.5 * right), 1.0, math.exp(0.5 * wrong)]  # none of environment 1 is here
     q = [value / sum(raised) for value in raised]
@@ -201,9 +202,10 @@ def test_groupdro_on_one_domain_is_erm_to_the_bit(domain):
 def test_groupdro_keeps_its_weights_in_the_checkpoint(joined, tmp_path):
     config = replace(TINY, method="groupdro", groupdro_eta=1.0)
     align.train("groupdro", joined, config=config, checkpoint=tmp_path, progress=False)
-    method = method_for(config, joined)
+    method = start("groupdro", joined, config)
     assert method.groups.q.tolist() == [0.5, 0.5]
-    align.checkpoint.restore(tmp_path / "checkpoint.safetensors", method.parts())
+    path = tmp_path / CHECKPOINT
+    checkpoint.restore(path, method.parts(), checkpoint.read(path)[0])
     assert method.groups.q.sum().item() == pytest.approx(1)
     assert abs(method.groups.q[0].item() - 0.5) > 0.01
 
@@ -263,8 +265,8 @@ def test_sgt_measures_the_divergence_from_the_clean_prediction(monkeypatch):
 
 
 def test_sgt_weighs_the_divergence_and_keeps_noise_out_of_batchnorms_statistics(domain):
-    method = method_for(replace(TINY, method="sgt", sgt_weight=7.0), domain)
-    twin = method_for(replace(TINY, method="erm"), domain)
+    method = start("sgt", domain, replace(TINY, sgt_weight=7.0))
+    twin = start("erm", domain, TINY)
     batch = next(Batches(domain, 32).epoch(0))
     terms = method.loss(batch, 0, fresh())
     expected = terms["ce"] + 7 * terms["divergence"]
@@ -279,7 +281,7 @@ def test_sgt_weighs_the_divergence_and_keeps_noise_out_of_batchnorms_statistics(
 
 def test_dre_equals_its_equation_written_out(domain):
     config = replace(TINY, method="dre", dre_consistency=2.0, dre_sparsity=3.0, dre_mixed=5.0)
-    method = method_for(config, domain)
+    method = start(config.method, domain, config)
     assert isinstance(method, DRE)
     f = method.classifier.eval()
     batch = next(Batches(domain, 32).epoch(0))
@@ -366,7 +368,7 @@ def test_noise_and_shares_follow_the_generator_and_hardly_repeat():
 def test_the_regulariser_weighs_its_two_parts_one_to_a_half(domain, monkeypatch):
     parts = torch.tensor(3.0), torch.tensor(5.0)
     monkeypatch.setattr(regulariser, "map_terms", lambda *_: parts)
-    method = method_for(replace(TINY, method="dre"), domain)
+    method = start("dre", domain, TINY)
     batch = next(Batches(domain, 8).epoch(0))
     features, weight = method.classifier.features(batch.images), method.classifier.linear.weight
     found = regulariser.regulariser(method.classifier, batch, features, weight, fresh())
@@ -439,7 +441,7 @@ def test_first_order_holds_the_channel_weights_constant_and_second_does_not(form
         f = Colours([[2.0, 0.5, -1.0], [0.0, 2.0, 1.0]])
         config = Config(method="guided", alignment=form, warmup=0, second_order=second_order)
         f.features = lambda images: images.clone().requires_grad_()
-        terms, features = guided_terms(f, config, batch, 0, lambda: batch.masks)
+        terms, features = guided_terms(f, config, batch, 0, lambda: batch.masks, torch.Generator())
         by_weight, by_features = torch.autograd.grad(
             terms["alignment"], [f.linear.weight, features], allow_unused=True
         )
@@ -469,7 +471,7 @@ def test_energy_of_second_order_by_hand():
 @pytest.mark.parametrize("second_order", [True, False])
 def test_the_regularisers_maps_follow_the_order_too(second_order, domain):
     config = replace(TINY, method="align", lambda4=1.0, second_order=second_order)
-    method = method_for(config, domain)
+    method = start(config.method, domain, config)
     terms = method.loss(next(Batches(domain, 32).epoch(0)), 0, fresh())
     weight = method.classifier.linear.weight
     (gradient,) = torch.autograd.grad(terms["mixup"], weight, allow_unused=True)

@@ -5,7 +5,9 @@ import pytest
 from synthetic import record
 
 from align.benchmark import grid
-from alignbook import photographs, tables
+from alignbook import photographs
+from alignbook.estimates import compare
+from alignbook.results import frame
 
 
 def chance(one):
@@ -17,7 +19,7 @@ def chance(one):
 @pytest.fixture(scope="module")
 def recorded():
     return {
-        name: [record(one, chance(one)) for one in grid.experiments(name)]
+        name: frame([record(one, chance(one)) for one in grid.experiments(name)])
         for name in ("pacs", "caltech", "composite")
     }
 
@@ -29,10 +31,10 @@ def marks(ax):
 
 def test_the_table_has_a_row_for_each_run_and_set_of_photographs(recorded):
     table = photographs.human(recorded["pacs"])
-    assert len(table) == 2 * len(recorded["pacs"])
+    assert len(table) == 2 * recorded["pacs"]["key"].nunique()
     row = table[(table["label"] == "ALIGN, energy") & (table["seed"] == 2)].iloc[0]
     assert row["energy_inside"] == pytest.approx(0.52)
-    assert photographs.human([]).empty
+    assert photographs.human(frame([])).empty
 
 
 def test_guidance_shows_accuracy_and_the_evidence_inside_masks_of_people(recorded):
@@ -60,7 +62,7 @@ def test_the_quality_of_masks_stands_beside_that_of_masks_that_know_nothing(reco
     # Only ALIGN has a mask to show: a row for each of the two sets of photographs.
     rows = [text.get_text() for text in drawn.figure.axes[0].get_yticklabels()]
     assert sorted(rows) == ["horses", "pedestrians"]
-    erm = [r for r in recorded["pacs"] if r["config"]["method"] == "erm"]
+    erm = recorded["pacs"].query("method == 'erm'").drop(columns="masker_iou")
     assert "not run here" in photographs.mask_quality(erm).alt
 
 
@@ -71,7 +73,7 @@ def test_composite_worlds_are_drawn_over_rho_one_panel_a_domain(recorded):
         "unpaired",
         "reversed",
     ]
-    table = photographs.by_rho(recorded["composite"])
+    table = recorded["composite"]
     part = table[(table["label"] == "ERM") & (table["domain"] == "reversed")]
     wanted = part.groupby("rho")["accuracy"].mean()
     line = next(x for x in drawn.figure.axes[2].lines if x.get_label() == "ERM")
@@ -86,13 +88,13 @@ def test_sources_of_masks_are_compared_with_plain_training_at_the_strongest_corr
     names = [text.get_text() for text in gained.get_yticklabels()]
     expected = ["ERM", "true", "true, 50% missed", "true, 50% leaked", "true, both"]
     assert names == [*expected, "brightness", "centre", "random", "GrabCut's", "ALIGN"]
-    hardest = [one for one in recorded["composite"] if one["options"]["rho"] == 0.95]
+    hardest = recorded["composite"].query("rho == 0.95")
     shown = [line for line in gained.lines if len(line.get_xdata()) == 1]
     for label, name in (
         ("true masks, 50% missed, 50% leaked, energy", "true, both"),
         ("ALIGN, energy", "ALIGN"),
     ):
-        wanted, _ = tables.compare(hardest, label, "ERM", shift="out")
+        wanted = compare(hardest, label, "ERM", shift="out")
         line = next(line for line in shown if line.get_ydata()[0] == names.index(name))
         assert line.get_xdata()[0] == pytest.approx(wanted.mean) and wanted.mean > 0
         assert f"{name} {wanted.mean:+.3f}, with 0.30 of the evidence inside" in drawn.alt
@@ -101,12 +103,12 @@ def test_sources_of_masks_are_compared_with_plain_training_at_the_strongest_corr
     constant = next(line for line in inside.lines if len(line.get_xdata()) == 2)
     assert constant.get_xdata()[0] == pytest.approx(0.15)
     # With one seed there is nothing to pair.
-    first = [one for one in recorded["composite"] if one["config"]["seed"] == 0]
+    first = recorded["composite"].query("seed == 0")
     assert "ALIGN not run here" in photographs.composite_masks(first).alt
 
 
 def test_each_way_of_training_in_composite_worlds_is_shown_in_a_figure(recorded):
-    labels = set(photographs.by_rho(recorded["composite"])["label"])
+    labels = set(recorded["composite"]["label"])
     lines = photographs.composite(recorded["composite"]).figure.axes[0].lines
     shown = {str(line.get_label()) for line in lines} & labels
     assert shown == set(photographs.COMPOSITE_STYLES)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from align.methods import METHODS, Method
 from alignbook import plotting
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
@@ -67,9 +68,10 @@ def test_the_measures_know_black_and_white():
 
 @pytest.mark.parametrize("vision", VISIONS)
 def test_any_two_methods_differ_in_colour_for_every_eye(vision):
+    colors = {name: style.color for name, style in plotting.METHODS.items()}
+    colors["any other"] = plotting.OTHERS[0]
     seen = {
-        name: lab(np.clip(VISIONS[vision] @ linear(style.color), 0, 1))
-        for name, style in plotting.METHODS.items()
+        name: lab(np.clip(VISIONS[vision] @ linear(color), 0, 1)) for name, color in colors.items()
     }
     for a, b in itertools.combinations(seen, 2):
         distance = np.linalg.norm(seen[a] - seen[b])
@@ -80,19 +82,29 @@ def test_methods_differ_without_colour_too():
     styles = plotting.METHODS.values()
     assert len({style.marker for style in styles}) == len(styles)
     assert len({(str(style.linestyle), style.marker) for style in styles}) == len(styles)
-    assert set(plotting.METHODS) == set("erm mixup irm groupdro sgt dre cgc guided align".split())
+    assert list(plotting.METHODS) == list(METHODS)
 
 
 def test_contrast_of_text_and_of_lines_on_the_card():
     assert contrast(plotting.INK, plotting.PAPER) >= 4.5
     assert contrast(plotting.MUTED, plotting.PAPER) >= 4.5
-    for style in plotting.METHODS.values():
-        assert contrast(style.color, plotting.PAPER) >= 3, style.label
+    for color in (plotting.OTHERS[0], *(style.color for style in plotting.METHODS.values())):
+        assert contrast(color, plotting.PAPER) >= 3, color
 
 
-def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="no style for method 'ermm'"):
-        plotting.method_style("ermm")
+class Newcomer(Method):
+    pass
+
+
+def test_a_method_without_a_look_of_its_own_is_drawn_and_named_all_the_same(monkeypatch):
+    monkeypatch.setitem(METHODS, "newcomer", Newcomer)
+    found, unknown = (plotting.method_style(name) for name in ("newcomer", "of another version"))
+    assert (found.label, unknown.label) == ("Newcomer", "of another version")
+    assert found.color == unknown.color == plotting.OTHERS[0]
+    _, ax = plotting.figure()
+    ax.plot([0, 1], [0, 1], **found.kwargs())
+    taken = {style.marker for style in plotting.METHODS.values()}
+    assert not taken & {*plotting.OTHERS[1]} and len(plotting.METHODS) == len(METHODS) - 1
 
 
 def test_a_figure_is_shown_once_only():

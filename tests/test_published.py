@@ -1,9 +1,14 @@
 """Published tables: whole, internally consistent, and apart from ours."""
 
+import tomllib
+from importlib import resources
+
 import pytest
 
+from align.benchmark.grid import GRIDS
 from align.data import BENCHMARKS, folders
-from alignbook.published import MARKS, NOT_RUN, PUBLISHED, beside
+from alignbook.published import MARKS, PUBLISHED
+from book.tools import project as project_root
 
 each = pytest.mark.parametrize("name", PUBLISHED)
 
@@ -40,13 +45,14 @@ def test_rows_that_two_papers_share_are_the_same():
     assert PUBLISHED["align-maskers"].rows["without guidance"] == (paper["DRE"],)
 
 
-def test_ours_stand_beside_and_never_among_the_published():
-    table = beside(PUBLISHED["align-vlcs"], {"ERM": {"VOC2007": "0.801"}, "Mixup": {}})
-    assert table.loc[("published [N]", "ERM"), "VOC2007"] == "85.35"
-    assert table.loc[("ours", "ERM"), "VOC2007"] == "0.801"
-    assert table.loc[("ours", "ERM"), "SUN09"] == NOT_RUN
-    assert (table.loc[("ours", "Mixup")] == NOT_RUN).all()
-    assert ("published [N]", "Mixup") not in table.index
-    table = beside(PUBLISHED["align-vlcs"], {"ALIGN, energy": {"SUN09": "0.9"}})
-    assert list(table.loc["ours"].index) == ["ALIGN, energy", "ERM", "SGT", "DRE"]
-    assert "97.7 ± 0.4 s.e." in beside(PUBLISHED["domainbed-vlcs"], {}).to_string()
+def test_the_numbers_are_data_that_travels_with_the_package():
+    text = resources.files("alignbook").joinpath("published.toml").read_text(encoding="utf-8")
+    assert set(tomllib.loads(text)) == set(PUBLISHED)
+    project = tomllib.loads((project_root.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "*.toml" in project["tool"]["setuptools"]["package-data"]["alignbook"]
+    assert PUBLISHED["align-vlcs"].digits == 2 and PUBLISHED["dre-vlcs"].digits == 1
+
+
+@each
+def test_the_grid_of_a_table_is_one_that_there_is(name):
+    assert PUBLISHED[name].grid in GRIDS

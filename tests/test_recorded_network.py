@@ -5,7 +5,7 @@ import pytest
 import align
 from align.benchmark import records
 from align.training import Run
-from alignbook import tables
+from alignbook import results
 
 FOLDER = records.RESULTS / "checkpoints" / "toy-vlcs-erm"
 
@@ -14,7 +14,7 @@ def test_the_recorded_network_scores_as_its_record_says():
     run = Run.load(FOLDER)
     record = next(
         r
-        for r in tables.current("toy")
+        for r in results.current("toy")
         if (r["config"]["method"], r["config"]["seed"]) == ("erm", run.config.seed)
     )
     world = align.load("toy-vlcs", seed=run.config.seed)

@@ -1,6 +1,5 @@
 """Records: whole or absent, safe with several writers; statistics against textbook values."""
 
-import fcntl
 import json
 import multiprocessing
 import subprocess
@@ -9,6 +8,8 @@ import threading
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from synthetic import BARE
 
 from align.benchmark import records
 from align.benchmark.statistics import interval, paired
@@ -17,7 +18,7 @@ from align.benchmark.statistics import interval, paired
 def _write(arguments):
     path, writer = arguments
     for number in range(50):
-        records.append(path, {"writer": writer, "number": number, "padding": "x" * 3000})
+        records.append(path, BARE | {"writer": writer, "number": number, "padding": "x" * 3000})
 
 
 def test_several_writers_lose_and_double_nothing(tmp_path):
@@ -30,22 +31,21 @@ def test_several_writers_lose_and_double_nothing(tmp_path):
 
 def test_a_writer_waits_for_another_that_has_the_file(tmp_path):
     path = tmp_path / "r.jsonl"
-    second = threading.Thread(target=records.append, args=(path, {"a": 1}))
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    second = threading.Thread(target=records.append, args=(path, BARE | {"a": 1}))
+    with FileLock(records.lock_of(path)):
         second.start()
         second.join(0.3)
         assert second.is_alive() and records.read(path) == []
     second.join(10)
-    assert records.read(path) == [{"a": 1}]
+    assert records.read(path) == [BARE | {"a": 1}]
 
 
 def test_a_torn_line_costs_only_itself(tmp_path):
     path = tmp_path / "r.jsonl"
-    records.append(path, {"a": 1})
+    records.append(path, BARE | {"a": 1})
     with path.open("ab") as file:
         file.write(b'{"a": 2, "cut')
-    records.append(path, {"a": 3})
+    records.append(path, BARE | {"a": 3})
     assert [r["a"] for r in records.read(path)] == [1, 3]
     assert records.read(tmp_path / "absent.jsonl") == []
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,14 +18,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import align
-from align import checkpoint, metrics, weights
+from align import checkpoint, metrics
 from align.benchmark import records
 from align.benchmark.experiment import Experiment, run
 from align.benchmark.rerun import Rerun, experiment_of, find, rerun
 from align.cli import app
-from align.config import METHODS, Config
+from align.config import Config
 from align.data import cache
 from align.data.folders import load_folder
+from align.methods import METHODS
 from align.training import CHECKPOINT, Run
 
 TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
@@ -83,7 +85,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(method, domain, straight, tmp_pat
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     process.stdout.close()
-    done = len(checkpoint.notes(tmp_path / CHECKPOINT)["history"])
+    done = len(checkpoint.read(tmp_path / CHECKPOINT)[1]["history"])
     assert 1 <= done
     resumed = align.train(method, domain, config=TINY, seed=3, checkpoint=tmp_path, progress=False)
     assert digest(resumed) == straight[method]
@@ -95,10 +97,30 @@ def test_a_broken_checkpoint_is_told_and_not_taken_for_a_new_start(domain, tmp_p
         path.write_bytes(broken)
         with pytest.raises(ValueError, match="broken or no checkpoint .* delete it"):
             align.train("erm", domain, config=TINY, checkpoint=tmp_path, progress=False)
-    for texts in (None, {"notes": "{"}, {"notes": "[0]"}, {"notes": "[1]"}, {"groups": "{}"}):
-        weights.write_tensors(path, {"x": torch.zeros(1)}, texts)
+    for other in ([1], {"states": {}}, {"states": {}, "notes": 3}, {"x": torch.zeros(1)}, Path()):
+        torch.save(other, path)
         with pytest.raises(ValueError, match="broken or no checkpoint .* delete it"):
-            checkpoint.notes(path)
+            checkpoint.read(path)
+
+
+class Prank:
+    """What a stranger may put into a pickle: opening it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.path,)
+
+
+def test_a_strangers_checkpoint_runs_no_code(tmp_path) -> None:
+    path, made = tmp_path / CHECKPOINT, tmp_path / "made"
+    torch.save({"states": {}, "notes": {"history": Prank(made)}}, path)
+    with pytest.raises(ValueError, match="broken or no checkpoint"):
+        checkpoint.read(path)
+    assert not made.exists()
+    torch.load(path, weights_only=False)  # the control: so it would have been made
+    assert made.exists()
 
 
 WITHOUT_SUMS = '{"config": {}, "classes": 2, "history": [], "seconds": 1, "images": 1, "sha256": 3}'

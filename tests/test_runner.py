@@ -12,11 +12,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from synthetic import BARE
 
 from align.benchmark import experiment, grid, records, runner
 from align.benchmark.experiment import Experiment, run
 from align.benchmark.runner import choose, claim, missing, run_all
 from align.config import Config
+from alignbook.results import frame
 
 TINY = Config(method="erm", epochs=1, batch_size=32, warmup=0, head_start=0)
 SMALL = {"n": 40, "size": 16}
@@ -63,7 +65,7 @@ def test_leaving_one_out_trains_on_the_others_and_tests_on_their_held_out_parts(
     record, _ = run(one, progress=False)
     assert record["protocol"] == "leave-one-out"
     assert record["trained_on"] == ["noon", "dusk", "fog"]
-    table = records.frame([record]).set_index("domain")
+    table = frame([record]).set_index("domain")
     assert table["shift"].to_dict() == {"noon": "in", "dusk": "in", "fog": "in", "film": "out"}
 
 
@@ -128,7 +130,6 @@ def test_a_record_says_which_images_were_right_and_how_the_model_was_chosen():
     assert set(record["data"]) == set(tests) and len(record["training_data"]) == 16
     assert len(record["metrics"]["fog"]["insertion_curve"]) == 29
     assert "control_true_mask_insertion_auc" in record["metrics"]["fog"]
-    assert "insertion_curve" not in records.frame([record])
     json.dumps(record, allow_nan=False)
 
 
@@ -187,7 +188,7 @@ def test_a_run_that_diverges_does_not_end_the_grid(tmp_path, monkeypatch):
     def fails_for_one(one, **options):
         if one.config.seed == 1:
             raise FloatingPointError("the term 'ce' is no longer a finite number")
-        return {"key": one.key(), "seconds": 1.0}, None
+        return BARE | {"key": one.key(), "seconds": 1.0}, None
 
     monkeypatch.setattr(runner, "run", fails_for_one)
     wanted = [tiny(seed) for seed in range(4)]
@@ -197,7 +198,8 @@ def test_a_run_that_diverges_does_not_end_the_grid(tmp_path, monkeypatch):
 
 
 def test_progress_says_what_is_left(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(runner, "run", lambda e, **_: ({"key": e.key(), "seconds": 7.0}, None))
+    made = BARE | {"seconds": 7.0}
+    monkeypatch.setattr(runner, "run", lambda e, **_: (made | {"key": e.key()}, None))
     assert run_all([tiny(s) for s in range(3)], tmp_path / "r.jsonl") == 3
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "[1/3] erm, toy-vlcs from noon, seed 0: 7 s"
@@ -214,9 +216,11 @@ def _slow_runs(path, made):
         with made.open("a") as file:
             file.write(one.key() + "\n")
         time.sleep(0.01)
-        return {"key": one.key(), "seconds": 0.1, "padding": "x" * 20000}, None
+        return BARE | {"key": one.key(), "seconds": 0.1, "padding": "x" * 20000}, None
 
     runner.run = slow  # in this process alone
+    nothing = experiment.prepare(tiny())
+    runner.prepare = lambda *_: nothing
     runner.run_all([tiny(seed) for seed in range(40)], path, progress=False)
 
 

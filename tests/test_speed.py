@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from align.methods import Align
+from align.methods import METHODS
 from align.metrics import deletion_curve, insertion_curve
 from alignbook import peers, speed, timing
 
@@ -25,28 +25,29 @@ def align(images):
 
 def test_each_step_is_measured_beside_its_count():
     table = speed.step_times(steps=2, **SMALL)
-    assert list(table.index) == list(speed.STEPS)
+    assert list(table.index) == [*METHODS, "align, L_reg"]
     assert (table["ms"] > 0).all() and table.loc["erm", "ratio to erm"] == 1
-    assert table.loc["align", "by forward passes"] == pytest.approx(7 / 3)
-    assert table.loc["align, L_reg", "by forward passes"] == pytest.approx(10 / 3)
+    counts = {name: 1.0 for name in ("erm", "mixup", "irm", "groupdro", "guided")}
+    counts |= {"sgt": 7 / 3, "dre": 2, "cgc": 2, "align": 7 / 3, "align, L_reg": 10 / 3}
+    assert {name: table.loc[name, "by forward passes"] for name in counts} == pytest.approx(counts)
     own = table["with its own parts"] > table["by forward passes"]
     assert set(own.index[own]) == {"align", "align, L_reg", "sgt"}
 
 
-# Images that the classifier is shown, over the batch.
-@pytest.mark.parametrize(
-    ("name", "shown"), [("erm", 1), ("dre", 2), ("align", 3), ("align, L_reg", 4)]
-)
-def test_a_measured_step_shows_the_classifier_what_was_counted(name, shown, images):
-    """ERM's pass counts three; ALIGN's two to the pixels count two each."""
-    method = timing.ready(speed.STEPS[name][0], "small-cnn", images, CPU)
-    seen = []
-    method.classifier.trunk.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
-    batch = timing.first_batch(images, 8, CPU)
-    timing.step(method, batch)()
-    assert sum(seen) == shown * 8
-    to_pixels = 2 if isinstance(method, Align) else 0
-    assert speed.PASSES[name] == 3 * (shown - to_pixels) + 2 * to_pixels
+@pytest.mark.parametrize("name", speed.kinds_of_step())
+def test_a_measured_step_asks_of_the_classifier_what_was_counted(name, images):
+    method, changes, passes = speed.kinds_of_step()[name]
+    step = timing.ready({"method": method, **changes}, "small-cnn", images, CPU)
+    there, back = [], []
+
+    def shown(_, given, features):
+        there.append(len(given[0]))
+        features.register_hook(lambda _: back.append(len(given[0])))
+
+    step.classifier.trunk.register_forward_hook(shown)
+    timing.step(step, timing.first_batch(images, 8, CPU))()
+    assert sum(there) == 8 * passes.forward
+    assert sum(back) == 8 * (passes.to_weights + passes.to_pixels)
 
 
 def test_the_masker_alone_is_one_step_and_one_target(images):
@@ -109,7 +110,7 @@ def test_without_captum_its_row_says_so(monkeypatch, images):
 
 def _steps(**_):
     columns = ["ms", "ratio to erm", "with its own parts"]
-    return pd.DataFrame(1.0, index=list(speed.STEPS), columns=columns)
+    return pd.DataFrame(1.0, index=list(speed.kinds_of_step()), columns=columns)
 
 
 MADE_UP = {

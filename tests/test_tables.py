@@ -11,8 +11,10 @@ from align.benchmark import grid, records
 from align.benchmark.experiment import Experiment
 from align.benchmark.statistics import interval, paired
 from align.config import Config
-from alignbook import coverage, tables
-from alignbook.published import NOT_RUN, PUBLISHED
+from alignbook import coverage, results, tables
+from alignbook.estimates import compare
+from alignbook.published import PUBLISHED
+from alignbook.results import frame
 
 ERM, GUIDED, MIXUP = Config(method="erm"), Config(method="guided"), Config(method="mixup")
 CONFIGS = ERM, GUIDED, MIXUP
@@ -32,59 +34,129 @@ def made(configs, seeds=4, **options):
     ]
 
 
-def test_a_cell_is_mean_and_half_width_and_marked_only_if_the_interval_excludes_zero():
+def test_a_cell_is_a_mean_with_its_interval_and_what_the_comparison_says():
     recorded = made([ERM, GUIDED, MIXUP])
-    table = tables.per_domain(recorded)
-    assert list(table.columns) == ["noon (held out)", "dusk", "film", "fog"]
+    table = tables.per_domain(frame(recorded))
+    heads = list(dict.fromkeys(table.columns.get_level_values(0)))
+    assert heads == ["noon (held out)", "dusk", "film", "fog"]
     values = [r["metrics"]["fog"]["accuracy"] for r in recorded if r["config"]["method"] == "erm"]
-    by_hand = interval(values)
-    assert table.loc["ERM", "fog"] == f"{by_hand.mean:.3f} ± {by_hand.high - by_hand.mean:.3f}"
-    assert table.loc["true masks, energy", "fog"].endswith("*")
-    assert table.loc["Mixup", "fog"].endswith("†")
+    fog = table["fog"]
+    assert tuple(fog.loc["ERM", ["mean", "low", "high"]]) == pytest.approx(interval(values))
+    assert fog["verdict"].to_dict() == {"ERM": 0, "true masks, energy": 1, "Mixup": -1}
     for name in table.index:  # in distribution all are alike
-        gain, _ = tables.compare(recorded, name, "ERM", domain="noon")
-        assert table.loc[name, "noon (held out)"][-1].isdigit() == (not gain.excludes_zero)
+        gain = compare(frame(recorded), name, "ERM", domain="noon")
+        assert (table.loc[name, ("noon (held out)", "verdict")] != 0) == gain.excludes_zero
         assert abs(gain.mean) < 0.1
 
 
 def test_the_comparison_shows_effect_noise_and_rank():
-    recorded = made([ERM, GUIDED, MIXUP])
+    recorded = frame(made([ERM, GUIDED, MIXUP], seeds=5))
     table = tables.comparison(recorded)
     assert list(table.index) == ["true masks, energy", "ERM", "Mixup"]
-    assert list(table["average rank"]) == ["1.0", "2.0", "3.0"]
-    scores = tables.runs(recorded).query("shift == 'out'")
-    means = scores.groupby(["label", "seed"])["accuracy"].mean().unstack()
+    assert list(table["average rank"]) == [1, 2, 3] and list(table["seeds"]) == [5, 5, 5]
+    means = recorded.query("shift == 'out'").groupby(["label", "seed"])["accuracy"].mean().unstack()
     noise, effect = means.loc["Mixup"].std(), (means.loc["Mixup"] - means.loc["ERM"]).mean()
-    assert table.loc["Mixup", "seed noise"] == f"{noise:.3f}"
-    assert table.loc["Mixup", "effect / noise"] == f"{effect / noise:+.1f}"
-    assert table.loc["Mixup", "− ERM"].startswith(f"{effect:+.3f} [")
-    assert set(table["paired over"]) == {"seeds and images", ""}
+    row = table.loc["Mixup"]
+    assert row["seed noise", ""] == pytest.approx(noise)
+    assert row["effect / noise", "difference"] == pytest.approx(effect / noise)
+    assert row["− ERM", "difference"] == pytest.approx(effect)
+    assert np.isnan(table.loc["ERM", ("− ERM", "difference")])
+    # The spread of fewer seeds is too uncertain to divide by.
+    few = tables.comparison(frame(made([ERM, GUIDED, MIXUP], seeds=4)))
+    assert "effect / noise" not in few and "seed noise" in few
 
 
 def test_images_are_paired_only_where_they_are_known_to_be_the_same():
     recorded = made([ERM, GUIDED])
-    assert tables.compare(recorded, "true masks, energy", "ERM")[1] == "seeds and images"
-    gain, over = tables.compare(recorded, "true masks, energy", "ERM", "insertion_auc")
-    assert (over, gain.mean) == ("seeds", 0)
+
+    def by_seeds(found, **where):
+        chosen = frame(found).query(" and ".join(f"{k} == '{v}'" for k, v in where.items()))
+        means = chosen.groupby(["label", "seed"])["accuracy"].mean()
+        return paired(means["true masks, energy"].tolist(), means["ERM"].tolist())
+
+    over_images = compare(frame(recorded), "true masks, energy", "ERM", shift="in")
+    over_seeds = by_seeds(recorded, shift="in")
+    assert over_images.mean == pytest.approx(over_seeds.mean)
+    assert over_images.low != pytest.approx(over_seeds.low, abs=1e-6)
+    assert compare(frame(recorded), "true masks, energy", "ERM", "insertion_auc").mean == 0
     old = made([ERM, GUIDED], correctness=False)
-    gain, over = tables.compare(old, "true masks, energy", "ERM", shift="in")
-    accuracy = [
-        [r["metrics"]["noon"]["accuracy"] for r in old if r["config"]["method"] == method]
-        for method in ("guided", "erm")
-    ]
-    assert (over, gain) == ("seeds", paired(*accuracy))
+    found = compare(frame(old), "true masks, energy", "ERM", shift="in")
+    assert found == pytest.approx(by_seeds(old, shift="in"))
     recorded[0]["data"]["fog"] = "another"
-    assert tables.compare(recorded, "true masks, energy", "ERM")[1] == "seeds"
-    with pytest.raises(ValueError, match="expected at least 2"):
-        tables.compare(recorded[:2], "true masks, energy", "ERM")
-    with pytest.raises(ValueError, match="have 0 seeds in common"):
-        tables.compare(recorded, "DRE", "ERM")
+    found = compare(frame(recorded), "true masks, energy", "ERM", shift="out")
+    assert found == pytest.approx(by_seeds(recorded, shift="out"))
+
+
+def test_too_few_pairs_are_nothing_and_misuse_is_refused():
+    recorded = frame(made([ERM, GUIDED]))
+    assert compare(recorded.query("seed == 0"), "true masks, energy", "ERM") is None
+    assert compare(recorded, "DRE", "ERM") is None  # not run yet
+    assert compare(frame([]), "DRE", "ERM") is None
+    unknown = "no record here has a metric 'acuracy', expected"
+    with pytest.raises(ValueError, match=unknown):
+        compare(recorded, "true masks, energy", "ERM", "acuracy")
+    for make in (tables.per_domain, tables.comparison, tables.differences, tables.summary):
+        with pytest.raises(ValueError, match=unknown):
+            make(recorded, "acuracy")
+    with pytest.raises(ValueError, match="shift is 'away', expected"):
+        compare(recorded, "true masks, energy", "ERM", shift="away")
+
+
+def lacking(metric, method, seeds, domains=("noon", "dusk", "film", "fog"), of=4):
+    """Records in which some runs of a method have no value of a metric on some domains."""
+    recorded = made([ERM, GUIDED, MIXUP], seeds=of)
+    for place, one in enumerate(recorded):
+        for domain, metrics in one["metrics"].items():
+            metrics[metric] = 0.5 + 0.01 * place
+            if one["config"]["method"] == method and one["config"]["seed"] in seeds:
+                if domain in domains:
+                    del metrics[metric]
+    return frame(recorded)
+
+
+def test_a_metric_that_one_seed_lacks_is_compared_over_the_pairs_that_exist():
+    """In every table alike: no row vanishes, none is unmarked, none crashes."""
+    metric, name = "insertion_auc_normalized", "true masks, energy"
+    table = lacking(metric, "guided", [2])
+    wanted = compare(table.query("seed != 2"), name, "ERM", metric, shift="out")
+    assert compare(table, name, "ERM", metric, shift="out") == wanted
+    parts = ["difference", "low", "high"]
+    assert tuple(tables.differences(table, metric).loc[name, parts]) == wanted
+    row = tables.comparison(table, metric).loc[name]
+    assert tuple(row["− ERM"][parts]) == wanted and row["seeds", ""] == 3
+    assert tuple(tables.summary(table, metric).loc[name][f"{metric} out − ERM"][parts]) == wanted
+    cell = tables.per_domain(table, metric).loc[name]["fog"]
+    assert cell["verdict"] == 1 and cell.notna().all()  # 0.01 above, by the same in every seed
+    # Where a whole seed lacks one test, that test is left out of the pairs of all seeds.
+    table = lacking(metric, "guided", [2], ["fog"])
+    without = compare(table.query("domain != 'fog'"), name, "ERM", metric, shift="out")
+    assert compare(table, name, "ERM", metric, shift="out") == without
+    # With a single seed left there is nothing to compare, and still a mean.
+    table = lacking(metric, "guided", [0, 1, 2])
+    assert compare(table, name, "ERM", metric) is None
+    assert tables.differences(table, metric).loc[name].isna().all()
+    row = tables.comparison(table, metric).loc[name]
+    assert np.isnan(row["− ERM", "low"]) and row["mean", ""] > 0 and row["seeds", ""] == 1
+
+
+def test_intervals_end_where_the_metric_does():
+    recorded = frame(made([ERM, GUIDED], seeds=2))
+    recorded["evidence_inside"] = recorded["seed"] * 0.9 + 0.05
+    cells = tables.per_domain(recorded, "evidence_inside")["fog"]
+    assert (cells["low"] == 0).all() and (cells["high"] == 1).all()
+    recorded["sufficiency_zero"] = recorded["seed"] * 1.5 - 0.75  # a loss may be negative
+    cells = tables.per_domain(recorded, "sufficiency_zero")["fog"]
+    assert (cells["low"] == -1).all() and (cells["high"] == 1).all()
+    guided = recorded["label"] == "true masks, energy"
+    recorded.loc[guided, "evidence_inside"] = 0.95 - recorded["seed"] * 0.9
+    found = compare(recorded, "true masks, energy", "ERM", "evidence_inside")
+    assert (found.low, found.high) == (-1, 1)
 
 
 def test_photographs_that_all_seeds_share_widen_the_interval_by_their_number():
     few, many = (made([ERM, GUIDED], images="shared", count=n) for n in (30, 3000))
     widths = [
-        np.diff(tables.compare(r, "true masks, energy", "ERM", shift="out")[0][1:])[0]
+        np.diff(compare(frame(r), "true masks, energy", "ERM", shift="out")[1:])[0]
         for r in (few, many)
     ]
     assert widths[0] > 3 * widths[1]
@@ -98,7 +170,7 @@ def test_a_missing_run_leaves_both_methods_on_the_same_tests():
                 one = Experiment("toy-vlcs", "", replace(config, seed=seed), target=target)
                 recorded.append(record(one, lambda d, s, t=target: 0.9 if t == "fog" else 0.3))
     without = recorded[:-1]  # one guided run, of the easy target
-    gain, _ = tables.compare(without, "true masks, energy", "ERM", shift="out")
+    gain = compare(frame(without), "true masks, energy", "ERM", shift="out")
     assert abs(gain.mean) < 0.1
 
 
@@ -109,9 +181,9 @@ def test_only_records_of_the_grid_as_it_is_now_count(tmp_path, monkeypatch):
     fresh = record(wanted[3], lambda d, s: 0.5)
     for one in (stale, fresh):
         records.append(tmp_path / "toy.jsonl", one)
-    assert [r["key"] for r in tables.current("toy")] == [wanted[3].key()]
-    assert tables.current("toy-terra") == []
-    assert tables.per_domain([]).empty and tables.comparison([]).empty
+    assert [r["key"] for r in results.current("toy")] == [wanted[3].key()]
+    assert results.current("toy-terra") == []
+    assert tables.per_domain(frame([])).empty and tables.comparison(frame([])).empty
 
 
 def test_every_run_of_a_grid_has_its_own_key_and_every_row_its_own_label():
@@ -120,13 +192,13 @@ def test_every_run_of_a_grid_has_its_own_key_and_every_row_its_own_label():
         assert len({one.key() for one in wanted}) == len(wanted), name
     levels = grid.ablation_levels()
     assert set(levels) == {one.key() for one in grid.ablations()}
-    labels = {tables.label(one.description()) for one in grid.toy()}
+    labels = {results.label(one.description()) for one in grid.toy()}
     # Guidance by true masks and ALIGN stand twice: with our alignment and with the paper's.
     assert len(labels) == len(grid.COMPARED) + 2
     # On photographs masks are a segmenter's: its own, spoilt in three ways, and three that know
     # nothing; none of them is the truth.
     for one in (grid.pacs(), grid.caltech()):
-        rows = {tables.label(experiment.description()) for experiment in one}
+        rows = {results.label(experiment.description()) for experiment in one}
         assert len(rows) == 9 == len(one) / 3
         assert "a segmenter's masks, 50% missed, 50% leaked, energy" in rows
         assert not any("true" in row for row in rows)
@@ -168,16 +240,29 @@ def test_our_cells_stand_under_a_published_table_of_the_same_protocol_only():
         "trained_on": ["VOC2007"],
         "metrics": {"VOC2007": ours["metrics"]["noon"], "SUN09": ours["metrics"]["fog"]},
     }
-    table = tables.with_published(PUBLISHED["align-vlcs"], [ours | renamed])
+    table = tables.with_published(PUBLISHED["align-vlcs"], frame([ours | renamed]))
+    assert table["VOC2007"]["mean"]["published [N]", "ERM"] == 85.35
     accuracy = 100 * ours["metrics"]["noon"]["accuracy"]
-    assert table.loc[("ours", "ERM"), "VOC2007"] == f"{accuracy:.1f}"
-    assert table.loc[("ours", "ERM"), "SUN09"] == NOT_RUN  # tested there, not trained there
+    assert table["VOC2007"]["mean"]["ours", "ERM"] == pytest.approx(accuracy)
+    assert np.isnan(table["SUN09"]["mean"]["ours", "ERM"])  # tested there, not trained there
+    assert "SGT, DRE, ALIGN; `align benchmark run vlcs`" in table.attrs["note"]
     other = ours | renamed | {"protocol": "leave-one-out"}
-    table = tables.with_published(PUBLISHED["align-vlcs"], [other, ours])
-    assert (table.loc["ours"] == NOT_RUN).all(axis=None)
-    yardstick = tables.with_published(PUBLISHED["single-source-vlcs"], [ours | renamed])
+    table = tables.with_published(PUBLISHED["align-vlcs"], frame([other, ours]))
+    assert "ours" not in table.index and "not made here" in table.attrs["note"]
+    yardstick = tables.with_published(PUBLISHED["single-source-vlcs"], frame([ours | renamed]))
     accuracy = 100 * ours["metrics"]["fog"]["accuracy"]
-    assert yardstick.loc[("ours", "ERM"), "VOC2007"] == f"{accuracy:.1f}"
+    assert yardstick["VOC2007"]["mean"]["ours", "ERM"] == pytest.approx(accuracy)
+
+
+def test_a_method_in_one_form_or_several_is_not_missing_and_errors_stay():
+    ours = record(Experiment("toy-vlcs", "noon", Config(method="align")), lambda d, s: 0.9)
+    renamed = {"benchmark": "vlcs", "metrics": {"VOC2007": ours["metrics"]["noon"]}}
+    found = frame([ours | renamed | {"trained_on": ["VOC2007"]}])
+    table = tables.with_published(PUBLISHED["align-vlcs"], found)
+    assert list(table.loc["ours"].index) == ["ALIGN, energy"]
+    assert "Not run here: ERM, SGT, DRE;" in table.attrs["note"]
+    table = tables.with_published(PUBLISHED["domainbed-vlcs"], frame([]))
+    assert table["Caltech101"]["error"].tolist() == [0.4]
 
 
 NOT_YET = {"vlcs", "vlcs-leave-one-out", "terra", "terra-leave-one-out"}
@@ -187,7 +272,7 @@ NOT_YET = {"vlcs", "vlcs-leave-one-out", "terra", "terra-leave-one-out"}
 def test_every_experiment_of_a_recorded_grid_finds_its_record(name):
     """A changed default would change keys, and figures would say 'not run here' of what was run."""
     wanted = [one.key() for one in grid.experiments(name)]
-    assert [record["key"] for record in tables.current(name)] == wanted
+    assert [record["key"] for record in results.current(name)] == wanted
 
 
 def test_a_label_names_the_papers_terms_only_where_all_are_the_papers():
@@ -199,56 +284,44 @@ def test_a_label_names_the_papers_terms_only_where_all_are_the_papers():
     }
     for (alignment, distinction), name in wanted.items():
         config = replace(paper, alignment=alignment, distinction=distinction)
-        assert tables.label(Experiment("toy-vlcs", "noon", config).description()) == name
+        assert results.label(Experiment("toy-vlcs", "noon", config).description()) == name
 
 
-def test_runs_in_and_out_of_distribution_are_told_apart_and_a_star_is_an_interval(
-    tmp_path, monkeypatch
-):
-    monkeypatch.setattr(tables, "records_file", lambda name: tmp_path / f"{name}.jsonl")
-    wanted = [Experiment("toy-vlcs", "noon", replace(c, seed=s)) for s in (0, 1) for c in CONFIGS]
-    monkeypatch.setattr(tables, "experiments", lambda name: wanted)
-    with pytest.raises(FileNotFoundError, match="align benchmark run here"):
-        tables.by_seed("here")
-    levels = {"erm": 0.5, "guided": 0.9, "mixup": 0.5}
-    for one in wanted:
-        level = levels[one.config.method]
-        made = record(one, lambda d, s, level=level: 1.0 if s == "in" else level, count=20_000)
-        records.append(tmp_path / "here.jsonl", made)
-    table = tables.by_seed("here")
-    assert len(table) == 6 and (table["accuracy in"] == 1).all()
-    assert table["accuracy out"].between(0.4, 0.95).all()
-    summary = tables.summary("here")
-    assert list(summary["runs"]) == [2, 2, 2]
-    for name in ("true masks, energy", "Mixup"):
-        gain = tables.difference(table, name, "ERM", "accuracy out")
-        cell = summary.loc[name, "accuracy out − ERM"]
-        assert cell.endswith("*") == gain.excludes_zero == (name != "Mixup")
-        assert cell.startswith(f"{gain.mean:+.3f} [")
+def test_the_summary_shows_both_distributions_and_the_differences():
+    table = frame(made([ERM, GUIDED, MIXUP]))
+    summary = tables.summary(table)
+    assert list(summary["seeds"]) == [4, 4, 4]
+    for shift in ("in", "out"):
+        for name in ("true masks, energy", "Mixup"):
+            gain = compare(table, name, "ERM", shift=shift)
+            assert tuple(summary.loc[name][f"accuracy {shift} − ERM"]) == gain
+        means = results.by_seed(table, "accuracy", shift)
+        wanted = interval(means["ERM"].tolist()).within(0, 1)
+        assert tuple(summary.loc["ERM"][f"accuracy {shift}"]) == pytest.approx(wanted)
+    assert tables.summary(frame([])).empty
 
 
 def test_two_seeds_are_enough_for_an_interval_and_one_is_none():
     for seeds in (1, 2):
-        cell = tables.per_domain(made([ERM], seeds=seeds)).loc["ERM", "fog"]
-        assert ("±" in cell) == (seeds == 2)
-    noise = tables.comparison(made([ERM, GUIDED], seeds=2))["seed noise"]
-    assert (noise.astype(float) > 0).all()
-    assert (tables.comparison(made([ERM, GUIDED], seeds=1))["seed noise"] == "").all()
+        cell = tables.per_domain(frame(made([ERM], seeds=seeds))).loc["ERM"]["fog"]
+        assert np.isfinite(cell["mean"]) and np.isfinite(cell["low"]) == (seeds == 2)
+    noise = tables.comparison(frame(made([ERM, GUIDED], seeds=2)))["seed noise"]
+    assert (noise > 0).all()
+    assert "seed noise" not in tables.comparison(frame(made([ERM, GUIDED], seeds=1)))
 
 
-def test_differences_say_what_the_interval_says():
-    recorded = made([ERM, GUIDED, MIXUP])
+def test_differences_are_the_comparisons_from_the_largest_down():
+    recorded = frame(made([ERM, GUIDED, MIXUP]))
     found = tables.differences(recorded)
-    assert list(found.index) == ["true masks, energy", "Mixup"]  # from the largest down
-    for name, cell in found.items():
-        gain, _ = tables.compare(recorded, name, "ERM", shift="out")
-        assert cell == f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]{cell[-1]}"
-    assert found.iloc[0].endswith("]*") and found.iloc[1].endswith("]†")
-    assert tables.differences(recorded, "insertion_auc").str.endswith("]").all()
+    assert list(found.index) == ["true masks, energy", "Mixup"]
+    for name, row in found.iterrows():
+        assert tuple(row) == compare(recorded, name, "ERM", shift="out")
+    assert found["low"].iloc[0] > 0 > found["high"].iloc[1]
+    assert (tables.differences(recorded, "insertion_auc") == 0).all(axis=None)
     against = tables.differences(recorded, against="Mixup")
-    assert set(against.index) == {"true masks, energy", "ERM"} and against["ERM"].endswith("*")
+    assert set(against.index) == {"true masks, energy", "ERM"} and against.loc["ERM", "low"] > 0
     for nothing in ([], made([ERM, GUIDED], seeds=1)):
-        assert tables.differences(nothing).tolist() == ["not run here"]
+        assert tables.differences(frame(nothing)).empty
 
 
 def test_coverage_counts_what_is_recorded_and_says_what_the_rest_takes(tmp_path, monkeypatch):
@@ -278,27 +351,48 @@ def test_settings_are_compared_one_at_a_time():
             for config, gain in ((ERM, 0.0), (GUIDED, 0.2)):
                 one = Experiment("toy-vlcs", "noon", replace(config, seed=seed), {"rho": rho})
                 recorded.append(record(one, lambda *_, a=level + gain: a))
+    mixed = frame(recorded)
     with pytest.raises(ValueError, match=r"two records of .* one setting at a time"):
-        tables.compare(recorded, "true masks, energy", "ERM")
-    for mixing in (tables.per_domain, tables.comparison, tables.differences):
+        compare(mixed, "true masks, energy", "ERM")
+    for mixing in (tables.per_domain, tables.comparison, tables.differences, tables.summary):
         with pytest.raises(ValueError, match="compare one setting at a time"):
-            mixing(recorded)
-    with pytest.raises(ValueError, match="compare one setting at a time"):
-        tables.summary("rho")
-    parts = tables.settings(recorded)
+            mixing(mixed)
+    parts = results.settings(mixed)
     assert list(parts) == ["rho = 0.5", "rho = 0.9"]
+    assert set(parts["rho = 0.9"]["rho"]) == {0.9}
     means = {name: tables.comparison(part)["mean"]["ERM"] for name, part in parts.items()}
-    assert abs(float(means["rho = 0.5"]) - float(means["rho = 0.9"]) - 0.2) < 0.1
-    assert list(tables.settings(made([ERM, GUIDED]))) == [""]
+    assert abs(means["rho = 0.5"] - means["rho = 0.9"] - 0.2) < 0.1
+    assert list(results.settings(frame(made([ERM, GUIDED])))) == [""]
 
 
 def test_a_seeds_runs_on_several_domains_count_as_one():
-    table = pd.DataFrame(
-        [
-            {"label": label, "seed": seed, "accuracy out": level + 0.01 * seed + 0.1 * part}
-            for label, level in (("A", 0.7), ("B", 0.5))
-            for seed in range(3)
-            for part in range(4)
-        ]
+    recorded = []
+    for seed in range(3):
+        for target in ("noon", "dusk", "film", "fog"):
+            for config in (ERM, GUIDED):
+                one = Experiment("toy-vlcs", "", replace(config, seed=seed), target=target)
+                recorded.append(record(one, lambda *_: 0.5))
+    table = frame(recorded)
+    level = {"ERM": 0.5, "true masks, energy": 0.7}
+    targets = {"noon": 0.0, "dusk": 0.1, "film": 0.2, "fog": 0.3}
+    table["insertion_auc"] = (
+        table["label"].map(level) + 0.01 * table["seed"] + table["domain"].map(targets)
     )
-    assert tables.difference(table, "A", "B", "accuracy out") == pytest.approx((0.2, 0.2, 0.2))
+    found = compare(table, "true masks, energy", "ERM", "insertion_auc", shift="out")
+    assert found == pytest.approx((0.2, 0.2, 0.2))
+    seeds = results.by_seed(table, "insertion_auc")
+    assert seeds["ERM"].tolist() == pytest.approx([0.65, 0.66, 0.67])
+
+
+def test_the_frame_holds_what_a_figure_may_ask_for():
+    config = Config(method="guided", alignment="l1", lambda3=0.5, seed=1)
+    human = {"human_masks": ("weizmann_horse",), "missed": 0.5}
+    one = Experiment("toy-vlcs", "noon", config, {"rho": 0.9, "seed": 1}, **human)
+    table = frame([record(one, lambda d, s: 0.5)])
+    assert table["shift"].tolist() == ["in", "out", "out", "out", "people"]
+    assert table["domain"].tolist() == ["noon", "dusk", "film", "fog", "weizmann_horse"]
+    row = table.iloc[1]
+    assert (row["label"], row["form"], row["weight"]) == ("true masks, 50% missed, L1", "L1", 0.5)
+    assert (row["seed"], row["rho"], row["missed"], row["source"]) == (1, 0.9, 0.5, "noon")
+    assert row["setting"] == "" and len(row["insertion_curve"]) == 29
+    assert table["energy_inside"].notna().tolist() == [False] * 4 + [True]

@@ -7,28 +7,22 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
+from synthetic import untrained
 
 import align
 from align import Config
-from align.config import ALIGNMENTS, LATER, METHODS, READS
+from align.config import ALIGNMENTS, COMMON, LATER
 from align.data.batches import Batch, Batches, mirror_and_shift
-from align.methods import ERM, build
+from align.methods import ERM, METHODS
 from align.methods.align import keep_and_remove
 from align.methods.mixing import same_class_partners
-from align.terms import EpochTerms
-from align.training import start
+from align.training import EpochTerms, start
 
 TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
 
 
 def weights(module):
     return torch.cat([p.detach().flatten() for p in module.parameters()])
-
-
-def method_for(config, domain):
-    run = start(config, domain, torch.device("cpu"))
-    run.classifier.train()
-    return build(run.classifier, run.masker, config)
 
 
 @pytest.mark.parametrize("method", ["erm", "guided", "align"])
@@ -51,7 +45,7 @@ def test_the_loss_falls_and_the_same_seed_gives_the_same_weights(method, domain)
 
 
 def test_the_seed_fixes_the_first_weights_of_both_networks(domain):
-    runs = [start(Config(seed=seed), domain, torch.device("cpu")) for seed in (0, 0, 1)]
+    runs = [start("align", domain, Config(seed=seed)) for seed in (0, 0, 1)]
     for name in ("classifier", "masker"):
         first, again, other = (weights(getattr(run, name)) for run in runs)
         assert torch.equal(first, again) and not torch.equal(first, other)
@@ -65,36 +59,36 @@ def test_a_resumed_run_equals_an_uninterrupted_one(method, anneal, joined, tmp_p
     config = replace(TINY, method=method, irm_anneal=anneal)
     straight = align.train(config.method, joined, config=config, progress=False)
     epochs = iter([None, None])
-    original = align.training._train_epoch
+    original = align.training.train_epoch
 
     def breaks_after_two(*arguments):
         if next(epochs, "stop") == "stop":
             raise KeyboardInterrupt
-        original(*arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(align.training, "_train_epoch", breaks_after_two)
+    monkeypatch.setattr(align.training, "train_epoch", breaks_after_two)
     with pytest.raises(KeyboardInterrupt):
         align.train(config.method, joined, config=config, checkpoint=tmp_path, progress=False)
-    monkeypatch.setattr(align.training, "_train_epoch", original)
+    monkeypatch.setattr(align.training, "train_epoch", original)
     resumed = align.train(config.method, joined, config=config, checkpoint=tmp_path, progress=False)
     assert torch.equal(weights(straight.classifier), weights(resumed.classifier))
-    if method == "align":
+    if METHODS[method].learns_masks:
         assert torch.equal(weights(straight.masker), weights(resumed.masker))
     assert [row["epoch"] for row in resumed.history] == [0, 1, 2, 3]
     assert resumed.images == straight.images
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_a_checkpoint_from_before_a_value_was_added_resumes(domain, tmp_path, monkeypatch):
     config = replace(TINY, method="erm", epochs=1)
-    whole = align.training._notes
+    whole = align.Run.notes
 
     def older(run):
         notes = whole(run)
         del notes["config"]["groupdro_eta"]
         return notes
 
-    monkeypatch.setattr(align.training, "_notes", older)
+    monkeypatch.setattr(align.Run, "notes", older)
     for _ in range(2):
         run = align.train("erm", domain, config=config, checkpoint=tmp_path, progress=False)
     assert len(run.history) == 1 and run.images == 160
@@ -154,8 +148,9 @@ def test_the_guard_names_the_first_bad_step_of_each_term_and_the_mean_is_a_mean(
 @pytest.mark.parametrize("method", METHODS)
 def test_a_configuration_knows_what_its_method_reads(method, domain):
     """Two runs that agree on `read()` are the same run: the other values are never looked at."""
-    later = set(LATER) & set(READS[method])  # named only where they differ from the default
-    assert set(READS[method]) - later <= set(Config(method=method).read())
+    reads = {*METHODS[method].reads}
+    later = {*LATER} & reads  # named only where they differ from the default
+    assert reads - later <= set(Config(method=method).read())
     seen = set()
 
     class Watched(Config):
@@ -163,16 +158,16 @@ def test_a_configuration_knows_what_its_method_reads(method, domain):
             seen.add(name)
             return super().__getattribute__(name)
 
-    config = Watched(**(asdict(TINY) | {"method": method, "epochs": 1, "warmup": 0}))
+    config = Watched(**asdict(TINY) | {"method": method, "epochs": 1, "warmup": 0})
     seen.clear()
-    method_for(config, domain).update(
+    start(method, domain, config).update(
         next(Batches(domain, 32).epoch(0)), config.epochs, torch.Generator()
     )
     fields = {field.name for field in dataclasses.fields(Config)}
     used = seen & fields
-    assert set(READS[method]) <= used <= set(config.read()) | later
+    assert reads <= used <= {*config.read()} | later
     other = replace(config, lambda1=9.0)
-    assert (config.hash() == other.hash()) == (method != "align")
+    assert (config.hash() == other.hash()) == ("lambda1" not in reads)
 
 
 def test_a_choice_that_came_later_leaves_the_keys_of_older_runs():
@@ -191,7 +186,7 @@ def test_a_loaded_run_needs_no_pretrained_weights_and_keeps_its_choices(domain, 
     path = tmp_path / "w.safetensors"
     save_file(torchvision.models.resnet18().state_dict(), path)
     config = Config(method="erm", backbone="resnet18", weights=str(path))
-    start(config, domain, torch.device("cpu")).save(tmp_path)
+    untrained(config, domain).save(tmp_path)
     path.unlink()
     found = align.Run.load(tmp_path)
     assert found.config == config and found.classifier.freeze_batchnorm
@@ -217,7 +212,9 @@ def test_each_epoch_and_each_seed_draws_random_numbers_of_its_own(domain, monkey
 
 def test_what_all_methods_read_is_all_that_plain_training_reads():
     common = "method backbone weights output_stride epochs batch_size lr weight_decay augment seed"
-    assert set(Config(method="erm").read()) == set(common.split())
+    assert set(Config(method="erm").read()) == set(common.split()) == set(COMMON)
+    read = set(COMMON).union(*(kind.reads for kind in METHODS.values()))
+    assert read == {field.name for field in dataclasses.fields(Config)}
 
 
 def test_a_method_is_told_of_each_epoch_before_its_first_step(domain, monkeypatch):
@@ -251,7 +248,7 @@ def test_training_leaves_the_processors_handling_of_tiny_numbers_alone(domain):
 
 def test_each_phase_of_align_moves_the_networks_it_should(domain):
     config = replace(TINY, method="align")
-    method = method_for(config, domain)
+    method = start(config.method, domain, config)
     batch = next(Batches(domain, 32).epoch(0))
     generator = torch.Generator().manual_seed(0)
     moved = {}
@@ -274,7 +271,7 @@ def test_each_phase_of_align_moves_the_networks_it_should(domain):
 
 
 def test_a_step_of_the_masker_leaves_the_classifier_with_all_its_statistics(domain):
-    method = method_for(replace(TINY, method="align"), domain)
+    method = start("align", domain, TINY)
     before = {name: value.clone() for name, value in method.classifier.state_dict().items()}
     method.update_masker(next(Batches(domain, 32).epoch(0)), torch.Generator().manual_seed(0))
     after = method.classifier.state_dict()
@@ -283,7 +280,7 @@ def test_a_step_of_the_masker_leaves_the_classifier_with_all_its_statistics(doma
 
 
 def test_the_learning_rate_falls_along_half_a_cosine(domain):
-    method = method_for(replace(TINY, method="erm", lr=0.1), domain)
+    method = start("erm", domain, replace(TINY, lr=0.1))
     for progress, rate in ((0, 0.1), (1 / 3, 0.075), (0.5, 0.05), (1, 0)):
         method.set_progress(progress)
         assert method.optimizer.param_groups[0]["lr"] == pytest.approx(rate)
@@ -301,7 +298,7 @@ def test_the_learning_rate_falls_along_half_a_cosine(domain):
     ],
 )
 def test_the_masker_makes_its_share_of_steps_and_each_epoch_counts_anew(ratio, steps, domain):
-    method = method_for(replace(TINY, method="align", masker_steps=ratio), domain)
+    method = start("align", domain, replace(TINY, masker_steps=ratio))
     batch = next(Batches(domain, 32).epoch(0))
     generator = torch.Generator().manual_seed(0)
     for epoch in (1, 2):
@@ -321,7 +318,7 @@ def test_the_masker_makes_its_share_of_steps_and_each_epoch_counts_anew(ratio, s
 
 
 def test_the_warm_up_has_no_masker_steps_however_many_are_asked_for(domain):
-    method = method_for(replace(TINY, method="align", masker_steps=4.0), domain)
+    method = start("align", domain, replace(TINY, masker_steps=4.0))
     batch = next(Batches(domain, 32).epoch(0))
     assert "mask" not in method.update(batch, 0, torch.Generator())
 
@@ -337,7 +334,7 @@ def test_the_masker_of_a_run_has_the_resolution_asked_for(domain, tmp_path):
 def test_guidance_moves_evidence_into_the_mask(form, domain):
     """With alignment alone, a few steps on one batch must lower the alignment loss."""
     config = replace(TINY, method="guided", alignment=form, warmup=0, lambda3=5.0)
-    method = method_for(config, domain)
+    method = start(config.method, domain, config)
     batch = next(Batches(domain, 32, augment=False).epoch(0))
     generator = torch.Generator()
     values = [method.update(batch, 0, generator)["alignment"].item() for _ in range(15)]
@@ -363,7 +360,7 @@ def test_partners_for_mixup_are_a_permutation_within_classes(seed):
 
 
 def test_the_regulariser_enters_with_its_weight_and_teaches_the_classifier(domain):
-    method = method_for(replace(TINY, method="align", lambda4=3.0), domain)
+    method = start("align", domain, replace(TINY, lambda4=3.0))
     batch = next(Batches(domain, 32, augment=False).epoch(0))
     method.classifier.eval()
     generator = torch.Generator().manual_seed(0)

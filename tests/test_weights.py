@@ -5,7 +5,8 @@ import pytest
 from synthetic import record
 
 from align.benchmark import grid
-from alignbook import drawing, tables, weights
+from alignbook import drawing, results, tables, weights
+from alignbook.results import frame
 
 BEST = {"energy": 8.0, "bce": 0.1, "l1": 0.5, "rrr": 0.002}
 """For each form the weight that is best at home; away from home it is the worst."""
@@ -21,43 +22,39 @@ def accuracy(one):
 
 @pytest.fixture(scope="module")
 def recorded():
-    return [record(one, accuracy(one), count=400) for one in grid.weights()]
+    return frame([record(one, accuracy(one), count=400) for one in grid.weights()])
 
 
 def test_the_weight_is_chosen_at_home_and_the_best_one_away_is_named_beside(recorded):
     table = weights.chosen(recorded)
     assert list(table.index) == ["energy", "BCE", "L1", "input gradient"]
     assert table["weight"].tolist() == list(BEST.values())
-    assert table["in"].str.endswith("*").all() and table["out"].str.endswith("\u2020").all()
+    assert (table["in distribution"]["low"] > 0).all()
+    assert (table["out of distribution"]["high"] < 0).all()
     # The same numbers as the tables of differences, for the same runs.
-    pair = [
-        one
-        for one in recorded
-        if one["config"]["method"] == "erm"
-        or (one["config"]["alignment"], one["config"]["lambda3"]) == ("l1", 0.5)
-    ]
-    assert table.loc["L1", "out"] == tables.differences(pair)["true masks, L1"]
+    pair = recorded.query("method == 'erm' or (form == 'L1' and weight == 0.5)")
+    wanted = tables.differences(pair).loc["true masks, L1"]
+    assert table.loc["L1"]["out of distribution"].to_dict() == wanted.to_dict()
     # Away from home another weight is better; it is told and not taken.
-    for form, told in table["any weight"].items():
-        gain, weight = told.split(" at ")
-        assert float(gain) > 0.2 and float(weight) != table.loc[form, "weight"]
+    assert (table[weights.LARGEST]["difference"] > 0.2).all()
+    assert (table["at weight"] != table["weight"]).all()
 
 
 def test_lines_show_the_means_over_seeds_and_plain_training(recorded):
     drawn = weights.draw(recorded)
     lines = {str(line.get_label()): line for line in drawn.figure.axes[0].lines}
-    away = weights.by_weight(recorded).query("shift == 'out' and form == 'BCE'")
+    away = weights.guided(recorded).query("shift == 'out' and form == 'BCE'")
     wanted = away.groupby("weight")["accuracy"].mean()
     np.testing.assert_allclose(lines["BCE"].get_xdata(), grid.WEIGHTS["bce"])
     np.testing.assert_allclose(lines["BCE"].get_ydata(), wanted)
-    plain = tables.tested(recorded, "accuracy", "out").query("method == 'erm'")["accuracy"].mean()
+    plain = results.tested(recorded, "accuracy", "out").query("method == 'erm'")["accuracy"].mean()
     np.testing.assert_allclose(lines["ERM"].get_ydata(), plain)
     assert f"BCE from {wanted.min():.2f} to {wanted.max():.2f}" in drawn.alt
 
 
 def test_every_form_of_the_grid_has_a_style_and_few_runs_are_said_to_be_too_few(recorded):
-    assert set(weights.by_weight(recorded)["form"]) == set(drawing.FORM_STYLES)
-    first = [one for one in recorded if one["config"]["seed"] == 0]
-    table = weights.chosen(first)
-    assert (table[["out", "any weight"]] == "not run here").all(axis=None)
-    assert weights.chosen([]).empty and "not run here" in weights.draw([]).alt
+    assert set(weights.guided(recorded)["form"]) == set(drawing.FORM_STYLES)
+    table = weights.chosen(recorded.query("seed == 0"))
+    assert table["out of distribution"].isna().all(axis=None)
+    assert table[weights.LARGEST].isna().all(axis=None) and table["weight"].notna().all()
+    assert weights.chosen(frame([])).empty and "not run here" in weights.draw(frame([])).alt

@@ -35,7 +35,8 @@ class Experiment:
     There are two protocols, and the choice of `source` or `target` decides. Single-source (the
     paper's): train on `source`, test on its held-out fifth and on every other domain. Leave-one-out
     (DomainBed's): train on every domain but `target`, test on it and on the others' held-out
-    fifths.
+    fifths. Where a benchmark has official splits, `source` is its training split: it is trained on
+    whole, and tested is on the other splits.
 
     Args:
         benchmark: a name that `align.load` takes.
@@ -133,7 +134,7 @@ class Experiment:
         options = dict(self.options)
         if self.benchmark in WORLDS:
             options["seed"] = self.config.seed
-        if "masks" in options:
+        if options.get("masks") not in (None, "boxes"):
             options["masks"] = str(found(options["masks"], root))
         return _load(self.benchmark, root, json.dumps(options, sort_keys=True))
 
@@ -161,16 +162,30 @@ class Experiment:
     def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
         """The training images, and each domain's test images, those trained on first."""
         names = self.trained_on(benchmark.domains)
-        parts = {name: benchmark[name].split(1 - HELD_OUT, self.config.seed) for name in names}
-        learnt = [first for first, _ in parts.values()]
-        training = learnt[0] if self.source else join(learnt)
+        if benchmark.training_split:
+            training, held_out = self._official(benchmark), {}
+        else:
+            parts = {n: benchmark[n].split(1 - HELD_OUT, self.config.seed) for n in names}
+            learnt = [first for first, _ in parts.values()]
+            training = learnt[0] if self.source else join(learnt)
+            held_out = {name: second for name, (_, second) in parts.items()}
         if self.mask_source:
             training = mask_source(self.mask_source, training, seed=self.config.seed)
         if self.missed or self.leaked:
             masks = corrupt(training.masks, self.missed, self.leaked, self.config.seed)
-            training = replace(training, masks=masks)
-        held_out = {name: second for name, (_, second) in parts.items()}
+            source = f"{training.mask_source or 'given'}, spoilt"
+            training = replace(training, masks=masks, mask_source=source)
         return training, held_out | {n: benchmark[n] for n in benchmark.domains if n not in names}
+
+    def _official(self, benchmark: Benchmark) -> Domain:
+        """The training split, which nothing else may stand in for."""
+        if self.source != benchmark.training_split:
+            given = f"source '{self.source}'" if self.source else f"target '{self.target}'"
+            raise ValueError(
+                f"benchmark '{benchmark.name}' has official splits and the experiment has {given}, "
+                f"expected source '{benchmark.training_split}'"
+            )
+        return benchmark[benchmark.training_split]
 
 
 @lru_cache(maxsize=2)
@@ -179,10 +194,43 @@ def _load(name: str, root: str | Path | None, options: str) -> Benchmark:
     return load(name, root, **json.loads(options))
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The data of an experiment, and what tells them from other data.
+
+    Args:
+        benchmark: the whole.
+        training: what is trained on.
+        tests: what is tested on, by domain.
+        training_data: fingerprint of `training`.
+        data: fingerprints of `tests`.
+    """
+
+    benchmark: Benchmark
+    training: Domain
+    tests: dict[str, Domain]
+    training_data: str
+    data: dict[str, str]
+
+
+def prepare(experiment: Experiment, root: str | Path | None = None) -> Prepared:
+    """Load and split the data of an experiment.
+
+    Args:
+        experiment: what is run.
+        root: where real data are; see `align.load`.
+    """
+    benchmark = experiment.data(root)
+    training, tests = experiment.split(benchmark)
+    data = {name: domain.fingerprint() for name, domain in tests.items()}
+    return Prepared(benchmark, training, tests, training.fingerprint(), data)
+
+
 def run(
     experiment: Experiment,
     *,
     root: str | Path | None = None,
+    prepared: Prepared | None = None,
     folder: str | Path | None = None,
     device: torch.device | str | None = None,
     progress: bool = True,
@@ -192,6 +240,7 @@ def run(
     Args:
         experiment: what is run.
         root: where real data are; see `align.load`.
+        prepared: the experiment's data, where they are loaded already.
         folder: where checkpoints are kept, so that a broken run goes on; None keeps none.
         device: where to run; None takes a GPU if there is one.
         progress: show a progress bar.
@@ -199,12 +248,12 @@ def run(
     Returns:
         `(record, run)`: the JSON-ready record and the trained networks.
     """
-    benchmark = experiment.data(root)
-    training, tests = experiment.split(benchmark)
+    prepared = prepared or prepare(experiment, root)
+    benchmark = prepared.benchmark
     config = experiment.resolved(root)
     result = train(
         config.method,
-        training,
+        prepared.training,
         config=config,
         device=device,
         checkpoint=folder,
@@ -212,7 +261,7 @@ def run(
     )
     result.config = experiment.config  # as asked for: no path of this machine goes into a record
 
-    tested, correct = _measure(experiment, result, tests)
+    tested, correct = _measure(experiment, result, prepared.tests)
     human, _ = _measure(experiment, result, experiment.human(benchmark.classes, root))
     record = {
         "key": experiment.key(),
@@ -221,8 +270,8 @@ def run(
         "trained_on": list(experiment.trained_on(benchmark.domains)),
         "selection": SELECTION,
         "config_hash": experiment.config.hash(),
-        "training_data": training.fingerprint(),
-        "data": {name: domain.fingerprint() for name, domain in tests.items()},
+        "training_data": prepared.training_data,
+        "data": prepared.data,
         "metrics": tested,
         "correct": correct,
         "human": human,

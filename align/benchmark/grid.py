@@ -1,4 +1,7 @@
-"""What is run: each grid is a list of experiments, and the file that its records go to."""
+"""What is run: each grid is a list of experiments, and the file that its records go to.
+
+The grids on toy worlds stand here, those on photographs in `align.benchmark.photo_grids`.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from align.benchmark.experiment import Experiment
-from align.benchmark.records import RESULTS
-from align.config import Config
-from align.data.folders import TERRA, VLCS
-from align.data.toy import WORLDS
-
-TOY = Config()
-"""The defaults are the toy recipe."""
-
-PHOTOS = Config(
-    backbone="mobilenet_v2",
-    weights="weights/mobilenet_v2_imagenet.safetensors",
-    output_stride=16,
-    epochs=6,
-    batch_size=32,
-    lr=2e-4,
-    warmup=2,
-    head_start=1,
+from align.benchmark.photo_grids import (
+    caltech,
+    composite,
+    pacs,
+    pacs_all,
+    pacs_leave_one_out,
+    pacs_methods,
+    terra,
+    terra_leave_one_out,
+    vlcs,
+    vlcs_leave_one_out,
 )
-"""Fine-tuning of an ImageNet network at 96 px, sized for two CPU cores."""
-
-PAPER = {"alignment": "bce", "distinction": "probability", "fill": "zero", "target": "soft"}
-"""ALIGN in the paper's own terms, as far as they are known."""
-
+from align.benchmark.recipes import COMPARED, PAPER, RRR, TOY
+from align.benchmark.records import RESULTS
+from align.benchmark.swap_grids import toy_swap, waterbirds
+from align.data.toy import WORLDS
 
 RHOS = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Levels of the scene's correlation with the class, from weak to nearly full."""
@@ -79,74 +75,6 @@ def noisy_masks() -> list[Experiment]:
         for leaked in SHARES
     ]
 
-
-def pacs() -> list[Experiment]:
-    """PACS animals and people, photo to art, cartoon and sketch, guided by a segmenter, 3 seeds.
-
-    Three classes (dog, horse, person), because a segmenter's masks exist for these; photographs in
-    which the segmenter found nothing are left out for every method alike. Its masks are also
-    spoilt further, and exchanged for masks that know nothing of objects.
-    """
-    options = {
-        "size": 96,
-        "classes": ["dog", "horse", "person"],
-        "masks": "pseudo_masks/PACS",
-        "on_error": "skip",
-        "progress": False,
-    }
-    human = ("weizmann_horse", "pennfudan_person")
-    return _noisily_guided(Experiment("pacs", "photo", PHOTOS, options, 48, human))
-
-
-def pacs_all() -> list[Experiment]:
-    """All seven classes of PACS, photo to art, cartoon and sketch, 3 seeds; no masks."""
-    options = {"size": 96, "progress": False}
-    human = ("weizmann_horse", "pennfudan_person")
-    return [
-        Experiment("pacs", "photo", replace(PHOTOS, method=method, seed=seed), options, 48, human)
-        for seed in range(3)
-        for method in ("erm", "align")
-    ]
-
-
-def caltech() -> list[Experiment]:
-    """VLCS's Caltech101 domain, in distribution, guided as in `pacs`, 3 seeds."""
-    options = {
-        "size": 96,
-        "domains": ["Caltech101"],
-        "masks": "pseudo_masks/VLCS",
-        "on_error": "skip",
-        "progress": False,
-    }
-    human = ("pennfudan_person",)
-    return _noisily_guided(Experiment("vlcs", "Caltech101", PHOTOS, options, 48, human))
-
-
-SPOILT = ((0.5, 0.0), (0.0, 0.5), (0.5, 0.5))
-"""Shares of the object missed and of the background leaked when masks are spoilt."""
-
-WORSE = (
-    *({"missed": missed, "leaked": leaked} for missed, leaked in SPOILT),
-    *({"mask_source": source} for source in ("gray", "centre", "random")),
-)
-"""Changes that make an experiment's masks worse, spoilt or ignorant of objects."""
-
-
-def _noisily_guided(one: Experiment) -> list[Experiment]:
-    """ERM, guidance by the data's masks and by worse ones, and ALIGN, 3 seeds."""
-    cases = [
-        *((method, {}) for method in ("erm", "guided", "align")),
-        *(("guided", changes | {"localisation_only": True}) for changes in WORSE),
-    ]
-    return [
-        replace(one, config=replace(one.config, method=method, seed=seed), **changes)
-        for seed in range(3)
-        for method, changes in cases
-    ]
-
-
-COMPARED = ("erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided", "align")
-"""Every method, in the order of the tables."""
 
 EXPLAINED = 32
 """Images a domain on which a toy run's explanations and their controls are measured."""
@@ -210,10 +138,6 @@ def toy_leave_one_out() -> list[Experiment]:
         for method in COMPARED
     ]
 
-
-RRR = 0.002
-"""A weight for the penalty on input gradients, a sum over pixels that with the default drowns the
-cross-entropy; with this one the two terms are of a size, as its authors ask (Ross et al.)."""
 
 ABLATIONS: dict[str, dict[str, dict]] = {
     "guidance": {"none (ERM)": {"method": "erm"}},
@@ -307,116 +231,6 @@ def weights() -> list[Experiment]:
     ]
 
 
-RESNET = Config(
-    backbone="resnet50",
-    weights="IMAGENET1K_V2",
-    epochs=20,
-    batch_size=32,
-    lr=5e-5,
-    warmup=8,
-    head_start=2,
-)
-"""Fine-tuning of ResNet-50 at 224 px; needs a GPU. The paper's own length and rate are unknown."""
-
-UNMASKED = tuple(method for method in COMPARED if method != "guided")
-"""Methods that need no masks with the data."""
-
-
-def _photographs(benchmark: str, domains: tuple[str, ...], *, left_out: bool) -> list[Experiment]:
-    return [
-        Experiment(
-            benchmark,
-            "" if left_out else domain,
-            replace(RESNET, method=method, seed=seed),
-            {"progress": False},
-            target=domain if left_out else "",
-        )
-        for seed in range(3)
-        for domain in domains
-        for method in UNMASKED
-    ]
-
-
-def vlcs() -> list[Experiment]:
-    """VLCS as in the paper: train on one domain, test on its held-out part and on the others."""
-    return _photographs("vlcs", VLCS.domains, left_out=False)
-
-
-def vlcs_leave_one_out() -> list[Experiment]:
-    """VLCS as in DomainBed: each domain left out once."""
-    return _photographs("vlcs", VLCS.domains, left_out=True)
-
-
-def terra() -> list[Experiment]:
-    """Terra Incognita as in the paper: train on one location, test on the others."""
-    return _photographs("terra", TERRA.domains, left_out=False)
-
-
-def terra_leave_one_out() -> list[Experiment]:
-    """Terra Incognita as in DomainBed: each location left out once."""
-    return _photographs("terra", TERRA.domains, left_out=True)
-
-
-def pacs_methods() -> list[Experiment]:
-    """PACS dog, horse and person from photographs and from paintings, all methods, 3 seeds."""
-    options = {"size": 96, "classes": ["dog", "horse", "person"], "progress": False}
-    return [
-        Experiment("pacs", source, replace(PHOTOS, method=method, seed=seed), options, 48)
-        for seed in range(3)
-        for source in ("photo", "art_painting")
-        for method in UNMASKED
-    ]
-
-
-def pacs_leave_one_out() -> list[Experiment]:
-    """PACS dog, horse and person with the sketches left out, all methods, 3 seeds."""
-    options = {"size": 96, "classes": ["dog", "horse", "person"], "progress": False}
-    return [
-        Experiment(
-            "pacs", "", replace(PHOTOS, method=method, seed=seed), options, 48, target="sketch"
-        )
-        for seed in range(3)
-        for method in UNMASKED
-    ]
-
-
-COMPOSITE_RHOS = (0.5, 0.8, 0.95)
-"""How often an object stands before its class's scene; at 0.5 two scenes say nothing of a class."""
-
-COMPOSITE = replace(PHOTOS, epochs=16, warmup=5, head_start=2)
-"""About as many steps as on PACS, on a quarter of its images."""
-
-
-def composite() -> list[Experiment]:
-    """Horses and people cut out and pasted on scenes, as scene and class correlate, 3 seeds.
-
-    Guidance by true masks in each form of alignment, and in ours by worse masks, GrabCut's too.
-    """
-    cases = [
-        ({"method": "erm"}, {}),
-        *(({"method": "guided", "alignment": form}, {}) for form in ("energy", "bce", "l1")),
-        ({"method": "guided", "alignment": "rrr", "lambda3": RRR}, {}),
-        *(({"method": "guided"}, changes) for changes in WORSE),
-        ({"method": "guided"}, {"mask_source": "grabcut"}),
-        ({"method": "align"}, {}),
-        ({"method": "align"} | PAPER, {}),
-    ]
-    return [
-        Experiment(
-            "composite",
-            "paired",
-            replace(COMPOSITE, **choices, seed=seed),
-            {"size": 96, "rho": rho, "seed": seed},
-            48,
-            localisation_only=True,
-            **changes,
-        )
-        for seed in range(3)
-        for rho in COMPOSITE_RHOS
-        for choices, changes in cases
-    ]
-
-
 GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "toy": toy,
     "rho": rho,
@@ -437,6 +251,8 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "vlcs-leave-one-out": vlcs_leave_one_out,
     "terra": terra,
     "terra-leave-one-out": terra_leave_one_out,
+    "waterbirds": waterbirds,
+    "toy-swap": toy_swap,
 }
 
 

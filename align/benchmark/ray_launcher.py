@@ -10,7 +10,7 @@ from typing import Any
 
 from align.benchmark import records
 from align.benchmark.experiment import Experiment, run
-from align.benchmark.runner import claim, describe, missing
+from align.benchmark.runner import OTHER_DATA, claim, describe, missing
 
 GPU_SHARE = 0.25
 """Part of a GPU that a run asks for where the cluster has any: toy runs leave most of it idle."""
@@ -64,7 +64,10 @@ def run_all(
             (done,), _ = ray.wait(list(waiting), num_returns=1)
             experiment = waiting.pop(done)
             try:
-                records.append(path, ray.get(done))
+                record = ray.get(done)
+                if mixed := records.mixed([*records.read(path), record]):
+                    raise ValueError(f"{mixed[0]}; {OTHER_DATA.format(path=path)}")
+                records.append(path, record)
             except Exception as error:  # whatever happened on a distant machine, the rest goes on
                 failed.append(f"{describe(experiment)}: {str(error).strip().splitlines()[-1]}")
                 continue

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
+
+from align.data.toy import WORLDS
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent
@@ -81,8 +82,7 @@ def append(path: Path, record: dict) -> None:
     """
     line = json.dumps(record, sort_keys=True, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(lock_of(path)), path.open("a+b") as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)
@@ -93,23 +93,112 @@ def append(path: Path, record: dict) -> None:
         os.fsync(file.fileno())
 
 
+def lock_of(path: Path) -> Path:
+    """The file whose lock whoever writes to `path` holds; it lies beside it, and stays."""
+    return path.with_name(f".{path.name}.lock")
+
+
 def read(path: Path) -> list[dict]:
     """All whole records of a file, in the order they were written; a torn line is left out.
 
     Args:
         path: the `.jsonl` file; an absent file holds no records.
+
+    Raises:
+        ValueError: if a line is whole and no record.
     """
     if not path.is_file():
         return []
     records = []
-    for line in path.read_bytes().split(b"\n"):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict):  # the head of a torn line may be JSON by chance
-            records.append(record)
+        lacking = _lacking(record)
+        if lacking:
+            raise ValueError(
+                f"line {number:,} of '{path}' is JSON and no record ({lacking}): delete that line, "
+                "or take the file from where it came"
+            )
+        records.append(record)
     return records
+
+
+FIELDS = {"key": str, "benchmark": str, "config": dict, "options": dict, "metrics": dict}
+"""What every record has, and as what."""
+
+
+def _lacking(record: object) -> str:
+    """In words, what keeps a JSON value from being a record; "" for a record."""
+    if not isinstance(record, dict):
+        return f"it is of type {type(record).__name__}, expected a dict"
+    wrong = [name for name, kind in FIELDS.items() if not isinstance(record.get(name), kind)]
+    return f"it lacks {', '.join(wrong)}" if wrong else ""
+
+
+def mixed(recorded: Iterable[dict], rendered: bool = False) -> list[str]:
+    """In words, where records that should be of the same data are of different data.
+
+    Whole test domains are the same for every method, and for every seed unless it draws the images;
+    training and held-out parts are the same for one seed.
+
+    Args:
+        recorded: what `read` returns.
+        rendered: look at the toy worlds alone, which processors render with different last digits;
+            else at data from a disk alone, which are the same everywhere.
+
+    Returns:
+        One sentence for each difference; empty where there is none.
+    """
+    first: dict[tuple, tuple[str, str]] = {}
+    found = {}
+    for record in recorded:
+        if (record["benchmark"] in WORLDS) != rendered:
+            continue
+        for place, fingerprint in _fingerprints(record):
+            key, known = first.setdefault(place, (record["key"], fingerprint))
+            if known != fingerprint and place not in found:
+                found[place] = (
+                    f"the records {key} and {record['key']} are of different data: {place[2]} of "
+                    f"'{place[0]}' is {known} in the one and {fingerprint} in the other"
+                )
+    return list(found.values())
+
+
+def check_same_data(recorded: Iterable[dict]) -> None:
+    """Refuse to compare runs that were made on different data from a disk.
+
+    Args:
+        recorded: what `read` returns.
+
+    Raises:
+        ValueError: if two records that should be of the same data are not.
+    """
+    if sentences := mixed(recorded):
+        raise ValueError(
+            f"{sentences[0]}; such runs are not comparable: make one of them again, or keep their "
+            "records in different files"
+        )
+
+
+COMPUTED = ("grabcut", "segmenter", "sam")
+"""Sources of masks that may differ in the last digits from machine to machine."""
+
+
+def _fingerprints(record: dict) -> Iterator[tuple[tuple, str]]:
+    """The data of a record, each under all that they should depend on."""
+    config, trained = record["config"], trained_on(record)
+    benchmark = (record["benchmark"], json.dumps(record["options"], sort_keys=True))
+    drawn = config.get("seed") if record["benchmark"] in WORLDS else None
+    for domain, fingerprint in record.get("data", {}).items():
+        seed = config.get("seed") if domain in trained else drawn
+        yield (*benchmark, f"domain {domain}", domain in trained, seed), fingerprint
+    source = record.get("mask_source", "")
+    if "training_data" in record and source not in COMPUTED:
+        masks = (source, record.get("missed", 0), record.get("leaked", 0))
+        what = f"the training part of {' and '.join(trained)}"
+        yield (*benchmark, what, masks, config.get("seed")), record["training_data"]
 
 
 def trained_on(record: dict) -> tuple[str, ...]:
@@ -167,35 +256,3 @@ def correctness(record: dict, domain: str) -> NDArray[np.bool_] | None:
     """
     text = record.get("correct", {}).get(domain)
     return None if text is None else unpack(text, record["metrics"][domain]["count"])
-
-
-def frame(records: Iterable[dict]) -> pd.DataFrame:
-    """Records as a table, one row a run and test domain.
-
-    Args:
-        records: what `read` returns.
-
-    Returns:
-        Columns: benchmark, protocol, source (the domains trained on, joined by "+"), domain (the
-        domain tested on), shift ("in" for the held-out part of a domain trained on, else "out"),
-        each of the configuration's values, and each metric that is one number.
-    """
-    rows = []
-    for record in records:
-        trained = trained_on(record)
-        for domain, metrics in record["metrics"].items():
-            rows.append(
-                {
-                    "benchmark": record["benchmark"],
-                    "protocol": record.get("protocol", "single-source"),
-                    "source": "+".join(trained),
-                    "domain": domain,
-                    "shift": "in" if domain in trained else "out",
-                    **{f"option_{k}": v for k, v in record["options"].items()},
-                    **record["config"],
-                    **{k: v for k, v in metrics.items() if isinstance(v, int | float)},
-                    "seconds": record["seconds"],
-                    "images_per_second": record["images_per_second"],
-                }
-            )
-    return pd.DataFrame(rows)

@@ -2,12 +2,12 @@
 
 A run belongs to the process that holds the lock of its claim file. The operating system takes the
 lock back when the process ends, however it ends, so a killed process leaves nothing to clear away:
-its run is free again, and goes on from its last checkpoint.
+its run is free again, and goes on from its last checkpoint. A checkpoint's folder is named by the
+run and by the contents of its data: where these have changed, the run begins anew.
 """
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import shutil
@@ -18,9 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from align.benchmark import records
-from align.benchmark.experiment import Experiment, run
+from align.benchmark.experiment import Experiment, Prepared, prepare, run
 from align.checks import check_kind, check_texts
 
 
@@ -59,7 +60,7 @@ def choose(
 
 
 def _value(experiment: Experiment, name: str) -> object:
-    values = {"protocol": experiment.protocol} | asdict(experiment) | asdict(experiment.config)
+    values = {"protocol": experiment.protocol} | asdict(experiment) | experiment.config.values()
     if name not in values:
         raise ValueError(f"only {name}=...: expected one of {', '.join(values)}")
     return values[name]
@@ -106,7 +107,8 @@ def run_all(
     Raises:
         ValueError: if jobs is less than 1.
         RuntimeError: if a run diverged or lacks an optional package, once every other run is made;
-            or if a process has ended before its time.
+            if the data are not those of the records that are there; or if a process has ended
+            before its time.
     """
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}, expected at least 1")
@@ -176,21 +178,35 @@ def _work(
             # Read after the claim: whoever held it before may have made the run.
             if not mine or not missing([experiment], path):
                 continue
-            folder = None if work is None else work / key
+            data = prepare(experiment, root)
+            if mixed := records.mixed([*records.read(path), _promised(experiment, data)]):
+                failed.append(f"{describe(experiment)}: {mixed[0]}; {OTHER_DATA.format(path=path)}")
+                break
+            folder = None if work is None else work / f"{key}-{data.training_data}"
             try:
-                record, _ = run(experiment, root=root, folder=folder, progress=False)
+                record, _ = run(experiment, prepared=data, root=root, folder=folder, progress=False)
             except (FloatingPointError, ModuleNotFoundError) as error:
                 # A setting that diverges, or lacks an optional package, must not end the grid.
                 failed.append(f"{describe(experiment)}: {error}")
                 continue
             records.append(path, record)
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)  # its checkpoint has done its service
+            for done in () if work is None else work.glob(f"{key}-*"):
+                shutil.rmtree(done, ignore_errors=True)  # its checkpoint has done its service
         if progress:
             left = len(missing(experiments, path))
             _report(experiment, record, len(experiments) - left, len(experiments))
             _time_left(time.monotonic() - began, to_do - left, left)
     return failed
+
+
+OTHER_DATA = "give the root of the same data, or move '{path}' away to begin anew"
+
+
+def _promised(experiment: Experiment, data: Prepared) -> dict:
+    """What the record of a run will say of its data."""
+    trained_on = list(experiment.trained_on(data.benchmark.domains))
+    said = {"key": experiment.key(), "trained_on": trained_on, "data": data.data}
+    return experiment.description() | said | {"training_data": data.training_data}
 
 
 def _orphaned() -> bool:
@@ -204,19 +220,18 @@ def claim(path: Path) -> Iterator[bool]:
     """Hold a claim for the length of a block.
 
     Args:
-        path: the claim's file. It is never removed: a process that had opened it before would
-            hold a lock that no longer excludes anybody.
+        path: the claim's file, whose lock is taken.
 
     Yields:
         True if the claim is held, False if another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+    try:
+        held = FileLock(path).acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    with held:
         yield True
 
 

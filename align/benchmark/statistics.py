@@ -12,7 +12,7 @@ from scipy import stats
 
 
 class Interval(NamedTuple):
-    """A mean with a confidence interval."""
+    """A mean with a confidence interval; the ends are NaN where there is a mean alone."""
 
     mean: float
     low: float
@@ -23,14 +23,14 @@ class Interval(NamedTuple):
         """Whether the whole interval lies on one side of 0."""
         return self.low > 0 or self.high < 0
 
-    @property
-    def mark(self) -> str:
-        """What a difference is marked with in tables, "*" above 0 and "†" below it, or nothing."""
-        return "" if not self.excludes_zero else "*" if self.low > 0 else "†"
+    def within(self, least: float, most: float) -> Interval:
+        """Return the interval without what lies outside of a quantity's range.
 
-    def marked(self) -> str:
-        """Return a difference as the tables write it, such as `+0.145 [+0.091, +0.200]*`."""
-        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]{self.mark}"
+        Args:
+            least: the least value that the quantity can have.
+            most: the largest.
+        """
+        return self._replace(low=max(self.low, least), high=min(self.high, most))
 
 
 def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
@@ -53,9 +53,11 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
         raise ValueError(
             f"an interval needs at least 2 finite values, one a seed; given {values!r}"
         )
-    mean = float(array.mean())
-    reach = float(stats.t.ppf(0.5 + confidence / 2, len(array) - 1) * stats.sem(array))
-    return Interval(mean, mean - reach, mean + reach)
+    mean, spread = float(array.mean()), float(stats.sem(array))
+    if spread == 0:  # scipy has no interval of width 0
+        return Interval(mean, mean, mean)
+    low, high = stats.t.interval(confidence, len(array) - 1, mean, spread)
+    return Interval(mean, float(low), float(high))
 
 
 def paired(first: Sequence[float], second: Sequence[float], confidence: float = 0.95) -> Interval:

@@ -12,7 +12,10 @@ from align.data.toy import WORLDS, load_toy
 
 __all__ = ["BENCHMARKS", "Benchmark", "Domain", "join", "load"]
 
-BENCHMARKS = ("toy-vlcs", "toy-terra", "vlcs", "terra", "pacs", "composite", "folder")
+BENCHMARKS = (
+    *("toy-vlcs", "toy-terra", "vlcs", "terra", "pacs"),
+    *("waterbirds", "composite", "folder"),
+)
 
 
 def load(
@@ -22,16 +25,18 @@ def load(
 
     Args:
         name: one of `BENCHMARKS`. The toy worlds are rendered; "vlcs", "terra" and "pacs" are
-            read in DomainBed's layout; "composite" pastes masked objects on scenes; "folder" reads
-            any `domain/class/*.jpg|png` tree.
+            read in DomainBed's layout, "waterbirds" in its own; "composite" pastes masked objects
+            on scenes; "folder" reads any `domain/class/*.jpg|png` tree.
         root: folder that holds the data; None takes the environment variable `ALIGN_DATA`. Not
             for the toy worlds.
         size: side of the square images, in pixels; None means 64 for the toy worlds, 224 for
             photographs.
         **options: passed on to `align.data.toy.load_toy` (`n`, `rho`, `seed`, `scene_seed`,
             `pairing`) or to the readers of `align.data.folders` (`masks`, `domains`, `on_error`,
-            `cache`, `progress`; for "vlcs" and "terra" `split`, for "terra" `boxes`) or to
-            `align.data.composite.load_composite` (`foregrounds`, `backgrounds`, `rho`, `seed`).
+            `cache`, `progress`; for "vlcs" and "terra" `split`, for "terra" `boxes`), to
+            `align.data.waterbirds.load_waterbirds` (`masks`, `domains`, `on_error`, `cache`,
+            `progress`) or to `align.data.composite.load_composite` (`foregrounds`, `backgrounds`,
+            `rho`, `seed`).
 
     Returns:
         The benchmark; `benchmark[domain]` gives a `Domain`.
@@ -52,9 +57,10 @@ def load(
             raise ValueError(f"'{name}' is rendered, not read: leave out root (given: '{root}')")
         _check_options(name, load_toy, options)
         return load_toy(name, size=64 if size is None else size, **options)
-    from align.data import composite, folders
+    from align.data import composite, folders, waterbirds
 
-    reader = getattr(composite if name == "composite" else folders, f"load_{name}")
+    own = {"composite": composite, "waterbirds": waterbirds}
+    reader = getattr(own.get(name, folders), f"load_{name}")
     _check_options(name, reader, options)
     return reader(root, size=224 if size is None else size, **options)
 

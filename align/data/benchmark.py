@@ -19,6 +19,7 @@ from align.checks import (
     check_texts,
     shown,
 )
+from align.files import same
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,12 @@ class Domain:
         files: one name an image, relative to the data set's root, or None for rendered images.
         environments: int64 `(N,)`, not negative: which of several joined domains an image is
             from; None where there is but one. See `join`.
+        group_names: what the groups are called, all different, where they have a meaning that
+            results are told by; groups then run from 0. None where they are mere numbers.
+        group_shares: each named group's share of the images trained on, summing to 1; None where
+            it is not known.
+        mask_source: where the masks come from: a name of `align.data.mask_sources`, "people",
+            "boxes", or the folder they were read from; "" where that is not known.
 
     Raises:
         ValueError: if shapes, dtypes or ranges do not fit together.
@@ -51,9 +58,13 @@ class Domain:
     files: tuple[str, ...] | None = None
     environments: Tensor | None = None
     split_by: str = "image"
+    group_names: tuple[str, ...] | None = None
+    group_shares: tuple[float, ...] | None = None
+    mask_source: str = ""
 
     def __post_init__(self) -> None:
         check_kind("a domain's name", self.name, str, "a text")
+        check_kind(f"domain '{self.name}': mask_source", self.mask_source, str, "a text")
         _check_classes(f"domain '{self.name}'", self.classes)
         for what in ("images", "labels", "masks", "groups", "environments"):
             value = getattr(self, what)
@@ -93,6 +104,7 @@ class Domain:
                 f"domain '{self.name}' has no groups and split_by is 'group'; give groups, or "
                 "split by 'image'"
             )
+        _check_named_groups(self)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -179,8 +191,9 @@ def join(domains: Sequence[Domain]) -> Domain:
     Returns:
         A domain named after its parts ("noon+dusk"). Environments number the parts in order, and
         a part that was joined before keeps its own apart; groups are renumbered so that no two
-        parts share one. Masks, groups and file names are kept where every part has them; if one
-        part is split by groups and all have them, so is the whole.
+        parts share one, and bear their part's name if all are named. Masks, groups and file names
+        are kept where every part has them; if one part is split by groups and all have them, so is
+        the whole.
 
     Raises:
         ValueError: if there is no domain, or classes or sizes differ.
@@ -201,6 +214,7 @@ def join(domains: Sequence[Domain]) -> Domain:
     files = [domain.files for domain in domains]
     groups = [domain.groups for domain in domains]
     together = all(part is not None for part in groups)
+    names = _joined_names(domains)
     environments = [
         torch.zeros_like(domain.labels) if domain.environments is None else domain.environments
         for domain in domains
@@ -211,10 +225,12 @@ def join(domains: Sequence[Domain]) -> Domain:
         torch.cat([domain.labels for domain in domains]),
         first.classes,
         _joined([domain.masks for domain in domains]),
-        _renumbered(groups) if together else None,
+        _renumbered(groups, names and [len(d.group_names) for d in domains]) if together else None,
         None if any(part is None for part in files) else tuple(chain.from_iterable(files)),
         _renumbered(environments),
         "group" if together and any(d.split_by == "group" for d in domains) else "image",
+        group_names=names,
+        mask_source=", ".join(dict.fromkeys(d.mask_source for d in domains if d.mask_source)),
     )
 
 
@@ -222,9 +238,17 @@ def _joined(parts: list[Tensor | None]) -> Tensor | None:
     return None if any(part is None for part in parts) else torch.cat(parts)
 
 
-def _renumbered(parts: list[Tensor]) -> Tensor:
+def _joined_names(domains: Sequence[Domain]) -> tuple[str, ...] | None:
+    parts = [(domain.name, domain.group_names) for domain in domains]
+    if any(names is None for _, names in parts) or len(dict(parts)) < len(parts):
+        return None
+    return tuple(f"{part}: {name}" for part, names in parts for name in names)
+
+
+def _renumbered(parts: list[Tensor], counts: list[int] | None = None) -> Tensor:
     """One vector of numbers from 0, those of each part after those of the parts before it."""
-    counts = torch.tensor([int(part.max()) + 1 if len(part) else 0 for part in parts])
+    counts = counts or [int(part.max()) + 1 if len(part) else 0 for part in parts]
+    counts = torch.tensor(counts)
     starts = (counts.cumsum(0) - counts).tolist()
     return torch.cat([part + start for part, start in zip(parts, starts, strict=True)])
 
@@ -238,12 +262,19 @@ class Benchmark:
         classes: the class names, in label order, the same for every domain.
         loaders: for each domain name, a function that returns the `Domain`.
         missing: sentences that say which parts of the data set are not there.
+        training_split: the domain that is the official training split, where the domains are the
+            data set's official splits: it is trained on whole, the others are the tests, and
+            nothing is dealt anew. "" where the domains are distributions of their own.
+
+    Raises:
+        ValueError: if one of them is of another kind.
     """
 
     name: str
     classes: tuple[str, ...]
     loaders: Mapping[str, Callable[[], Domain]]
     missing: tuple[str, ...] = ()
+    training_split: str = ""
     _loaded: dict[str, Domain] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -257,13 +288,21 @@ class Benchmark:
                     "expected a function that returns the Domain"
                 )
         check_texts(f"benchmark '{self.name}': missing", self.missing)
+        check_kind(f"benchmark '{self.name}': training_split", self.training_split, str, "a text")
 
     @property
     def domains(self) -> tuple[str, ...]:
         """The domains' names, in their customary order."""
         return tuple(self.loaders)
 
+    @property
+    def test_domains(self) -> tuple[str, ...]:
+        """The domains but for an official training split."""
+        return tuple(name for name in self.domains if name != self.training_split)
+
     def __getitem__(self, name: str) -> Domain:
+        if isinstance(name, str) and name not in self.loaders:
+            name = same(name)
         if not isinstance(name, str) or name not in self.loaders:
             raise KeyError(
                 f"benchmark '{self.name}' has no domain {shown(name)}; it has "
@@ -319,6 +358,36 @@ def _check_vector(name: str, what: str, values: Tensor, count: int) -> None:
         raise ValueError(
             f"domain '{name}': {what} are {values.dtype} of shape {tuple(values.shape)}, "
             f"expected torch.int64 of shape ({count},)"
+        )
+
+
+def _check_named_groups(domain: Domain) -> None:
+    names, shares, what = domain.group_names, domain.group_shares, f"domain '{domain.name}'"
+    if names is None:
+        if shares is not None:
+            raise ValueError(
+                f"{what} has group_shares and no group_names, expected both or neither"
+            )
+        return
+    check_texts(f"{what}: group_names", names)
+    if len(set(names)) < len(names):
+        raise ValueError(f"{what}: group_names are {', '.join(names)}, expected different names")
+    if domain.groups is None:
+        raise ValueError(f"{what} has group_names and no groups, expected int64 (N,)")
+    if len(domain) and not 0 <= int(domain.groups.min()) <= int(domain.groups.max()) < len(names):
+        raise ValueError(
+            f"{what}: groups run from {int(domain.groups.min())} to {int(domain.groups.max())}, "
+            f"expected 0 to {len(names) - 1} for the {len(names)} group_names"
+        )
+    if shares is None:
+        return
+    check_kind(f"{what}: group_shares", shares, tuple, "a tuple of numbers")
+    for share in shares:
+        check_number(f"{what}: a group's share", share, 0, 1)
+    if len(shares) != len(names) or abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(
+            f"{what}: {len(shares)} group_shares that sum to {sum(shares):.6g}, expected "
+            f"{len(names)} that sum to 1"
         )
 
 

@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 from .decoding import UnreadableImageError
 
 # Raised whenever the layout of a pack, or the way pixels are decoded, changes.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAGIC = b"ALIGNPCK"
 ABANDONED_AFTER_SECONDS = 24 * 3600
 # Images decoded ahead of the disk at most, so that they do not pile up in memory.

@@ -18,8 +18,9 @@ from torch.nn.functional import interpolate
 from align.checks import check_kind, check_number, check_path, check_seed
 from align.data.benchmark import Benchmark, Domain
 from align.data.folders import locate
+from align.data.listing import list_files
 from align.data.masks import load_pennfudan, load_weizmann
-from align.data.trees import Options, list_files, read_domain
+from align.data.trees import Options, read_domain
 
 FOREGROUNDS = ("weizmann_horse", "pennfudan_person")
 BACKGROUNDS = ("PACS/photo/elephant", "PACS/photo/house")
@@ -161,6 +162,7 @@ def _compose(
         classes,
         torch.stack(masks),
         torch.tensor(groups),
+        mask_source="true",
     )
 
 

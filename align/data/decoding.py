@@ -5,22 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-# What a file named .jpg or .png may truly hold. The list is short on purpose: Pillow hands some
-# other formats (PostScript, for one) to outside programs.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+from .mask_values import inside
+from .opening import UnreadableImageError, open_upright
+
+__all__ = ["SUFFIXES", "UnreadableImageError", "decode", "open_mask", "open_rgb"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-
-# JPEG smears the zeros around an object into small values, so its masks are cut at the middle.
-# MPO is what Pillow calls a JPEG file that holds several pictures, as some telephones write it.
-LOSSY = ("JPEG", "MPO")
-JPEG_MASK_THRESHOLD = 127
-
-
-class UnreadableImageError(ValueError):
-    """An image or mask file that cannot be decoded; the message is the reason, without the path."""
 
 
 def decode(image: Path, mask: Path | None, size: int, mask_threshold: int | None) -> np.ndarray:
@@ -63,7 +55,7 @@ def open_rgb(path: Path) -> Image.Image:
     """Read an image upright and as RGB.
 
     The EXIF orientation is applied. Transparency is laid over white, as a page would show it.
-    16-bit greyscale is scaled to 8 bits, not clipped.
+    16-bit greyscale is scaled to 8 bits, not clipped. Broken metadata are passed over.
 
     Args:
         path: the image file.
@@ -75,73 +67,43 @@ def open_rgb(path: Path) -> Image.Image:
         UnreadableImageError: if the file is empty, truncated, too large for Pillow's protection
             against decompression bombs, or no image.
     """
-    image = _open_upright(path)
-    if image.mode.startswith("I"):
-        return _sixteen_to_eight_bits(image).convert("RGB")
-    if not _has_transparency(image):
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+    opened = open_upright(path)
+    image, clear = opened.image, opened.clear()
+    if image.mode in ("LA", "PA", "RGBA") or (image.mode == "P" and clear is not None):
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image.info.pop("transparency", None)  # laid over white below, by the file's own depth
+    grey = image.mode.startswith("I")
+    image = (_sixteen_to_eight_bits(image) if grey else image).convert("RGB")
+    if clear is not None:
+        image.paste("white", mask=Image.fromarray(clear))
+    return image
 
 
 def open_mask(path: Path, threshold: int | None = None) -> Image.Image:
     """Read a mask upright, 255 on the object and 0 elsewhere.
 
     A pixel is on the object where its stored value is above the threshold: the grey value, the
-    index into a palette (index 0 is background), or the largest of the colour channels. Fully
-    transparent pixels are background. So 0/1 masks, 0/255 masks and label images (0 background,
-    1..n objects) are all read by the same rule.
+    index into a palette (index 0 is background), or the largest of the colour channels. What the
+    file declares fully transparent is background, in every mode. So 0/1 masks, 0/255 masks and
+    label images (0 background, 1..n objects) are all read by the same rule.
+
+    Without a threshold a mask that was black and white, before a tool smoothed it, stored it with
+    loss or numbered its colours, keeps its meaning: white is object. Where that cannot be told from
+    the file, it is refused.
 
     Args:
         path: the mask file.
-        threshold: stored values above it are object. None means 0, and 127 in a JPEG file; give
-            127 for soft grey masks that are stored without loss.
+        threshold: stored values above it are object. None means 0 for labels, and the middle for
+            black and white with soft or noisy edges.
 
     Returns:
         A Pillow image of mode L with the values 0 and 255.
 
     Raises:
-        UnreadableImageError: as for `open_rgb`.
+        UnreadableImageError: as for `open_rgb`, or if the values mean nothing certain.
     """
-    image = _open_upright(path)
-    if threshold is None:
-        threshold = JPEG_MASK_THRESHOLD if image.format in LOSSY else 0
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode == "CMYK":
-        image = image.convert("RGB")
-    values = np.asarray(image)
-    alpha = None
-    if image.mode in ("LA", "PA", "RGBA"):
-        values, alpha = values[..., :-1], values[..., -1]
-    inside = values > threshold
-    if inside.ndim == 3:
-        inside = inside.any(axis=-1)
-    if alpha is not None:
-        inside &= alpha > 0
-    return Image.fromarray(inside.astype(np.uint8) * 255)
-
-
-def _open_upright(path: Path) -> Image.Image:
-    # Pillow's decoders raise many kinds of error on broken bytes (OSError, SyntaxError, ValueError,
-    # struct.error, EOFError, ...): whichever it is, the file is the cause.
-    try:
-        if path.stat().st_size == 0:
-            raise UnreadableImageError("the file is empty (0 bytes)")
-        with Image.open(path, formats=FORMATS) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            upright.format = image.format
-            return upright
-    except (MemoryError, UnreadableImageError):
-        raise
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError(f"it is not one of {', '.join(FORMATS)}") from error
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the operating system failed, not the decoder
-        raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
+    return Image.fromarray(inside(open_upright(path), threshold).astype(np.uint8) * 255)
 
 
 def _square(image: Image.Image, size: int) -> Image.Image:
@@ -151,10 +113,6 @@ def _square(image: Image.Image, size: int) -> Image.Image:
 def _sixteen_to_eight_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.uint32)
     return Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
-
-
-def _has_transparency(image: Image.Image) -> bool:
-    return "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 def _same_proportions(first: tuple[int, int], second: tuple[int, int]) -> bool:

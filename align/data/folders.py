@@ -12,7 +12,8 @@ import torch
 from align.checks import check_flag, check_path, shown
 
 from .benchmark import Benchmark, Domain
-from .trees import Counts, Options, PathLike, check_names, list_files, list_folders, load_tree
+from .listing import classes_of, domains_of
+from .trees import Counts, Options, PathLike, check_names, load_tree
 
 
 @dataclass(frozen=True)
@@ -118,12 +119,14 @@ def load_folder(
     decoded once and then memory-mapped from the cache; nothing is ever written below `root`.
 
     What is not there is said in the benchmark's `missing`, one sentence each, and changes no
-    label: a class or a domain without images, images left out, a domain without masks.
+    label: a class or a domain without images, images left out, a domain without masks; and what
+    looks like pictures and is not read: other types, a folder deeper, links to themselves.
 
     Args:
         root: the folder that holds one folder a domain; None means `$ALIGN_DATA`.
         size: images are squeezed to squares of this side, in pixels.
-        classes: class folders to read, in label order; None means all that any domain has, sorted.
+        classes: class folders to read, in label order; None means all that any domain has, sorted,
+            and each must have images in one of them.
         domains: domain folders to read, in order; None means all, sorted.
         name: the benchmark's name.
         masks: a folder with the same tree of mask images: `masks/domain/class/name.png` (or .jpg,
@@ -140,7 +143,7 @@ def load_folder(
     Raises:
         FileNotFoundError: if there is no image, or no mask where masks are asked for.
         ValueError: if an argument is out of range, or on_error is "raise" and an image cannot be
-            read or has no mask.
+            read or has no mask, or a class folder holds no image in any domain.
     """
     options = Options(size, mask_threshold, on_error, cache, progress)
     check_path("root", root)
@@ -148,8 +151,8 @@ def load_folder(
     if not (root := root or os.environ.get("ALIGN_DATA")):
         raise FileNotFoundError("no folder of images is given: pass root=DIR or set ALIGN_DATA=DIR")
     root = Path(root).expanduser()
-    domains = check_names("domains", domains) or list_folders(root)
-    classes = check_names("classes", classes) or _classes_of(root, domains)
+    domains = check_names("domains", domains) or domains_of(root, masks)
+    classes = check_names("classes", classes) or classes_of(root, domains, on_error == "skip")
     chosen = [f"domains {', '.join(domains)}"] if domains else []
     chosen += [f"classes {', '.join(classes)}"] if classes else []
     return load_tree(
@@ -233,7 +236,7 @@ def load_terra(
             domain = replace(domain, groups=notes.sequences(domain.files), split_by="group")
         if boxes:
             masks = notes.masks(domain.files, domain.images.shape[-1])
-            domain = replace(domain, masks=masks)
+            domain = replace(domain, masks=masks, mask_source="boxes")
         return domain
 
     return _changed(benchmark, noted)
@@ -316,11 +319,6 @@ def _grouped_by_scene(domain: Domain) -> Domain:
         if len(people):
             groups[people] = len(domain) + near_duplicates(domain.images[people])
     return replace(domain, groups=groups, split_by="group")
-
-
-def _classes_of(root: Path, domains: Sequence[str]) -> tuple[str, ...]:
-    folders = [(domain, kind) for domain in domains for kind in list_folders(root / domain)]
-    return tuple(sorted({kind for domain, kind in folders if list_files(root / domain / kind)}))
 
 
 def _load_layout(

@@ -11,10 +11,10 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import terra
+from . import terra, waterbirds, waterbirds_archive
 from .archives import Bounds, unpack
 from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch
 from .folders import PACS, TERRA, VLCS, Layout, locate
@@ -39,8 +39,8 @@ VLCS_ARCHIVE = Archive(
     "md5:8870171eba660927d9668f4e515928e4",
 )
 TERRA_UNPACKED = 3_500_000_000
-VERSIONS = {"vlcs": ("domainbed",), "terra": tuple(terra.VERSIONS)}
-ON_DISK = ("vlcs", "terra", "pacs")
+VERSIONS = {"vlcs": ("domainbed",), "terra": tuple(terra.VERSIONS), "waterbirds": ("1.0",)}
+ON_DISK = ("vlcs", "terra", "pacs", "waterbirds")
 
 
 def get(
@@ -55,9 +55,10 @@ def get(
     """Get a benchmark of photographs, or describe the one that is there.
 
     Args:
-        name: "vlcs" or "terra".
-        root: the data folder; None means `$ALIGN_DATA`. The benchmark becomes `root/VLCS` or
-            `root/terra_incognita`; if that is there it is used as it is.
+        name: "vlcs", "terra" or "waterbirds".
+        root: the data folder; None means `$ALIGN_DATA`. The benchmark becomes `root/VLCS`,
+            `root/terra_incognita` or `root/waterbird_complete95_forest2water2`; if that is there
+            it is used as it is.
         version: for "terra" "eccv18" (24,788 images, with boxes; the default) or "lila2021"
             (24,330).
         mirrors: addresses to try before the known ones, for the archive of images.
@@ -88,12 +89,13 @@ def get(
     with _alone(workshop):
         if (there := _there(name, base)) is not None:  # another process was faster
             return there
-        make = {"vlcs": _make_vlcs, "terra": _make_terra}[name]
+        make = {"vlcs": _make_vlcs, "terra": _make_terra, "waterbirds": _make_waterbirds}[name]
         partial = workshop / f"{layout.folder}.partial"
         shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         try:
             archives = make(workshop, partial, version, mirrors, progress)
-            found = describe(name, partial, layout.domains, layout.classes, version)
+            found = _describe(name, partial, version)
+            found = replace(found, archives=_unpublished(name, archives))
             found.write(base / f"{name}.manifest.json")
             os.replace(partial, base / layout.folder)
         except OSError as error:
@@ -137,7 +139,7 @@ def survey(
     """Look for benchmarks in a data folder; nothing is written to it.
 
     Args:
-        names: "vlcs", "terra", "pacs".
+        names: some of `ON_DISK`.
         root: the data folder, or one benchmark's own folder; None means `$ALIGN_DATA`.
         fingerprint: whether to read the images, or only to count them.
 
@@ -160,6 +162,9 @@ def survey(
             found = look(name, base, fingerprint=fingerprint)
         except FileNotFoundError as error:
             findings.append(Finding(name, None, (str(error),)))
+        except ValueError as error:  # it is there and its tables cannot be read
+            empty = {domain: dict.fromkeys(row, 0) for domain, row in _layout(name).counts.items()}
+            findings.append(Finding(name, Manifest(name, "", empty, ""), (str(error),)))
         else:
             findings.append(Finding(name, found, tuple(problems(found, base))))
     return findings
@@ -169,15 +174,17 @@ def look(name: str, root: PathLike | None = None, *, fingerprint: bool = True) -
     """Count and fingerprint a benchmark on disk; nothing is written to it.
 
     Args:
-        name: "vlcs", "terra" or "pacs".
+        name: one of `ON_DISK`.
         root: the data folder, or the benchmark's own folder; None means `$ALIGN_DATA`.
         fingerprint: whether to read the images, or only to count them.
 
     Raises:
-        ValueError: if the name is unknown.
+        ValueError: if the name is unknown, or the tables of "waterbirds" cannot be read.
         FileNotFoundError: if it is not there; the message says how to get it.
     """
     layout = _layout(name)
+    if name == "waterbirds":
+        return waterbirds.describe(waterbirds.locate(root), fingerprint=fingerprint)
     folder = locate(layout.folder, root, layout.remedy, layout.domains)
     version = terra.Notes.read(folder).version if (folder / terra.NOTES).is_file() else ""
     return describe(name, folder, layout.domains, layout.classes, version, fingerprint=fingerprint)
@@ -196,6 +203,8 @@ def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
     given = root or os.environ.get("ALIGN_DATA")
     layout = _layout(found.name)
     said = differences(found.counts, layout.counts)
+    if said and found.name == "waterbirds":
+        said += waterbirds.absent(waterbirds.locate(root))
     if found.name == "terra" and found.total not in {v.total for v in terra.VERSIONS.values()}:
         known = ", ".join(f"{v.total:,} ({v.name})" for v in terra.VERSIONS.values())
         said.append(f"terra: {found.total:,} images, expected one of {known}")
@@ -262,6 +271,31 @@ def _make_terra(
     return [labels, images]
 
 
+def _make_waterbirds(
+    workshop: Path, partial: Path, version: str, mirrors: Sequence[str], progress: bool
+) -> list[Path]:
+    asked = waterbirds_archive.known(workshop.parent).also_from(mirrors)
+    unpacked = waterbirds_archive.UNPACKED
+    check_space(workshop, asked.bytes * _absent(workshop, asked) + unpacked, "get waterbirds")
+    archive = fetch(asked, workshop, progress=progress)
+    _say(f"unpacking {archive.name}", progress)
+    partial.mkdir()
+    _complete(archive, waterbirds_archive.build(archive, partial))
+    return [archive]
+
+
+def _describe(name: str, folder: Path, version: str) -> Manifest:
+    if name == "waterbirds":
+        return waterbirds.describe(folder, version)
+    layout = _layout(name)
+    return describe(name, folder, layout.domains, layout.classes, version)
+
+
+def _unpublished(name: str, archives: Sequence[Path]) -> dict[str, str]:
+    """The hashes of archives of which nobody published one."""
+    return waterbirds_archive.hashes(archives) if name == "waterbirds" else {}
+
+
 def _complete(archive: Path, said: Sequence[str]) -> None:
     if said:
         shown = "; ".join(said[:4]) + ("; ..." if len(said) > 4 else "")
@@ -296,9 +330,9 @@ def _there(name: str, base: Path) -> Manifest | None:
         found = look(name, base)
     except FileNotFoundError:
         return None
-    folder = base / _layout(name).folder
     if found.total:
         return found
+    folder = waterbirds.locate(base) if name == "waterbirds" else base / _layout(name).folder
     if any(folder.iterdir()):
         raise ValueError(
             f"{folder} is there and holds no image of {name}; it is never written to: move it away "
@@ -310,8 +344,8 @@ def _there(name: str, base: Path) -> Manifest | None:
 def _asked(name: str, version: str | None) -> tuple[Layout, str]:
     if name not in VERSIONS:
         raise ValueError(
-            f"'{name}' cannot be got, expected vlcs or terra (pacs is placed by hand; the toy "
-            "worlds are rendered)"
+            f"'{name}' cannot be got, expected {', '.join(VERSIONS)} (pacs is placed by hand; the "
+            "toy worlds are rendered)"
         )
     version = version or VERSIONS[name][0]
     if version not in VERSIONS[name]:
@@ -324,7 +358,7 @@ def _asked(name: str, version: str | None) -> tuple[Layout, str]:
 def _layout(name: str) -> Layout:
     if name not in ON_DISK:
         raise ValueError(f"'{name}' is no benchmark on disk, expected one of {', '.join(ON_DISK)}")
-    return dict(zip(ON_DISK, (VLCS, TERRA, PACS), strict=True))[name]
+    return dict(zip(ON_DISK, (VLCS, TERRA, PACS, waterbirds.LAYOUT), strict=True))[name]
 
 
 def _root(root: PathLike | None, name: str) -> Path:

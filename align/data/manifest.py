@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from align.files import replacing
 
 from .cache import cache_dir, digest_files
-from .trees import list_files, tally
+from .listing import list_files
+from .trees import tally
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class Manifest:
         fingerprint: the first 16 hexadecimal digits of a SHA-256 over the bytes of all images with
             their domains and classes; "" where they were only counted. File names, times and order
             do not matter.
+        archives: of each archive that it was built from and whose hash nobody published, the hash
+            as it was found at the first success, "sha256:...", by file name.
     """
 
     name: str
     version: str
     counts: Mapping[str, Mapping[str, int]]
     fingerprint: str
+    archives: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -60,11 +64,12 @@ class Manifest:
             found = json.loads(path.read_text())
             counts = {d: {k: int(n) for k, n in row.items()} for d, row in found["counts"].items()}
             texts = [found[key] for key in ("name", "version", "fingerprint")]
-            if not all(isinstance(text, str) for text in texts):
+            archives = dict(found.get("archives", {}))
+            if not all(isinstance(text, str) for text in (*texts, *archives.values())):
                 raise TypeError("a text was expected")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{path} is no manifest ({error}); delete it") from error
-        return cls(texts[0], texts[1], counts, texts[2])
+        return cls(texts[0], texts[1], counts, texts[2], archives)
 
 
 def describe(
@@ -92,7 +97,30 @@ def describe(
         for domain in domains
         for kind in classes
     }
-    counts = {d: {k: len(files[d, k]) for k in classes} for d in domains}
+    return summary(name, folder, files, version, cache, fingerprint)
+
+
+def summary(
+    name: str,
+    folder: Path,
+    files: Mapping[tuple[str, str], Sequence[str]],
+    version: str = "",
+    cache: Path | None = None,
+    fingerprint: bool = True,
+) -> Manifest:
+    """Count and fingerprint given images of a folder; nothing in it is changed.
+
+    Args:
+        name: the data set's name.
+        folder: what the file names are relative to.
+        files: file names by domain and class.
+        version: as for `describe`.
+        cache: as for `describe`.
+        fingerprint: as for `describe`.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for (domain, kind), names in files.items():
+        counts.setdefault(domain, {})[kind] = len(names)
     if not fingerprint:
         return Manifest(name, version, counts, "")
     every = [name for names in files.values() for name in names]

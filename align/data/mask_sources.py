@@ -53,7 +53,7 @@ def mask_source(
         device: where "segmenter" and "sam" run; None takes a GPU if there is one.
 
     Returns:
-        The same domain with other masks: float32 `(N, H, W)` in [0, 1].
+        The same domain with other masks, float32 `(N, H, W)` in [0, 1], and their source's name.
 
     Raises:
         ValueError: if there is no such source, the area is out of range, or a source that needs
@@ -87,15 +87,17 @@ def mask_source(
     if name in ("centre", "random"):
         counts = _counts(domain, area)
         fields = _centre(domain.images) if name == "centre" else _blobs(domain.images, seed)
-        return replace(domain, masks=_highest(fields, counts))
+        return replace(domain, masks=_highest(fields, counts), mask_source=name)
     if name == "gray":
         parts = [brightness(part) for part in domain.images.split(PART)]
-        return replace(domain, masks=torch.cat(parts))
+        return replace(domain, masks=torch.cat(parts), mask_source=name)
     if name == "grabcut":
-        return replace(domain, masks=segmenters.grabcut(domain.images, seed))
+        masks = segmenters.grabcut(domain.images, seed)
+        return replace(domain, masks=masks, mask_source=name)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     segment = segmenters.objects if name == "segmenter" else segmenters.segment_anything
-    return replace(domain, masks=segment(domain.images, weights, device))
+    masks = segment(domain.images, weights, device)
+    return replace(domain, masks=masks, mask_source=name)
 
 
 def brightness(images: Tensor) -> Tensor:

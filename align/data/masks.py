@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from align.checks import check_floats, check_number, check_seed, check_shares
+from align.files import same
 
 from .benchmark import Domain
 from .folders import locate
-from .trees import Options, PathLike, list_files, read_domain
+from .listing import list_files
+from .trees import Options, PathLike, read_domain
 
 # Both lie as DIR/images/NAME.jpg and DIR/masks/NAME.png.
 REMEDY = (
@@ -32,6 +37,8 @@ def load_weizmann(root: PathLike | None = None, **options) -> Domain:
     Raises:
         FileNotFoundError: if it is not there.
         ValueError: as for `load_folder`.
+
+    With `on_error="skip"` a warning names what is left out.
 
     Source:
         Borenstein and Ullman, "Class-specific, top-down segmentation", ECCV 2002.
@@ -122,13 +129,16 @@ def _load(name: str, kind: str, by: str, root: PathLike | None, options: dict) -
     pairs = [(f"images/{file}", 0) for file in list_files(base / "images")]
     if not pairs:
         raise FileNotFoundError(f"no images in {base / 'images'}; {remedy.format(root='DIR')}")
-    stored = {file.rpartition(".")[0]: file for file in list_files(base / "masks")}
-    masks = {file: stored.get(file.removeprefix("images/").rpartition(".")[0]) for file, _ in pairs}
+    stored = {same(file.rpartition(".")[0]): file for file in list_files(base / "masks")}
+    names = {file: same(file.removeprefix("images/").rpartition(".")[0]) for file, _ in pairs}
+    masks = {file: stored.get(name) for file, name in names.items()}
     if bare := [file for file, mask in masks.items() if mask is None]:
         raise ValueError(
             f"{len(bare)} of {len(pairs)} images in {base} have no mask, the first is {bare[0]}; "
             "the copy is incomplete, get it again"
         )
     mask_files = [f"masks/{mask}" for mask in masks.values()]
-    make, _ = read_domain(name, pairs, base, (kind,), chosen, base, mask_files)
-    return make()
+    make, left_out = read_domain(name, pairs, base, (kind,), chosen, base, mask_files)
+    for sentence in left_out:  # a domain, unlike a benchmark, has no list of what is missing
+        warnings.warn(sentence, RuntimeWarning, stacklevel=3)
+    return replace(make(), mask_source="people")

@@ -205,6 +205,7 @@ def _render(
         classes=world.classes,
         masks=masks,
         groups=scene,
+        mask_source="true",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,20 @@ import torch
 from PIL import Image
 
 from align.checks import check_flag, check_path, shown
+from align.files import same
 
 from .benchmark import Benchmark, Domain
 from .cache import cache_dir, digest_files, pack
-from .decoding import SUFFIXES, decode
+from .decoding import decode
+from .listing import Contents, astray, contents, list_folders, named
 
 PathLike = str | Path
 # Images by domain and class.
 Counts = Mapping[str, Mapping[str, int]]
 # Image files, relative to the root, with their labels.
 Pairs = Sequence[tuple[str, int]]
+# Class folders below the root, with their labels and what they hold.
+Shelves = Sequence[tuple[str, int, Contents]]
 
 
 @dataclass(frozen=True)
@@ -96,17 +99,20 @@ def load_tree(
         FileNotFoundError: if there is no image, or no mask where masks are asked for.
         ValueError: if options.on_error is "raise" and an image cannot be read or has no mask.
     """
-    images = {domain: _list_images(root, domain, classes) for domain in domains}
+    shelves = {domain: _shelves(root, domain, classes) for domain in domains}
+    images = {domain: _images(held) for domain, held in shelves.items()}
     if not any(images.values()):
-        raise FileNotFoundError(absent)
+        raise FileNotFoundError("; ".join([absent, *_instead(root, domains)[:3]]))
     check_path("masks", masks)
     mask_root = None if masks is None else Path(masks).expanduser()
     found = _list_masks(mask_root, [d for d in domains if images[d]], classes)
-    missing: list[str] = []
+    missing = astray(root)
     loaders = {}
     for domain, pairs in images.items():
         what = f"{title} {domain}"
         missing += _shortfall(what, classes, pairs, counts.get(domain, {}))
+        missing += [f"{what}: {said}" for said in _passed_over(root, domain, shelves[domain])]
+        missing += _broken_links(domain, shelves[domain], len(pairs), root, options)
         if not pairs:
             continue
         mask_files = None
@@ -115,7 +121,7 @@ def load_tree(
         elif mask_root is not None:
             pairs, said = _keep_masked(what, pairs, found[domain], mask_root, options)
             missing += said
-            mask_files = [found[domain][_stem(file)] for file, _ in pairs]
+            mask_files = [_mask_of(file, found[domain]) for file, _ in pairs]
         loaders[domain], said = read_domain(
             domain, pairs, root, classes, options, mask_root, mask_files
         )
@@ -172,12 +178,7 @@ def read_domain(
         progress=options.progress,
     )
     broken = [f"{root / files[index]}: {reason}" for index, reason in packed.failed]
-    if broken and options.on_error == "raise":
-        raise ValueError(
-            f"{len(broken):,} of {len(files):,} images of '{name}' cannot be read: "
-            f"{'; '.join(broken[:3])}{'; ...' if len(broken) > 3 else ''}. Delete or replace them, "
-            'or pass on_error="skip" to leave them out'
-        )
+    left_out = _left_out(name, broken, len(files), options)
     failed = {index for index, _ in packed.failed}
     kept = [pair for index, pair in enumerate(pairs) if index not in failed]
 
@@ -190,9 +191,10 @@ def read_domain(
             classes=classes,
             masks=None if mask_files is None else pixels[:, 3].float().div_(255),
             files=tuple(file for file, _ in kept),
+            mask_source="" if mask_files is None else _place(mask_root, root),
         )
 
-    return make, [f"left out of '{name}', cannot be read: {entry}" for entry in broken]
+    return make, left_out
 
 
 def check_names(what: str, given: Sequence[str] | None) -> tuple[str, ...]:
@@ -211,54 +213,70 @@ def check_names(what: str, given: Sequence[str] | None) -> tuple[str, ...]:
     if given is None:
         return ()
     names = tuple(given) if isinstance(given, list | tuple) else ()
+    if all(isinstance(name, str) for name in names):
+        names = tuple(same(name) for name in names)
     if not names or not all(isinstance(n, str) for n in names) or len(set(names)) < len(names):
         said = repr(given) if isinstance(given, list | tuple) and len(given) < 9 else shown(given)
         raise ValueError(f"{what} is {said}, expected a list of different folder names, or None")
     return names
 
 
-def list_files(folder: Path) -> list[str]:
-    """List the images in a folder.
-
-    Args:
-        folder: the folder; it need not exist.
-
-    Returns:
-        Names that end in .jpg, .jpeg or .png in any case and do not begin with a dot, sorted.
-    """
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(SUFFIXES)
-            and not entry.name.startswith(".")
-            and entry.is_file()
-        )
-
-
-def list_folders(folder: Path) -> tuple[str, ...]:
-    """List the folders in a folder.
-
-    Args:
-        folder: the folder; it need not exist.
-
-    Returns:
-        Names that do not begin with a dot, sorted.
-    """
-    if not folder.is_dir():
-        return ()
-    with os.scandir(folder) as entries:
-        return tuple(sorted(e.name for e in entries if e.is_dir() and not e.name.startswith(".")))
-
-
-def _list_images(root: Path, domain: str, classes: Sequence[str]) -> Pairs:
+def _shelves(root: Path, domain: str, classes: Sequence[str]) -> Shelves:
+    """Each class's folder in a domain, in all spellings of both names."""
     return [
-        (f"{domain}/{kind}/{file}", label)
+        (f"{place}/{folder}", label, contents(root / place / folder))
+        for place in named(root, domain)
         for label, kind in enumerate(classes)
-        for file in list_files(root / domain / kind)
+        for folder in named(root / place, kind)
     ]
+
+
+def _images(shelves: Shelves) -> Pairs:
+    """All pictures, in the order of their labels, then of their names as people read them."""
+    pairs = [(f"{place}/{file}", label) for place, label, held in shelves for file in held.images]
+    return sorted(pairs, key=lambda pair: (pair[1], same(pair[0]), pair[0]))
+
+
+def _passed_over(root: Path, domain: str, shelves: Shelves) -> list[str]:
+    """In words, what a domain's folders hold and what is not read of it."""
+    said = [words for place, _, held in shelves for words in held.passed_over(place)]
+    for place in named(root, domain):
+        said += astray(root / place, f"{place}/")
+        beside = len(contents(root / place).images)
+        if beside:
+            said.append(f"{beside:,} images in {place} itself belong to no class")
+    return said
+
+
+def _instead(root: Path, domains: Sequence[str]) -> list[str]:
+    """In words, what is there where no image is read."""
+    said = []
+    for domain in domains:
+        kinds = {kind for place in named(root, domain) for kind in list_folders(root / place)}
+        said += _passed_over(root, domain, _shelves(root, domain, sorted(kinds)))
+    return said
+
+
+def _broken_links(
+    domain: str, shelves: Shelves, count: int, root: Path, options: Options
+) -> list[str]:
+    broken = [
+        f"{root / place / file}: a link to what is not there"
+        for place, _, held in shelves
+        for file in held.broken
+    ]
+    return _left_out(domain, broken, count + len(broken), options)
+
+
+def _left_out(name: str, broken: Sequence[str], count: int, options: Options) -> list[str]:
+    """One sentence for each image that cannot be read, or one error for all."""
+    if broken and options.on_error == "raise":
+        raise ValueError(
+            f"{len(broken):,} of {count:,} images of '{name}' cannot be read: "
+            f"{'; '.join(broken[:3])}{'; ...' if len(broken) > 3 else ''}. Delete or replace them, "
+            'or pass on_error="skip" to leave them out'
+        )
+    return [f"left out of '{name}', cannot be read: {entry}" for entry in broken]
 
 
 def _list_masks(
@@ -269,9 +287,10 @@ def _list_masks(
         return {}
     found = {}
     for domain in domains:
-        files = [file for file, _ in _list_images(root, domain, classes)]
+        files = [file for file, _ in _images(_shelves(root, domain, classes))]
         files.sort(key=lambda file: file.lower().endswith(".png"))
-        found[domain] = {_stem(file): file for file in files}
+        found[domain] = {same(_stem(file)): file for file in files}
+        found[domain] |= {_stem(file): file for file in files}  # the same spelling comes first
     if not any(found.values()):
         raise FileNotFoundError(
             f"no masks found in {root}: expected files DOMAIN/CLASS/NAME.png, .jpg or .jpeg below "
@@ -280,14 +299,18 @@ def _list_masks(
     return found
 
 
+def _mask_of(file: str, found: Mapping[str, str]) -> str | None:
+    return found.get(_stem(file)) or found.get(same(_stem(file)))
+
+
 def _keep_masked(
     what: str, pairs: Pairs, found: Mapping[str, str], mask_root: Path, options: Options
 ) -> tuple[Pairs, list[str]]:
     """The images that have a mask, and the sentence on those that have none."""
-    kept = [pair for pair in pairs if _stem(pair[0]) in found]
+    kept = [pair for pair in pairs if _mask_of(pair[0], found)]
     if len(kept) == len(pairs):
         return pairs, []
-    first = next(file for file, _ in pairs if _stem(file) not in found)
+    first = next(file for file, _ in pairs if not _mask_of(file, found))
     said = f"{what}: {len(pairs) - len(kept):,} of {len(pairs):,} images have no mask"
     if options.on_error == "raise" or not kept:
         raise ValueError(
@@ -329,6 +352,12 @@ def tally(found: Mapping[str, int], off: Mapping[str, int], expected: int) -> st
 
 def _stem(file: str) -> str:
     return file.rpartition(".")[0]
+
+
+def _place(masks: Path, root: Path) -> str:
+    """Where masks come from, without what is this machine's alone."""
+    masks, around = masks.resolve(), root.resolve().parent
+    return masks.relative_to(around).as_posix() if masks.is_relative_to(around) else masks.name
 
 
 def _is_whole(value: object) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from align.classifier import Classifier
-from align.config import Config
-from align.masker import Masker
+from align import config
 from align.methods.align import Align
 from align.methods.base import Method
 from align.methods.cgc import CGC
@@ -21,16 +19,19 @@ __all__ = [
     "DRE",
     "ERM",
     "IRM",
+    "METHODS",
     "SGT",
     "Align",
     "GroupDRO",
     "Guided",
     "Method",
     "Mixup",
-    "build",
 ]
 
-CLASSES: dict[str, type[Method]] = {
+METHODS: dict[str, type[Method]] = config.METHODS
+"""Every method by the name it has in configurations, records and on the command line."""
+
+METHODS |= {
     "erm": ERM,
     "mixup": Mixup,
     "irm": IRM,
@@ -39,20 +40,5 @@ CLASSES: dict[str, type[Method]] = {
     "dre": DRE,
     "cgc": CGC,
     "guided": Guided,
+    "align": Align,
 }
-
-
-def build(
-    classifier: Classifier, masker: Masker | None, config: Config, environments: int = 1
-) -> Method:
-    """The method that a configuration names.
-
-    Args:
-        classifier: the network f.
-        masker: the network M; needed for "align" only.
-        config: the run's choices.
-        environments: how many domains the training images were joined from.
-    """
-    if config.method == "align":
-        return Align(classifier, config, masker)
-    return CLASSES[config.method](classifier, config, environments)

@@ -27,8 +27,8 @@ from align.config import Config
 from align.data.batches import Batch
 from align.feature_masker import FeatureMasker
 from align.masker import Masker
-from align.methods.base import Losses, Method, adamw, descend
-from align.methods.guided import channel_weights, guided_terms
+from align.methods.base import Losses, Method, Passes, adamw, descend
+from align.methods.guided import Guided, channel_weights, guided_terms
 from align.methods.regulariser import regulariser
 from align.saliency import minmax
 from align.transfer import upload
@@ -41,13 +41,28 @@ class Align(Method):
         classifier: the network f, on its device.
         config: the run's choices.
         masker: the network M, on the same device.
+        environments: how many domains the training images were joined from.
     """
 
+    label = "ALIGN"
+    reads = (
+        *Guided.reads,
+        *("head_start", "masker_lr", "distinction", "fill", "target"),
+        *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
+        *("masker_reads", "masker_start", "start_weight"),
+    )
+    learns_masks = True
+    # The batch forward and back; masked twice, forward and back to the pixels.
+    passes = Passes(forward=3, to_weights=1, to_pixels=2)
+
     def __init__(
-        self, classifier: Classifier, config: Config, masker: Masker | FeatureMasker
+        self,
+        classifier: Classifier,
+        config: Config,
+        masker: Masker | FeatureMasker,
+        environments: int = 1,
     ) -> None:
-        super().__init__(classifier, config)
-        self.masker = masker
+        super().__init__(classifier, config, masker, environments)
         self.masker_optimizer = adamw(masker, config.masker_lr, config.weight_decay)
         self.start = copy.deepcopy(masker) if self.config.masker_start is not None else None
         self.turns, self.progress = 0, 0.0

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 
 from align.classifier import Classifier
-from align.config import Config
+from align.config import Config, name_of
 from align.data.batches import Batch
 
 Losses = dict[str, Tensor]
+
+
+class Passes(NamedTuple):
+    """What a step asks of the classifier, in images as multiples of the batch.
+
+    Args:
+        forward: images that are shown to it.
+        to_weights: of these, images whose loss goes back to its weights.
+        to_pixels: of these, images whose loss goes back to the images alone.
+    """
+
+    forward: float = 1
+    to_weights: float = 1
+    to_pixels: float = 0
+
+    @property
+    def cost(self) -> float:
+        """In forward passes: the way back to the weights counts two, that to the pixels one."""
+        return self.forward + 2 * self.to_weights + self.to_pixels
 
 
 class Method:
@@ -20,14 +41,63 @@ class Method:
     Args:
         classifier: the network f, already on its device.
         config: the run's choices.
+        masker: the network M, on the same device, for a method that learns masks.
         environments: how many domains the training images were joined from.
+
+    Attributes:
+        label: its name in tables and legends; that of the class where it is not given.
+        reads: names of the values of `align.Config` that it reads besides those that all read.
+        needs_masks: whether the training images must have masks.
+        learns_masks: whether a masker is trained beside the classifier.
+        reads_environments: whether it tells the domains apart that images were joined from.
+        passes: what a step asks of the classifier, for `align speed`.
+
+    Raises:
+        ValueError: where a subclass is defined that reads what `align.Config` has not.
     """
 
-    def __init__(self, classifier: Classifier, config: Config, environments: int = 1) -> None:
+    label: ClassVar[str] = ""
+    reads: ClassVar[tuple[str, ...]] = ()
+    needs_masks: ClassVar[bool] = False
+    learns_masks: ClassVar[bool] = False
+    reads_environments: ClassVar[bool] = False
+    passes: ClassVar[Passes] = Passes()
+
+    def __init_subclass__(cls) -> None:
+        if "label" not in vars(cls):  # a variant is not called what its parent is called
+            cls.label = cls.__name__
+        known = {field.name for field in fields(Config)}
+        if not isinstance(cls.reads, tuple) or not known.issuperset(cls.reads):
+            raise ValueError(
+                f"{cls.__name__}.reads is {cls.reads!r}, expected a tuple of names of values of "
+                "align.Config"
+            )
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        config: Config,
+        masker: nn.Module | None = None,
+        environments: int = 1,
+    ) -> None:
         self.classifier = classifier
         self.config = config
+        self.masker = masker
         self.environments = environments
         self.optimizer = adamw(classifier, config.lr, config.weight_decay)
+
+    @classmethod
+    def check_masks(cls, masks: Tensor | None) -> None:
+        """Refuse images without masks, if the method needs masks.
+
+        Raises:
+            ValueError: if there are none.
+        """
+        if cls.needs_masks and masks is None:
+            raise ValueError(
+                f"method '{name_of(cls)}' needs masks and the training domain has none; load the "
+                "data with masks=..., or use method 'align', which learns them"
+            )
 
     def begin(self, epoch: int) -> None:
         """Prepare for an epoch, before its first step; most methods have nothing to do."""
@@ -43,7 +113,12 @@ class Method:
         raise TypeError(f"{type(self).__name__} does not define its loss")
 
     def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
-        """One training step; returns the detached terms of the loss."""
+        """One training step; returns the detached terms of the loss.
+
+        Raises:
+            ValueError: if the method needs masks and the batch has none.
+        """
+        self.check_masks(batch.masks)
         terms = self.loss(batch, epoch, generator)
         descend(self.optimizer, terms["loss"])
         return {name: value.detach() for name, value in terms.items()}

@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, normalize
 
 from align.data.batches import Batch
-from align.methods.base import Losses, Method
+from align.methods.base import Losses, Method, Passes
 from align.saliency import class_evidence
 from align.transfer import upload
 
@@ -27,6 +27,9 @@ AREA = (0.5, 1.0)
 
 class CGC(Method):
     """Training for maps that move with the image."""
+
+    reads = ("cgc_weight", "cgc_temperature")
+    passes = Passes(forward=2, to_weights=2)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy of two views, and the contrast between their maps."""

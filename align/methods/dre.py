@@ -18,7 +18,7 @@ from torch import Generator
 from torch.nn.functional import cross_entropy
 
 from align.data.batches import Batch
-from align.methods.base import Losses, Method
+from align.methods.base import Losses, Method, Passes
 from align.methods.mixing import mix, same_class_partners, shares
 from align.methods.regulariser import map_terms
 from align.saliency import class_evidence, finish
@@ -27,6 +27,9 @@ from align.transfer import upload
 
 class DRE(Method):
     """Training for maps that stay consistent between images of a class."""
+
+    reads = ("dre_consistency", "dre_sparsity", "dre_mixed")
+    passes = Passes(forward=2, to_weights=2)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy of images and of mixtures, consistency and size of their maps."""

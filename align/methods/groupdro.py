@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batch
+from align.masker import Masker
 from align.methods.base import Losses, Method
 from align.methods.environments import means, membership
 
@@ -28,14 +29,24 @@ class GroupDRO(Method):
     Args:
         classifier: the network f, on its device.
         config: the run's choices.
+        masker: None.
         environments: number E of environments.
 
     Attributes:
         groups: a module whose buffer `q`, float32 `(E,)`, holds the environments' weights.
     """
 
-    def __init__(self, classifier: Classifier, config: Config, environments: int = 1) -> None:
-        super().__init__(classifier, config, environments)
+    reads = ("groupdro_eta",)
+    reads_environments = True
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        config: Config,
+        masker: Masker | None = None,
+        environments: int = 1,
+    ) -> None:
+        super().__init__(classifier, config, masker, environments)
         # A module, so that the weights are kept in checkpoints as networks are.
         self.groups = nn.Module()
         start = torch.full((environments,), 1 / environments, device=classifier.mean.device)

@@ -29,13 +29,15 @@ from align.saliency import class_evidence, contrastive_evidence, finish, input_g
 class Guided(Method):
     """Training with masks that come with the data."""
 
+    label = "Guided by given masks"
+    reads = (
+        *("alignment", "warmup", "lambda3", "second_order"),
+        *("swap_weight", "swap_background", "swap_loss"),
+    )
+    needs_masks = True
+
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy, and alignment with the batch's masks once the warm-up is over."""
-        if batch.masks is None:
-            raise ValueError(
-                "method 'guided' needs masks and the training domain has none; load the data with "
-                "masks=..., or use method 'align', which learns them"
-            )
         terms, _ = guided_terms(
             self.classifier, self.config, batch, epoch, lambda: batch.masks, generator
         )
@@ -72,6 +74,8 @@ def guided_terms(
     images = batch.images.detach().requires_grad_() if by_pixel else batch.images
     kept = masks() if guided else None
     if swapping:
+        # An empty mask says that nothing was found, not that all is background: nothing is swapped.
+        kept = torch.where(kept.amax((1, 2), keepdim=True) > 0, kept, torch.ones_like(kept))
         behind = backgrounds(config.swap_background, images, kept, generator)
         # Both in one pass: BatchNorm and the kernels see one batch.
         both = classifier.features(torch.cat([images, swap(images, kept, behind)]))

@@ -23,6 +23,9 @@ from align.methods.environments import means, membership
 class IRM(Method):
     """Training for a head that suits every environment."""
 
+    reads = ("irm_weight", "irm_anneal")
+    reads_environments = True
+
     def begin(self, epoch: int) -> None:
         """Start the optimiser anew where the penalty's weight jumps."""
         if epoch == self.config.irm_anneal:

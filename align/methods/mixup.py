@@ -23,6 +23,8 @@ from align.transfer import upload
 class Mixup(Method):
     """Training on mixtures of images and of labels."""
 
+    reads = ("mixup_concentration",)
+
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy of mixtures with both labels, in the mixture's shares."""
         count, images = len(batch.labels), batch.images

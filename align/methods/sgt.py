@@ -18,12 +18,16 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div
 
 from align.data.batches import Batch
-from align.methods.base import Losses, Method
+from align.methods.base import Losses, Method, Passes
 from align.saliency import input_gradient
 
 
 class SGT(Method):
     """Training to rest on what the gradient calls important."""
+
+    reads = ("sgt_weight", "sgt_share")
+    # Images forward, back to the pixels and back to the weights; noisy images forward and back.
+    passes = Passes(forward=2, to_weights=2, to_pixels=1)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy, and the divergence that noise in unimportant pixels causes."""

@@ -1,6 +1,12 @@
 """Metrics of predictions and explanations; they take any classifier and know no training."""
 
-from align.metrics.accuracy import accuracy, accuracy_per_class, correct, predict
+from align.metrics.accuracy import (
+    accuracy,
+    accuracy_per_class,
+    correct,
+    group_accuracies,
+    predict,
+)
 from align.metrics.faithfulness import (
     blur,
     comprehensiveness,
@@ -22,6 +28,7 @@ from align.metrics.localisation import (
     pointing_game,
     top_pixels,
 )
+from align.metrics.reliance import reliance
 from align.saliency import minmax
 
 __all__ = [
@@ -38,12 +45,14 @@ __all__ = [
     "expected_random_iou",
     "expected_shifted_iou",
     "faithfulness",
+    "group_accuracies",
     "insertion_auc",
     "insertion_curve",
     "iou",
     "minmax",
     "pointing_game",
     "predict",
+    "reliance",
     "rescale",
     "sufficiency",
     "top_pixels",

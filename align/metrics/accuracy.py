@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from align.checks import check_tensor
+from align.checks import check_kind, check_number, check_tensor
 from align.metrics.inputs import as_float, check_images, check_labels, images_at_once
 from align.models import Model, device_of, inference, suited
 
@@ -157,3 +158,52 @@ def accuracy_per_class(correct: Tensor, labels: Tensor, classes: Sequence[str]) 
         for label, name in enumerate(classes)
         if bool((labels == label).any())
     }
+
+
+def group_accuracies(
+    correct: Tensor,
+    groups: Tensor,
+    names: Sequence[str],
+    shares: Sequence[float] | None = None,
+) -> dict[str, Any]:
+    """How right predictions are in each of several groups, and where they are worst.
+
+    Args:
+        correct: bool `(N,)`, from `correct`.
+        groups: int64 `(N,)`, 0 to `len(names) - 1`.
+        names: the groups' names.
+        shares: each group's share of the images trained on, in the order of the names; None where
+            it is not known.
+
+    Returns:
+        `accuracy_per_group` (a dictionary; a group without images has no entry), `worst_group`,
+        `mean_group` and, with shares of all groups that have images, `accuracy_adjusted`: the
+        groups' accuracies weighed by these shares, which is what a test set that is made up as the
+        training set would give.
+
+    Raises:
+        ValueError: as for `accuracy_per_class`, or if there is no image.
+
+    Source: Sagawa et al., "Distributionally robust neural networks for group shifts", ICLR 2020.
+    """
+    each = accuracy_per_class(correct, groups, names)
+    if not each:
+        raise ValueError("there are no images, expected at least one to measure groups on")
+    result: dict[str, Any] = {
+        "accuracy_per_group": each,
+        "worst_group": min(each.values()),
+        "mean_group": sum(each.values()) / len(each),
+    }
+    weights = {} if shares is None else _by_name(names, shares)
+    if weights and all(name in each for name, weight in weights.items() if weight > 0):
+        result["accuracy_adjusted"] = sum(weights[name] * each[name] for name in each)
+    return result
+
+
+def _by_name(names: Sequence[str], shares: Sequence[float]) -> dict[str, float]:
+    check_kind("shares", shares, (list, tuple), "a list with one share a group, or None")
+    for share in shares:
+        check_number("a group's share", share, 0, 1)
+    if len(shares) != len(names):
+        raise ValueError(f"{len(shares)} shares for {len(names)} groups, expected one each")
+    return dict(zip(names, shares, strict=True))

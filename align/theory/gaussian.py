@@ -69,6 +69,27 @@ class World:
         beta = self._beta(domain)
         return np.concatenate([np.full(self.p, float(self.mu)), np.full(self.q, float(beta))])
 
+    def moments(
+        self, objects: ArrayLike, backgrounds: ArrayLike, domain: str = "source"
+    ) -> tuple[Any, Any]:
+        r"""Mean and variance of $Y\,m\cdot x$ over some features, m the source means.
+
+        Args:
+            objects: how many object features, 0 to p; fractions are allowed.
+            backgrounds: how many background features, 0 to q.
+            domain: where x comes from, `source` or `target`.
+
+        Returns:
+            $\sum m_jm'_j$ and $\sum m_j^2$: floats, or arrays of the arguments' broadcast shape.
+
+        Raises:
+            ValueError: if there are fewer features, or the domain is unknown.
+        """
+        objects, backgrounds = self._check_kept(objects, backgrounds)
+        signal = objects * self.mu**2
+        mean = signal + backgrounds * self.beta_source * self._beta(domain)
+        return mean, signal + backgrounds * self.beta_source**2
+
     def separation(
         self,
         kept_object: ArrayLike,
@@ -82,8 +103,8 @@ class World:
         """
         kept_object, kept_background = self._check_kept(kept_object, kept_background)
         shrink = _shrinkage(penalty)
-        kept = self._moments(kept_object, kept_background, domain)
-        dropped = self._moments(self.p - kept_object, self.q - kept_background, domain)
+        kept = self.moments(kept_object, kept_background, domain)
+        dropped = self.moments(self.p - kept_object, self.q - kept_background, domain)
         return _ratio(kept[0] + shrink * dropped[0], kept[1] + shrink**2 * dropped[1])
 
     def accuracy(
@@ -191,8 +212,8 @@ class World:
             ValueError: if a mask keeps more than there is.
         """
         kept_object, kept_background = self._check_kept(kept_object, kept_background)
-        mean, spread = self._moments(kept_object, kept_background, domain)
-        rest_mean, rest_spread = self._moments(
+        mean, spread = self.moments(kept_object, kept_background, domain)
+        rest_mean, rest_spread = self.moments(
             self.p - kept_object, self.q - kept_background, domain
         )
         scale = mean * rest_spread
@@ -228,12 +249,6 @@ class World:
         if domain not in DOMAINS:
             raise ValueError(f"domain is '{domain}', expected 'source' or 'target'")
         return self.beta_source if domain == "source" else self.beta_target
-
-    def _moments(self, objects: Array, backgrounds: Array, domain: str) -> tuple[Array, Array]:
-        """Mean and variance of `Y m·x` over some features, m the source means."""
-        signal = objects * self.mu**2
-        mean = signal + backgrounds * self.beta_source * self._beta(domain)
-        return mean, signal + backgrounds * self.beta_source**2
 
     def _check_kept(self, objects: ArrayLike, backgrounds: ArrayLike) -> tuple[Array, Array]:
         arrays = []

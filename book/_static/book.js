@@ -1,10 +1,24 @@
 // Regions that scroll sideways must be reachable with the keyboard.
 document.addEventListener("DOMContentLoaded", function () {
-  const selector = ".bd-article pre, .bd-article .cell_output, .bd-article div.math";
+  const selector =
+    ".bd-article pre, .bd-article .cell_output, .bd-article .cell_output > .output, .bd-article div.math";
   for (const region of document.querySelectorAll(selector)) {
     if (region.scrollWidth > region.clientWidth + 1) {
       region.tabIndex = 0;
     }
+  }
+});
+
+// A table that is wider than its place says so: its edge fades while there is more to scroll to.
+document.addEventListener("DOMContentLoaded", function () {
+  for (const region of document.querySelectorAll(".bd-article .cell_output > .output:has(table)")) {
+    const update = function () {
+      const left = region.scrollWidth - region.clientWidth - region.scrollLeft;
+      region.classList.toggle("goes-on", left > 4);
+    };
+    region.addEventListener("scroll", update, { passive: true });
+    window.addEventListener("resize", update);
+    update();
   }
 });
 

@@ -7,7 +7,7 @@ import pandas as pd
 from align.benchmark.experiment import Experiment
 from align.benchmark.grid import GRIDS, experiments
 from align.data.toy import WORLDS
-from alignbook import tables
+from alignbook import results
 from alignbook.figures import FIGURES
 
 
@@ -20,7 +20,7 @@ def grids() -> pd.DataFrame:
     """
     rows = {}
     for name in GRIDS:
-        wanted, found = experiments(name), tables.current(name)
+        wanted, found = experiments(name), results.current(name)
         rows[name] = {
             "recorded": len(found),
             "wanted": len(wanted),

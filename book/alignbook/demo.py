@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 
 from align.benchmark.experiment import Experiment, run
-from align.benchmark.grid import TOY
+from align.benchmark.recipes import TOY
 from align.config import Config
 from align.data.benchmark import Domain
 from align.saliency import grad_cam

@@ -10,28 +10,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from align.benchmark.statistics import Interval, interval
-from alignbook import plotting
+from align.benchmark.statistics import Interval
+from alignbook import estimates, plotting
 from alignbook.plotting import MUTED, PAPER
-from alignbook.published import NOT_RUN
-
-NAMES = {
-    "accuracy": "accuracy",
-    "insertion_auc": "insertion AUC",
-    "insertion_auc_normalized": "insertion AUC, normalised",
-    "evidence_inside": "evidence inside the object",
-    "sufficiency_zero": "sufficiency (less is better)",
-    "comprehensiveness_zero": "comprehensiveness (more is better)",
-    "sufficiency_zero_normalized": "sufficiency, normalised (less is better)",
-    "comprehensiveness_zero_normalized": "comprehensiveness, normalised (more is better)",
-}
-
+from alignbook.show import NOT_RUN
 
 FORM_STYLES: dict[str, tuple[str, str, str]] = {
     "energy": (plotting.METHODS["guided"].color, "D", "-"),
     "BCE": (plotting.METHODS["guided"].color, "d", ":"),
     "L1": ("#a5875a", "s", "--"),
     "input gradient": ("#5a0f78", "^", "--"),
+    "swap": ("#d55e00", "o", "-"),
+    "swap and energy": ("#d55e00", "P", "--"),
 }
 """Colour, marker and line of guidance by true masks in each form of alignment."""
 
@@ -99,7 +89,8 @@ def dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> No
             continue
         style = plotting.method_style(part["method"].iloc[0])
         values = part.groupby("seed")[metric].mean()
-        dot(ax, row, values.tolist(), style.color, style.marker)
+        if found := estimates.mean(values, metric):
+            estimate(ax, row, found, style.color, style.marker)
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
 
@@ -114,14 +105,8 @@ def not_run(ax: Axes, row: float) -> None:
     ax.text(0.02, row, NOT_RUN, color=MUTED, va="center", transform=row_of(ax), fontsize=9)
 
 
-def dot(ax: Axes, row: float, values: list[float], color: str, marker: str) -> None:
-    """A mean and, from two seeds on, its interval."""
-    alone = Interval(values[0], values[0], values[0])
-    estimate(ax, row, interval(values) if len(values) > 1 else alone, color, marker)
-
-
 def estimate(ax: Axes, row: float, found: Interval, color: str, marker: str) -> None:
-    """A mean and its interval."""
+    """A mean and, where there is one, its interval."""
     if found.low < found.high:
         ax.hlines(row, found.low, found.high, color=color, linewidth=2)
     thin = marker in "+x|"  # made of lines alone: an edge in the paper's colour would hide them

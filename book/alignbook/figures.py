@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from alignbook import ablations, photographs, plotting, tables, weights
-from alignbook.drawing import NAMES, Drawn, absent, dots, ends
+from alignbook import ablations, photographs, plotting, results, weights
+from alignbook.drawing import Drawn, absent, dots, ends
+from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
-from alignbook.published import NOT_RUN
+from alignbook.results import tested
+from alignbook.show import NOT_RUN
 
 CONTROLS = {
     "random": ("random", "x", "#8c959f"),
@@ -23,18 +25,18 @@ CONTROLS = {
 """Control explanations: label, marker and colour."""
 
 
-def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
+def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> Drawn:
     """Each method's mean over seeds with its 95 % interval, one panel a test domain.
 
     Args:
-        recorded: records, of one benchmark or several.
+        table: what `results.frame` returns, of one benchmark or several.
         metric: a metric's name.
         shift: tests "in" or "out" of distribution.
     """
     where = "in distribution" if shift == "in" else "out of distribution"
-    table = tables.tested(recorded, metric, shift)
+    table = tested(table, metric, shift)
     if table.empty:
-        return absent(f"{NAMES.get(metric, metric)} {where}")
+        return absent(f"{words(metric)} {where}")
     names = list(table["label"].drop_duplicates())
     domains = list(table[["benchmark", "domain"]].drop_duplicates().itertuples(index=False))
     several = table["benchmark"].nunique() > 1
@@ -51,25 +53,24 @@ def by_domain(recorded: list[dict], metric: str = "accuracy", shift: str = "out"
     for ax in axes.flat[len(domains) :]:
         ax.set_visible(False)
         axes[-2, -1].tick_params(labelbottom=True)  # nothing below it shows the scale
-    fig.supxlabel(f"{NAMES.get(metric, metric)}, mean and 95 % interval over seeds", fontsize=11)
+    fig.supxlabel(f"{words(metric)}, mean and 95 % interval over seeds", fontsize=11)
     return Drawn(fig, f"{_sentence(metric, where, len(domains))} {ends(table, metric)}")
 
 
 def _sentence(metric: str, where: str, count: int) -> str:
     panels = "one panel" if count == 1 else f"{count} panels, one a test domain"
-    return f"Dots with intervals in {panels}: {NAMES.get(metric, metric)} {where}, a row a method."
+    return f"Dots with intervals in {panels}: {words(metric)} {where}, a row a method."
 
 
-def matrix(recorded: list[dict], metric: str = "accuracy") -> Drawn:
+def matrix(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
     """Train on one domain, test on each: one heatmap a method.
 
     Args:
-        recorded: single-source records of one benchmark.
+        table: what `results.frame` returns of single-source runs of one benchmark.
         metric: a metric's name, in [0, 1].
     """
-    table = tables.runs(recorded)
     if not table.empty:
-        table = table[table["protocol"] == "single-source"]
+        table = table[(table["protocol"] == "single-source") & (table["shift"] != "people")]
     if table.empty or table["source"].nunique() < 2:
         return absent("train on one domain, test on the others")
     # A method that was trained on a single domain has no matrix.
@@ -89,11 +90,11 @@ def matrix(recorded: list[dict], metric: str = "accuracy") -> Drawn:
     fig.supxlabel("tested on (the diagonal: held-out images)", fontsize=11)
     inside = {n: _diagonal(means.loc[n], order, True) for n in names}
     outside = {n: _diagonal(means.loc[n], order, False) for n in names}
-    words = "; ".join(f"{n} {inside[n]:.2f} and {outside[n]:.2f}" for n in names)
+    said = "; ".join(f"{n} {inside[n]:.2f} and {outside[n]:.2f}" for n in names)
     return Drawn(
         fig,
-        f"Heatmaps of {NAMES.get(metric, metric)}, domain trained on against domain tested on. "
-        f"Means on and off the diagonal: {words}.",
+        f"Heatmaps of {words(metric)}, domain trained on against domain tested on. "
+        f"Means on and off the diagonal: {said}.",
     )
 
 
@@ -121,14 +122,14 @@ def _diagonal(means: pd.DataFrame, order: list[str], on: bool) -> float:
     return float(np.nanmean(values[np.eye(len(order), dtype=bool) == on]))
 
 
-def curves(recorded: list[dict], shift: str = "out") -> Drawn:
+def curves(table: pd.DataFrame, shift: str = "out") -> Drawn:
     """Insertion and deletion curves: mean probability of the predicted class over pixels changed.
 
     Args:
-        recorded: records with curves.
+        table: what `results.frame` returns, with curves.
         shift: tests "in" or "out" of distribution.
     """
-    means = _curves(recorded, shift)
+    means = _curves(table, shift)
     if not means:
         return absent("insertion and deletion curves")
     fig, axes = plotting.figure(1, 2, size=(7.0, 3.4), sharey=True)
@@ -154,41 +155,36 @@ def curves(recorded: list[dict], shift: str = "out") -> Drawn:
     )
 
 
-def _curves(recorded: list[dict], shift: str) -> dict[tuple[str, str], dict[str, list]]:
+def _curves(table: pd.DataFrame, shift: str) -> dict[tuple[str, str], dict[str, list]]:
     """By (label, method) the curves of all runs; ERM's control by random maps has no method."""
     found: dict[tuple[str, str], dict[str, list]] = {}
-    for record in recorded:
-        method = record["config"]["method"]
-        name = tables.label(record)
-        trained = tables.records.trained_on(record)
-        for domain, metrics in record["metrics"].items():
-            if (domain in trained) != (shift == "in"):
-                continue
-            for kind in ("insertion", "deletion"):
-                if curve := metrics.get(f"{kind}_curve"):
-                    found.setdefault((name, method), {}).setdefault(kind, []).append(curve)
-                control = metrics.get(f"control_random_{kind}_curve")
-                if control and method == "erm":
-                    key = ("random maps (ERM)", "")
-                    found.setdefault(key, {}).setdefault(kind, []).append(control)
+    for kind in ("insertion", "deletion"):
+        for prefix in ("", "control_random_"):
+            column = f"{prefix}{kind}_curve"
+            part = tested(table, column, shift)
+            if prefix and len(part):
+                part = part[part["method"] == "erm"].assign(label="random maps (ERM)", method="")
+            if len(part):
+                for key, rows in part.groupby(["label", "method"], sort=False):
+                    found.setdefault(key, {})[kind] = rows[column].tolist()
     return found
 
 
 def faithfulness(
-    recorded: list[dict],
+    table: pd.DataFrame,
     metrics: tuple[str, str] = ("sufficiency_zero", "comprehensiveness_zero"),
     shift: str = "out",
 ) -> Drawn:
     """Sufficiency and comprehensiveness of each method, with its control explanations.
 
     Args:
-        recorded: records.
+        table: what `results.frame` returns.
         metrics: two metrics' names.
         shift: tests "in" or "out" of distribution.
     """
-    table = tables.tested(recorded, metrics[0], shift)
+    table = tested(table, metrics[0], shift)
     if table.empty or metrics[1] not in table:
-        return absent(" and ".join(NAMES.get(metric, metric) for metric in metrics))
+        return absent(" and ".join(words(metric) for metric in metrics))
     names = list(table["label"].drop_duplicates())
     fig, axes = plotting.figure(1, 2, size=(7.0, 1.6 + 0.32 * len(names)), sharey=True)
     for ax, metric in zip(axes, metrics, strict=True):
@@ -198,25 +194,25 @@ def faithfulness(
                 means = table.groupby("label")[column].mean().reindex(names)
                 ax.plot(means, range(len(names)), marker, color=color, label=name, markersize=7)
         dots(ax, table, metric, names)
-        name, _, better = NAMES.get(metric, metric).partition(" (")
+        name, _, better = words(metric).partition(" (")
         ax.set_xlabel(name + (f"\n({better}" if better else ""), fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         fig.legend(handles, labels, loc="outside lower center", ncols=4, title="controls")
-    text = " ".join(f"{NAMES.get(metric, metric)}: {ends(table, metric)}" for metric in metrics)
+    text = " ".join(f"{words(metric)}: {ends(table, metric)}" for metric in metrics)
     controls = "with controls" if handles else "without controls, which no record has"
     return Drawn(fig, f"Two panels of dots, a row a method, {controls}. {text}")
 
 
-def cost(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> Drawn:
+def cost(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> Drawn:
     """A metric against the cost of training, as a multiple of plain training's.
 
     Args:
-        recorded: records of one benchmark and machine.
+        table: what `results.frame` returns, of one benchmark and machine.
         metric: a metric's name.
         shift: tests "in" or "out" of distribution.
     """
-    points = cost_table(recorded, metric, shift)
+    points = cost_table(table, metric, shift)
     if points.empty:
         return absent("accuracy against cost")
     fig, ax = plotting.figure(size=(5.6, 3.8))
@@ -233,19 +229,17 @@ def cost(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> 
             linestyle="",
         )
     limits = (0, 1.1 * points["cost"].max())
-    ax.set(xlabel="time of training, ERM = 1", ylabel=NAMES.get(metric, metric), xlim=limits)
+    ax.set(xlabel="time of training, ERM = 1", ylabel=words(metric), xlim=limits)
     fig.legend(loc="outside lower center", ncols=3, fontsize=9)
-    words = "; ".join(f"{n} {p['cost']:.1f} times, {p[metric]:.3f}" for n, p in points.iterrows())
-    return Drawn(
-        fig, f"A point for each method, cost against {NAMES.get(metric, metric)}: {words}."
-    )
+    said = "; ".join(f"{n} {p['cost']:.1f} times, {p[metric]:.3f}" for n, p in points.iterrows())
+    return Drawn(fig, f"A point for each method, cost against {words(metric)}: {said}.")
 
 
-def cost_table(recorded: list[dict], metric: str = "accuracy", shift: str = "out") -> pd.DataFrame:
+def cost_table(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> pd.DataFrame:
     """Each method's training time as a multiple of ERM's for the same seed, and its metric.
 
     Args:
-        recorded: records of one benchmark and machine.
+        table: what `results.frame` returns, of one benchmark and machine.
         metric: a metric's name.
         shift: tests "in" or "out" of distribution.
 
@@ -253,7 +247,7 @@ def cost_table(recorded: list[dict], metric: str = "accuracy", shift: str = "out
         Rows labels; columns method, cost (median over seeds of the ratio), seconds (median) and
         the metric's mean. Empty without records of ERM.
     """
-    table = tables.tested(recorded, metric, shift)
+    table = tested(table, metric, shift)
     if table.empty or "ERM" not in set(table["label"]):
         return pd.DataFrame()
     one = table.groupby(["label", "method", "seed"], sort=False)[["seconds", metric]].mean()
@@ -271,32 +265,28 @@ class Named:
     Args:
         shows: what it shows, in a few words.
         grids: the grids whose records it needs.
-        function: records to `Drawn`.
+        function: what `results.frame` returns to `Drawn`.
     """
 
     shows: str
     grids: tuple[str, ...]
-    function: Callable[[list[dict]], Drawn]
-
-    def records(self) -> list[dict]:
-        """The records that there are for it."""
-        return [record for grid in self.grids for record in tables.current(grid)]
+    function: Callable[[pd.DataFrame], Drawn]
 
     def draw(self) -> Drawn:
         """The figure, from the records that there are."""
-        return self.function(self.records())
+        return self.function(results.recorded(*self.grids))
 
 
 FIGURES: dict[str, Named] = {
     "in-distribution": Named(
         "accuracy in distribution",
         ("toy", "toy-terra"),
-        lambda recorded: by_domain(recorded, shift="in"),
+        lambda table: by_domain(table, shift="in"),
     ),
     "in-distribution-insertion": Named(
         "insertion AUC in distribution",
         ("toy", "toy-terra"),
-        lambda recorded: by_domain(recorded, "insertion_auc", "in"),
+        lambda table: by_domain(table, "insertion_auc", "in"),
     ),
     "out-of-distribution": Named("accuracy out of distribution", ("toy",), by_domain),
     "out-of-distribution-terra": Named("accuracy at other cameras", ("toy-terra",), by_domain),
@@ -306,20 +296,20 @@ FIGURES: dict[str, Named] = {
     "out-of-distribution-insertion": Named(
         "insertion AUC out of distribution",
         ("toy", "toy-terra"),
-        lambda recorded: by_domain(recorded, "insertion_auc"),
+        lambda table: by_domain(table, "insertion_auc"),
     ),
     "faithfulness": Named("sufficiency and comprehensiveness", ("toy",), faithfulness),
     "faithfulness-normalized": Named(
         "sufficiency and comprehensiveness, normalised",
         ("toy",),
-        lambda recorded: faithfulness(
-            recorded, ("sufficiency_zero_normalized", "comprehensiveness_zero_normalized")
+        lambda table: faithfulness(
+            table, ("sufficiency_zero_normalized", "comprehensiveness_zero_normalized")
         ),
     ),
     "evidence": Named(
         "evidence inside the object",
         ("toy",),
-        lambda recorded: by_domain(recorded, "evidence_inside"),
+        lambda table: by_domain(table, "evidence_inside"),
     ),
     "ablations": Named("one choice of ALIGN changed at a time", ("ablations",), ablations.draw),
     "weights": Named("each form of alignment over its weights", ("weights",), weights.draw),
@@ -328,7 +318,7 @@ FIGURES: dict[str, Named] = {
     "pacs-methods": Named(
         "all methods, from photographs to other styles",
         ("pacs-methods",),
-        lambda recorded: by_domain([r for r in recorded if r["source"] == "photo"]),
+        lambda table: by_domain(table.query("source == 'photo'") if len(table) else table),
     ),
     "caltech": Named("guidance on photographs of Caltech101", ("caltech",), photographs.guidance),
     "mask-quality": Named(
@@ -338,7 +328,7 @@ FIGURES: dict[str, Named] = {
     "composite-evidence": Named(
         "evidence inside the object in composite worlds",
         ("composite",),
-        lambda recorded: photographs.composite(recorded, "evidence_inside"),
+        lambda table: photographs.composite(table, "evidence_inside"),
     ),
     "composite-masks": Named(
         "sources of masks in composite worlds", ("composite",), photographs.composite_masks

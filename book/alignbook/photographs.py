@@ -6,36 +6,26 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from align.data.composite import DOMAINS
-from alignbook import plotting, tables
-from alignbook.drawing import (
-    FORM_STYLES,
-    NAMES,
-    Drawn,
-    absent,
-    dots,
-    ends,
-    estimate,
-    not_run,
-)
+from alignbook import estimates, plotting
+from alignbook.drawing import FORM_STYLES, Drawn, absent, dots, ends, estimate, not_run
+from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
-from alignbook.published import NOT_RUN
-
-HUMAN = {"weizmann_horse": "horses", "pennfudan_person": "pedestrians"}
-"""Photographs with masks drawn by people."""
+from alignbook.results import tested
+from alignbook.show import NOT_RUN
 
 
-def human(recorded: list[dict]) -> pd.DataFrame:
-    """What was measured of each run against masks drawn by people.
+def human(table: pd.DataFrame) -> pd.DataFrame:
+    """What was measured against masks drawn by people.
 
     Args:
-        recorded: records with the key "human".
+        table: what `results.frame` returns.
 
     Returns:
-        What `tables.runs` returns, one row a run and set of photographs; the column domain is named
+        Its rows of these tests, one a run and set of photographs; the column domain is named
         photographs. Empty where nothing was measured.
     """
-    against = [record | {"metrics": record["human"]} for record in recorded if record.get("human")]
-    return tables.runs(against).rename(columns={"domain": "photographs"})
+    part = table[table["shift"] == "people"] if len(table) else table
+    return part.rename(columns={"domain": "photographs"})
 
 
 def _short(label: str) -> str:
@@ -51,20 +41,19 @@ def _short(label: str) -> str:
     return label
 
 
-def guidance(recorded: list[dict]) -> Drawn:
+def guidance(table: pd.DataFrame) -> Drawn:
     """What guidance by a segmenter's masks, spoilt ones and learned ones does on photographs.
 
     Panels: accuracy on held-out images, accuracy on the other domains where there are any, and the
     share of the positive evidence inside masks drawn by people.
 
     Args:
-        recorded: records of the grid "pacs" or "caltech".
+        table: what `results.frame` returns of the grid "pacs" or "caltech".
     """
-    table = tables.runs(recorded)
-    against = human(recorded)
-    if table.empty or against.empty:
+    if human(table).empty:
         return absent("guidance on photographs")
-    table["label"], against["label"] = table["label"].map(_short), against["label"].map(_short)
+    table = table.assign(label=table["label"].map(_short))
+    against = human(table)
     names = list(table["label"].drop_duplicates())
     panels = [(table[table["shift"] == "in"], "accuracy", "accuracy, held out", None)]
     if (table["shift"] == "out").any():
@@ -72,32 +61,32 @@ def guidance(recorded: list[dict]) -> Drawn:
         panels.append((other, "accuracy", "accuracy, other domains", None))
     for key in against["photographs"].drop_duplicates():
         part = against[against["photographs"] == key]
-        title = f"evidence inside, {HUMAN[key]}"
+        title = f"evidence inside, {words(key)}"
         panels.append((part, "energy_inside", title, part["object_area"].mean()))
     rows = -(-len(panels) // 2)
     size = (7.0, rows * (0.9 + 0.29 * len(names)))
     fig, axes = plotting.figure(rows, 2, size=size, squeeze=False, sharey=True)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
-    words = []
+    said = []
     for ax, (part, metric, title, chance) in zip(axes.flat, panels, strict=False):
         dots(ax, part, metric, names)
         ax.set_title(title, fontsize=11)
         ax.locator_params(axis="x", nbins=4)
         if chance is not None:
             ax.axvline(chance, color=MUTED, linestyle=":", linewidth=1.5)
-        words.append(f"{title}: {ends(part, metric)}")
+        said.append(f"{title}: {ends(part, metric)}")
     alt = f"{len(panels)} panels of dots with intervals, a row for each way of training. "
-    return Drawn(fig, alt + " ".join(words))
+    return Drawn(fig, alt + " ".join(said))
 
 
-def mask_quality(recorded: list[dict]) -> Drawn:
+def mask_quality(table: pd.DataFrame) -> Drawn:
     """How well learned masks fit masks drawn by people, beside masks of the same area.
 
     Args:
-        recorded: records of ALIGN with the key "human".
+        table: what `results.frame` returns, with runs of ALIGN tested against such masks.
     """
-    table = human(recorded)
+    table = human(table)
     if table.empty or "masker_iou" not in table:
         return absent("learned masks against masks drawn by people")
     table = table[table["masker_iou"].notna()]
@@ -109,7 +98,7 @@ def mask_quality(recorded: list[dict]) -> Drawn:
     }
     groups = list(table.groupby(["label", "photographs"], sort=False))
     fig, ax = plotting.figure(size=(5.6, 1.5 + 0.5 * len(groups)))
-    words = []
+    said = []
     for row, ((_, key), part) in enumerate(groups):
         for metric, (name, marker, color) in compared.items():
             shown = name if row == 0 else None
@@ -119,17 +108,17 @@ def mask_quality(recorded: list[dict]) -> Drawn:
             ax.plot(part[metric], jitter, marker, color=color, label=shown, **style)
         means = {name: part[metric].mean() for metric, (name, *_) in compared.items()}
         listed = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
-        words.append(f"{HUMAN[key]}: {listed}")
+        said.append(f"{words(key)}: {listed}")
     ax.set(
         yticks=range(len(groups)),
-        yticklabels=[HUMAN[key] for (_, key), _ in groups],
+        yticklabels=[words(key) for (_, key), _ in groups],
         xlabel="IoU with the mask drawn by a person",
         xlim=(0, None),
         ylim=(len(groups) - 0.5, -0.5),
     )
     ax.grid(axis="y", visible=False)
     fig.legend(loc="outside lower center", ncols=2, fontsize=9)
-    return Drawn(fig, "A dot a seed, a row for each set of photographs. " + "; ".join(words) + ".")
+    return Drawn(fig, "A dot a seed, a row for each set of photographs. " + "; ".join(said) + ".")
 
 
 COMPOSITE_STYLES: dict[str, tuple[str, str, str]] = {
@@ -141,17 +130,16 @@ COMPOSITE_STYLES: dict[str, tuple[str, str, str]] = {
 """Colour, marker and line of ERM, ALIGN and each form of alignment in the composite worlds."""
 
 
-def composite(recorded: list[dict], metric: str = "accuracy") -> Drawn:
+def composite(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
     """A metric in composite worlds as scene and class correlate, one panel a test domain.
 
     Shown are plain training, ALIGN, and guidance by true masks in each form of alignment.
 
     Args:
-        recorded: records of the grid "composite".
+        table: what `results.frame` returns of the grid "composite".
         metric: a metric's name.
     """
-    table = by_rho(recorded)
-    name = NAMES.get(metric, metric)
+    name = words(metric)
     if table.empty or metric not in table:
         return absent(f"{name} in composite worlds")
     domains = [name for name in DOMAINS if name in set(table["domain"])]
@@ -165,38 +153,37 @@ def composite(recorded: list[dict], metric: str = "accuracy") -> Drawn:
     fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
     hardest = table[(table["domain"] == domains[-1]) & (table["rho"] == table["rho"].max())]
     means = hardest.groupby("label", sort=False)[metric].mean().reindex(labels)
-    words = ", ".join(f"{label} {mean:.2f}" for label, mean in means.items())
+    listed = ", ".join(f"{label} {mean:.2f}" for label, mean in means.items())
     return Drawn(
         fig,
         f"{len(domains)} panels of lines over ρ, one a way of training. At the largest ρ, "
-        f"{name} on the domain {domains[-1]}: {words}.",
+        f"{name} on the domain {domains[-1]}: {listed}.",
     )
 
 
-def composite_masks(recorded: list[dict]) -> Drawn:
+def composite_masks(table: pd.DataFrame) -> Drawn:
     """What guidance by true, spoilt and uninformed masks gains where scene and class part.
 
     Shown is all that aligns the energy of the contrastive evidence, at the strongest correlation,
-    over both domains not trained on: accuracy gained against plain training, paired as in
-    `tables.compare`, and the share of the evidence inside the object.
+    over both domains not trained on: accuracy gained against plain training, and the share of the
+    evidence inside the object.
 
     Args:
-        recorded: records of the grid "composite".
+        table: what `results.frame` returns of the grid "composite".
     """
-    strongest = max((one["options"]["rho"] for one in recorded), default=0)
-    recorded = [one for one in recorded if one["options"]["rho"] == strongest]
-    table = tables.tested(recorded, "evidence_inside", "out")
-    if table.empty:
+    away = tested(table, "evidence_inside", "out")
+    if away.empty:
         return absent("sources of masks in composite worlds")
-    table = table[table["label"].str.endswith(", energy") | (table["method"] == "erm")]
-    labels = list(table["label"].drop_duplicates())
+    away = away[away["rho"] == away["rho"].max()]
+    away = away[away["label"].str.endswith(", energy") | (away["method"] == "erm")]
+    labels = list(away["label"].drop_duplicates())
     fig, axes = plotting.figure(1, 2, size=(7.0, 0.9 + 0.29 * len(labels)), sharey=True)
-    words = _gains(axes[0], recorded, {name: table[table["label"] == name] for name in labels})
-    dots(axes[1], table.assign(label=table["label"].map(_short)), "evidence_inside", [*words])
-    axes[1].axvline(table["object_area"].mean(), color=MUTED, linestyle=":", linewidth=1.5)
-    inside = table.groupby("label")["evidence_inside"].mean()
+    gained = _gains(axes[0], away)
+    dots(axes[1], away.assign(label=away["label"].map(_short)), "evidence_inside", [*gained])
+    axes[1].axvline(away["object_area"].mean(), color=MUTED, linestyle=":", linewidth=1.5)
+    inside = away.groupby("label")["evidence_inside"].mean()
     listed = (
-        f"{words[_short(name)]}, with {inside[name]:.2f} of the evidence inside" for name in labels
+        f"{gained[_short(name)]}, with {inside[name]:.2f} of the evidence inside" for name in labels
     )
     for ax, title in zip(axes, ("accuracy gained", "evidence inside the object"), strict=True):
         ax.set_title(title, fontsize=11)
@@ -204,32 +191,22 @@ def composite_masks(recorded: list[dict]) -> Drawn:
     return Drawn(fig, alt + "; ".join(listed) + ".")
 
 
-def _gains(ax: Axes, recorded: list[dict], parts: dict[str, pd.DataFrame]) -> dict[str, str]:
+def _gains(ax: Axes, away: pd.DataFrame) -> dict[str, str]:
     """A row for each label with its accuracy against plain training's; says each in words."""
-    words = {}
-    for row, (label, part) in enumerate(parts.items()):
-        style, name = plotting.method_style(part["method"].iloc[0]), _short(label)
-        try:
-            gain = tables.compare(recorded, label, "ERM", shift="out")[0]
-        except ValueError:  # fewer than two seeds in common yet
+    said = {}
+    methods = away.drop_duplicates("label").set_index("label")["method"]
+    for row, (label, method) in enumerate(methods.items()):
+        style, name = plotting.method_style(method), _short(label)
+        gain = estimates.compare(away, label, "ERM", shift="out")
+        if gain is None:
             not_run(ax, row)
-            words[name] = f"{name} {NOT_RUN}"
+            said[name] = f"{name} {NOT_RUN}"
             continue
         estimate(ax, row, gain, style.color, style.marker)
-        words[name] = f"{name} {gain.mean:+.3f}"
+        said[name] = f"{name} {gain.mean:+.3f}"
     ax.axvline(0, color=INK, linewidth=1)
     ax.locator_params(axis="x", nbins=4)
-    return words
-
-
-def by_rho(recorded: list[dict]) -> pd.DataFrame:
-    """The rows of `tables.runs` with the correlation that each run's world had, as column rho.
-
-    Args:
-        recorded: records of the grid "composite".
-    """
-    parts = [tables.runs([one]).assign(rho=one["options"]["rho"]) for one in recorded]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return said
 
 
 def _lines(ax: Axes, table: pd.DataFrame, metric: str) -> None:

@@ -12,14 +12,20 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+
+from align import methods
 
 INK = "#1f2328"  # text and axes
 MUTED = "#57606a"  # secondary text
 PAPER = "#ffffff"  # the card a figure stands on, also on a dark page
 HEAT = "magma"  # saliency: lightness alone already orders it
+
+OVERSHOOT = 0.1
+"""How far values may lie outside of their range, as a share of it."""
 
 Size = tuple[float, float]
 
@@ -52,17 +58,35 @@ class MethodStyle:
 
 # Found by search: the least CIE76 distance between any two is 24, also as seen with protanopia,
 # deuteranopia and tritanopia, and each stands out from white paper by 3:1 or more.
-METHODS: dict[str, MethodStyle] = {
-    "erm": MethodStyle("ERM", "#4d4d4d", "o", "-"),
-    "mixup": MethodStyle("Mixup", "#a5875a", "s", (0, (5, 2))),
-    "irm": MethodStyle("IRM", "#692d0f", "^", (0, (1, 1.5))),
-    "groupdro": MethodStyle("GroupDRO", "#5a0f78", "v", (0, (4, 1.5, 1, 1.5))),
-    "sgt": MethodStyle("SGT", "#d269a5", "P", (0, (7, 2))),
-    "dre": MethodStyle("DRE", "#9600ff", "X", (0, (3, 1.5))),
-    "cgc": MethodStyle("CGC", "#2d00a5", "h", (0, (6, 1.5, 1, 1.5, 1, 1.5))),
-    "guided": MethodStyle("Guided by given masks", "#d55e00", "D", (0, (3, 1, 1, 1))),
-    "align": MethodStyle("ALIGN", "#0066cc", "*", "-"),
+LOOKS: dict[str, tuple[str, str, Any]] = {
+    "erm": ("#4d4d4d", "o", "-"),
+    "mixup": ("#a5875a", "s", (0, (5, 2))),
+    "irm": ("#692d0f", "^", (0, (1, 1.5))),
+    "groupdro": ("#5a0f78", "v", (0, (4, 1.5, 1, 1.5))),
+    "sgt": ("#d269a5", "P", (0, (7, 2))),
+    "dre": ("#9600ff", "X", (0, (3, 1.5))),
+    "cgc": ("#2d00a5", "h", (0, (6, 1.5, 1, 1.5, 1, 1.5))),
+    "guided": ("#d55e00", "D", (0, (3, 1, 1, 1))),
+    "align": ("#0066cc", "*", "-"),
 }
+"""Colour, marker and line of each method of the library."""
+
+OTHERS = ("#000000", "p<>H8", (0, (2, 1)))
+"""Colour, markers to choose from and line of a method that has no look of its own."""
+
+
+class _Styles(dict[str, MethodStyle]):
+    """The styles of the library's methods, and one for any other name, so that none is missing."""
+
+    def __missing__(self, name: str) -> MethodStyle:
+        label = methods.METHODS[name].label if name in methods.METHODS else name
+        color, markers, line = OTHERS
+        return MethodStyle(label, color, markers[sum(map(ord, name)) % len(markers)], line)
+
+
+METHODS = _Styles(
+    {name: MethodStyle(methods.METHODS[name].label, *look) for name, look in LOOKS.items()}
+)
 
 
 def use_style() -> None:
@@ -105,16 +129,12 @@ def method_style(name: str) -> MethodStyle:
     """Return how the method `name` is drawn.
 
     Args:
-        name: one of `METHODS`.
+        name: its name in configurations and records; one that is not of the library is its own
+            label.
 
     Returns:
         Its style.
-
-    Raises:
-        ValueError: if the book has no method of that name.
     """
-    if name not in METHODS:
-        raise ValueError(f"no style for method '{name}', expected one of {', '.join(METHODS)}")
     return METHODS[name]
 
 
@@ -149,7 +169,8 @@ def image_grid(
     """Show images side by side, with their masks outlined and their saliency laid over.
 
     Args:
-        images: `(N, 3, H, W)`, uint8 or float in [0, 1]; tensors or arrays.
+        images: `(N, 3, H, W)`, whole numbers in 0-255, or floats in [0, 1] or in 0-255; tensors, on
+            any device and with or without a graph, or arrays.
         titles: one line an image, or None.
         masks: `(N, H, W)` in [0, 1] or None; outlined at one half.
         saliency: `(N, h, w)` of any range, or None; stretched to the image.
@@ -160,7 +181,7 @@ def image_grid(
         The figure.
 
     Raises:
-        ValueError: if shapes do not fit together.
+        ValueError: if shapes do not fit together, or the images hold other values.
     """
     pictures = _pictures(images)
     count = len(pictures)
@@ -190,7 +211,7 @@ def overlay(image: ArrayLike, heat: ArrayLike, *, title: str = "", width: float 
     """Show one image with a saliency map laid over it, and the scale beside it.
 
     Args:
-        image: `(3, H, W)` or `(H, W, 3)`, uint8 or float in [0, 1].
+        image: `(3, H, W)` or `(H, W, 3)`; values and kinds as for `image_grid`.
         heat: `(h, w)` of any range.
         title: one line, or nothing.
         width: the figure's width in inches.
@@ -201,7 +222,7 @@ def overlay(image: ArrayLike, heat: ArrayLike, *, title: str = "", width: float 
     Raises:
         ValueError: if `image` or `heat` has another shape.
     """
-    picture = _pictures(np.asarray(image)[None])[0]
+    picture = _pictures(as_array(image)[None])[0]
     fig, ax = figure(size=(width, width))
     ax.imshow(blend(picture, heat))
     ax.set_axis_off()
@@ -217,7 +238,7 @@ def blend(image: ArrayLike, heat: ArrayLike, *, strength: float = 0.6) -> NDArra
     """Mix an image with the colours of a map.
 
     Args:
-        image: `(H, W, 3)`, uint8 or float in [0, 1].
+        image: `(H, W, 3)` or `(3, H, W)`; values and kinds as for `image_grid`.
         heat: `(h, w)` of any range; its least value becomes dark, its greatest light. A constant
             map is drawn dark.
         strength: share of the map's colour, 0 to 1.
@@ -228,8 +249,8 @@ def blend(image: ArrayLike, heat: ArrayLike, *, strength: float = 0.6) -> NDArra
     Raises:
         ValueError: if `heat` is not a finite `(h, w)` map.
     """
-    picture = _pictures(np.asarray(image)[None])[0]
-    values = np.asarray(heat, dtype=np.float64)
+    picture = _pictures(as_array(image)[None])[0]
+    values = as_array(heat).astype(np.float64)
     if values.ndim != 2 or not np.isfinite(values).all():
         raise ValueError(f"heat has shape {values.shape}, expected (h, w) of finite numbers")
     values = values - values.min()
@@ -269,7 +290,7 @@ def with_interval(
     Raises:
         ValueError: if lengths differ or an interval does not hold its mean.
     """
-    x_, mean_, low_, high_ = (np.asarray(v, dtype=np.float64) for v in (x, mean, low, high))
+    x_, mean_, low_, high_ = (as_array(v).astype(np.float64) for v in (x, mean, low, high))
     if not x_.shape == mean_.shape == low_.shape == high_.shape or x_.ndim != 1:
         raise ValueError(
             f"x, mean, low and high have shapes {x_.shape}, {mean_.shape}, {low_.shape}, "
@@ -285,26 +306,51 @@ def with_interval(
     return ax.get_figure()
 
 
+def as_array(values: ArrayLike) -> NDArray:
+    """An array of a tensor that may have a graph, be in half precision, or on another device.
+
+    Args:
+        values: a tensor, an array, or what numpy takes for one.
+
+    Returns:
+        An array; it may share memory with what was given.
+    """
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+        return values.numpy()
+    return np.asarray(values)
+
+
 def _by_contrast() -> list[MethodStyle]:
     first = [METHODS[name] for name in ("align", "guided", "erm")]
     return first + [style for style in METHODS.values() if style not in first]
 
 
 def _pictures(images: ArrayLike) -> NDArray[np.float64]:
-    pixels = np.asarray(images)
+    pixels = as_array(images)
     if pixels.ndim == 4 and pixels.shape[1] == 3 and pixels.shape[-1] != 3:
         pixels = pixels.transpose(0, 2, 3, 1)
     if pixels.ndim != 4 or pixels.shape[-1] != 3:
         raise ValueError(f"images have shape {pixels.shape}, expected (N, 3, H, W) or (N, H, W, 3)")
-    if pixels.dtype == np.uint8:
-        return pixels / 255.0
-    return np.clip(pixels.astype(np.float64), 0, 1)
+    if pixels.dtype == bool:
+        return pixels.astype(np.float64)
+    whole = np.issubdtype(pixels.dtype, np.integer)
+    low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
+    # Interpolation overshoots [0, 1] by a little; what lies further out is of another scale.
+    scale = 255.0 if whole or high > 1 + OVERSHOOT else 1.0
+    if not (-OVERSHOOT * scale <= low and high <= scale * (1 + OVERSHOOT)):
+        raise ValueError(
+            f"images hold values from {low:.3g} to {high:.3g}, expected 0 to 1 or 0 to 255; undo "
+            "their normalisation first"
+        )
+    return np.clip(pixels.astype(np.float64) / scale, 0, 1)
 
 
 def _matching(name: str, maps: ArrayLike | None, count: int) -> NDArray[np.float64] | None:
     if maps is None:
         return None
-    values = np.asarray(maps, dtype=np.float64)
+    values = as_array(maps).astype(np.float64)
     if values.ndim == 4 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 3 or len(values) != count:

@@ -17,8 +17,8 @@ import torch
 from align.config import Config
 from align.data import load
 from align.data.batches import Batch
-from align.methods import Align
-from align.methods.base import descend
+from align.methods import ERM, METHODS, Align
+from align.methods.base import Passes, descend
 from align.methods.sgt import replace_least
 from align.metrics import comprehensiveness, deletion_auc, insertion_auc, sufficiency
 from align.metrics.inputs import images_at_once
@@ -26,23 +26,22 @@ from align.training import start, train
 from alignbook import peers, timing
 from alignbook.timing import Task
 
-STEPS: dict[str, tuple[dict, float]] = {
-    "erm": ({"method": "erm"}, 3),
-    "guided": ({"method": "guided"}, 3),
-    "sgt": ({"method": "sgt"}, 7),
-    "dre": ({"method": "dre"}, 6),
-    "cgc": ({"method": "cgc"}, 6),
-    "align": ({"method": "align"}, 7),
-    "align, L_reg": ({"method": "align", "lambda4": 0.5}, 10),
-}
-"""For each step its configuration, and the forward passes of the classifier that it needs.
+L_REG = {"lambda4": 0.5}
+"""ALIGN with its regulariser, which also shows the batch's mixtures, forward and back."""
 
-A backward pass counts two, or one where only the input's gradient is wanted. SGT: x forward, back
-to the pixels and back to the weights; x̃ forward and back. DRE and CGC: all of ERM's on twice the
-images. ALIGN: ERM's, and two passes forward and back to the pixels; with L_reg also ERM's on the
-mixtures."""
+OWN = {"sgt": "noise"}
+"""Methods other than those with a masker that do much besides the classifier's passes."""
 
-PASSES = {name: passes for name, (_, passes) in STEPS.items()}
+
+def kinds_of_step() -> dict[str, tuple[str, dict, Passes]]:
+    """The steps to measure: every method's, and ALIGN's with its regulariser.
+
+    Returns:
+        For each its method, choices of the configuration, and what it asks of the classifier.
+    """
+    kinds = {name: (name, {}, kind.passes) for name, kind in METHODS.items()}
+    more = Align.passes._replace(forward=4, to_weights=2)
+    return kinds | {"align, L_reg": ("align", L_REG, more)}
 
 
 def generator_rate(size: int = 64, n: int = 4000) -> float:
@@ -87,15 +86,19 @@ def step_times(
     device = timing.chosen(device)
     domain = timing.images(size, max(4 * batch_size, 200))
     batch = timing.first_batch(domain, batch_size, device)
+    wanted = kinds_of_step()
     updates = {
-        name: timing.step(timing.ready(changes, backbone, domain, device), batch)
-        for name, (changes, _) in STEPS.items()
+        name: timing.step(
+            timing.ready({"method": method, **changes}, backbone, domain, device), batch
+        )
+        for name, (method, changes, _) in wanted.items()
     }
     masker = timing.ready({"method": "align"}, backbone, domain, device)
     parts = {"masker": _masker_alone(masker, batch), "noise": _noise_alone(batch)}
     times = timing.in_turn(updates | parts, steps, device)
-    own = {"align": "masker", "align, L_reg": "masker", "sgt": "noise"}
-    counted = {name: passes / PASSES["erm"] for name, passes in PASSES.items()}
+    masked = {name: "masker" for name, (own, *_) in wanted.items() if METHODS[own].learns_masks}
+    own = OWN | masked
+    counted = {name: passes.cost / ERM.passes.cost for name, (*_, passes) in wanted.items()}
     return pd.DataFrame(
         {
             "ms": {name: 1e3 * statistics.median(times[name]) for name in updates},
@@ -171,7 +174,7 @@ def metric_times(
     """
     device = timing.chosen(device)
     domain = timing.images(size, images)
-    model = start(Config(method="erm", backbone=backbone), domain, device).classifier.eval()
+    model = start("erm", domain, Config(backbone=backbone), device).classifier.eval()
     pictures = domain.images.to(device).float() / 255
     maps = torch.rand(images, size, size, generator=torch.Generator().manual_seed(0)).to(device)
     known = {"target": model(pictures).argmax(1).detach()}
@@ -275,12 +278,12 @@ def report(
     """
     sizes = {"backbone": backbone, "size": size, "device": timing.chosen(device)}
     yield "toy-vlcs at 64 px, one core", f"{generator_rate():,.0f} images/s"
-    steps = step_times(batch_size=batch_size, steps=7, **sizes)
-    yield f"one step of {backbone} at {size} px, {batch_size} images", _text(steps)
-    over = steps["ratio to erm"] / steps["with its own parts"]
+    table = step_times(batch_size=batch_size, steps=7, **sizes)
+    yield f"one step of {backbone} at {size} px, {batch_size} images", _text(table)
+    over = table["ratio to erm"] / table["with its own parts"]
     goal = "forward passes and own parts (goal: at most 1.15)"
-    rows = [(f"{name} over its count", over[name], goal) for name in over.index[2:]]
-    rows.append(("guidance over ERM", steps.loc["guided", "ratio to erm"], "ERM (at most 1.10)"))
+    rows = [(f"{name} over its count", share, goal) for name, share in over.drop("erm").items()]
+    rows.append(("guidance over ERM", table.loc["guided", "ratio to erm"], "ERM (at most 1.10)"))
     yield "steps against their counts", _rows(rows)
     loops = loop_times(batch_size=batch_size, **sizes)
     rows = [

@@ -1,475 +1,175 @@
-"""Tables from records: means over seeds with intervals, and paired differences to ERM."""
+"""Tables from the frame of recorded runs: numbers in rows and columns; `show` writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 
 import pandas as pd
 
-from align.benchmark import records
-from align.benchmark.grid import experiments, records_file
-from align.benchmark.statistics import Interval, average_rank, interval, paired, paired_bootstrap
-from alignbook.plotting import METHODS
-from alignbook.published import NOT_RUN, Published, beside
+from align.benchmark.statistics import Interval, average_rank
+from alignbook import estimates
+from alignbook.published import Published
+from alignbook.results import by_seed, refuse_mixed, refuse_unknown, tested
 
-FORMS = {"energy": "energy", "bce": "BCE", "l1": "L1", "rrr": "input gradient"}
-SOURCES = {
-    "": "true masks",
-    "gray": "brightness as masks",
-    "centre": "centre as masks",
-    "random": "random masks",
-    "grabcut": "GrabCut's masks",
-    "segmenter": "a segmenter's masks",
-    "sam": "SAM's masks",
-}
+MIN_NOISE_SEEDS = 5
+"""From so many seeds on, the spread of a method's mean is known well enough to divide by."""
+
+NOTHING = Interval(math.nan, math.nan, math.nan)
 
 
-def label(record: dict) -> str:
-    """The name under which a run stands in tables: its method, and where it differs, its form.
+def difference(found: Interval | None) -> dict[str, float]:
+    """The parts of a cell for a difference, as `show` reads them.
 
     Args:
-        record: a record, or an experiment's `description()`.
+        found: what `estimates.compare` returns.
     """
-    config = record["config"]
-    if config["method"] == "guided":
-        given = "segmenter" if record.get("options", {}).get("masks") else ""
-        source = SOURCES[record.get("mask_source", "") or given]
-        shares = {name: record.get(name, 0) for name in ("missed", "leaked")}
-        spoilt = "".join(f", {share:.0%} {name}" for name, share in shares.items() if share)
-        return f"{source}{spoilt}, {FORMS[config['alignment']]}"
-    if config["method"] != "align":
-        return METHODS[config["method"]].label
-    if config["alignment"] == "bce" and config["distinction"] == "probability":
-        return "ALIGN, the paper's terms"
-    return f"ALIGN, {FORMS[config['alignment']]}"
-
-
-def current(grid: str) -> list[dict]:
-    """The records of a grid's experiments as they are defined now.
-
-    Records of settings that the grid no longer has stay in the file and are left out here.
-
-    Args:
-        grid: a grid's name.
-
-    Returns:
-        One record an experiment that was run, in the grid's order; empty if none was.
-    """
-    found = {record["key"]: record for record in records.read(records_file(grid))}
-    return [found[one.key()] for one in experiments(grid) if one.key() in found]
-
-
-def runs(recorded: Iterable[dict]) -> pd.DataFrame:
-    """One row a run and test domain.
-
-    Args:
-        recorded: records.
-
-    Returns:
-        Columns: label, method, seed, key, benchmark, protocol, source (domains trained on, joined
-        by "+"), domain (tested on), shift ("in" or "out"), seconds, and each metric that is one
-        number.
-    """
-    rows = []
-    for record in recorded:
-        table = records.frame([record])
-        # Choices are in the label; a choice's name must not hide a metric's.
-        kept = [c for c in table if c not in record["config"] and not c.startswith("option_")]
-        table = table[kept].assign(
-            label=label(record),
-            method=record["config"]["method"],
-            seed=record["config"]["seed"],
-            key=record["key"],
-        )
-        rows.append(table)
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
-
-
-def tested(recorded: list[dict], metric: str, shift: str) -> pd.DataFrame:
-    """The rows of `runs` that have a metric and are "in" or "out" of distribution.
-
-    Args:
-        recorded: records.
-        metric: a metric's name.
-        shift: "in" or "out".
-    """
-    table = runs(recorded)
-    if table.empty or metric not in table:
-        return pd.DataFrame()
-    return table[(table["shift"] == shift) & table[metric].notna()]
-
-
-def by_seed(grid: str) -> pd.DataFrame:
-    """One row a run: its label and seed, and each metric in distribution and out of it.
-
-    Args:
-        grid: a grid's name.
-
-    Returns:
-        Columns: label, seed, seconds, and `<metric> in` / `<metric> out`: means over the domains
-        trained on, tested on their held-out parts, and over those not trained on.
-
-    Raises:
-        FileNotFoundError: if nothing is recorded.
-    """
-    recorded = current(grid)
-    if not recorded:
-        raise FileNotFoundError(
-            f"no records in '{records_file(grid)}'; make them with `align benchmark run {grid}`"
-        )
-    rows = []
-    for record in recorded:
-        config = record["config"]
-        row = {"label": label(record), "seed": config["seed"]}
-        row["seconds"] = record["seconds"]
-        numbers = {
-            name: {k: v for k, v in metrics.items() if isinstance(v, int | float)}
-            for name, metrics in record["metrics"].items()
-        }
-        trained = records.trained_on(record)
-        for shift in ("in", "out"):
-            part = {n: v for n, v in numbers.items() if (n in trained) == (shift == "in")}
-            means = pd.DataFrame(part).mean(axis=1) if part else pd.Series(dtype=float)
-            row |= {f"{name} {shift}": value for name, value in means.items()}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def difference(table: pd.DataFrame, first: str, second: str, metric: str) -> Interval:
-    """Paired 95 % interval of a metric's difference between two labels, over their common seeds.
-
-    A seed's runs on several domains count as one, by their mean.
-
-    Args:
-        table: what `by_seed` returns.
-        first: a label.
-        second: the label it is compared with.
-        metric: a column, such as "accuracy out".
-
-    Returns:
-        Mean and interval of `first − second`.
-    """
-    wide = table.pivot_table(index="seed", columns="label", values=metric)
-    wide = wide.reindex(columns=[first, second]).dropna()
-    return paired(wide[first].tolist(), wide[second].tolist())
-
-
-def summary(grid: str, metrics: tuple[str, ...] = ("accuracy in", "accuracy out")) -> pd.DataFrame:
-    """Means over seeds with 95 % intervals, and the paired difference to ERM.
-
-    Args:
-        grid: a grid's name.
-        metrics: columns of `by_seed`.
-
-    Returns:
-        One row a label, in the order recorded; text cells `mean [low, high]`, a difference with the
-        marks of `per_domain`.
-
-    Raises:
-        FileNotFoundError: if nothing is recorded.
-        ValueError: if the grid has several settings, see `settings`.
-    """
-    table = by_seed(grid)
-    _refuse_mixed(current(grid))
-    rows = {}
-    for name in table["label"].drop_duplicates():
-        part = table[table["label"] == name]
-        cells: dict[str, object] = {"runs": len(part)}
-        for metric in metrics:
-            seeds = part.groupby("seed")[metric].mean()
-            if len(seeds) < 2:
-                cells[metric] = f"{seeds.iloc[0]:.3f}"
-                continue
-            cells[metric] = _text(interval(seeds.tolist()))
-            if name != "ERM":
-                gain = difference(table, name, "ERM", metric)
-                cells[f"{metric} − ERM"] = gain.marked()
-        rows[name] = cells
-    return _filled(pd.DataFrame.from_dict(rows, orient="index"))
-
-
-def compare(
-    recorded: list[dict],
-    first: str,
-    second: str,
-    metric: str = "accuracy",
-    *,
-    shift: str | None = None,
-    domain: str | None = None,
-) -> tuple[Interval, str]:
-    """Paired 95 % interval of a metric's difference between two labels.
-
-    Accuracy is paired over seeds and images where both methods' records say which images were
-    right, and were tested on the same images; everything else over seeds.
-
-    Args:
-        recorded: records of one benchmark and protocol.
-        first: a label.
-        second: the label it is compared with.
-        metric: a metric's name.
-        shift: only tests "in" or "out" of distribution; None takes all.
-        domain: only this test domain; None takes all.
-
-    Returns:
-        `(interval, over)`: mean and interval of `first − second`, and "seeds and images" or
-        "seeds", what it is paired over.
-
-    Raises:
-        ValueError: if there are fewer than 2 seeds that both have, or the records are of several
-            settings, see `settings`.
-    """
-    _refuse_mixed(recorded)
-    sides = [_tests(recorded, name, shift, domain) for name in (first, second)]
-    seeds = sorted(set(sides[0]) & set(sides[1]))
-    # Only tests that every seed of both methods has: a missing run must not tilt the means.
-    having = [set(side[seed]) for side in sides for seed in seeds]
-    tests = sorted(set.intersection(*having)) if having else []
-    if len(seeds) < 2 or not tests:
-        raise ValueError(
-            f"'{first}' and '{second}' have {len(seeds)} seeds in common, expected at least 2 "
-            "with the same tests; make more runs"
-        )
-    outcomes = [
-        [
-            {"/".join(test): records.correctness(side[seed][test], test[1]) for test in tests}
-            for seed in seeds
-        ]
-        for side in sides
-    ]
-    known = all(right is not None for side in outcomes for row in side for right in row.values())
-    if metric == "accuracy" and known and _same_images(sides, seeds, tests):
-        shared = [
-            "/".join(test)
-            for test in tests
-            if len({sides[0][seed][test]["data"][test[1]] for seed in seeds}) == 1
-        ]
-        return paired_bootstrap(*outcomes, shared=shared), "seeds and images"
-    means = [
-        [sum(side[s][t]["metrics"][t[1]][metric] for t in tests) / len(tests) for s in seeds]
-        for side in sides
-    ]
-    return paired(*means), "seeds"
-
-
-def settings(recorded: list[dict]) -> dict[str, list[dict]]:
-    """Records apart by what distinguishes them besides method, seed and domains.
-
-    Args:
-        recorded: records of one grid.
-
-    Returns:
-        For each setting of the data's options, in words such as "rho = 0.8", its records; one with
-        an empty name if all have the same.
-    """
-    options = [{k: v for k, v in r["options"].items() if k != "seed"} for r in recorded]
-    varied = sorted({k for one in options for k in one if any(o.get(k) != one[k] for o in options)})
-    found: dict[str, list[dict]] = {}
-    for record, chosen in zip(recorded, options, strict=True):
-        name = ", ".join(f"{k} = {chosen[k]}" for k in varied if k in chosen)
-        found.setdefault(name, []).append(record)
-    return found
-
-
-def _refuse_mixed(recorded: list[dict]) -> None:
-    """Refuse records that a mean over a label's runs would mix, or a pair would confuse."""
-    seen = set()
-    for record in recorded:
-        seed = record["config"]["seed"]
-        run = label(record), seed, records.trained_on(record)
-        if run in seen:
-            raise ValueError(
-                f"two records of '{run[0]}' with seed {seed}, trained on {'+'.join(run[2])}, "
-                "differ in another choice, expected one setting; compare one setting at a time, "
-                "see alignbook.tables.settings"
-            )
-        seen.add(run)
-
-
-def _tests(
-    recorded: list[dict], name: str, shift: str | None, domain: str | None
-) -> dict[int, dict[tuple[str, str], dict]]:
-    """A label's records by seed, then by (domains trained on, domain tested on)."""
-    found: dict[int, dict[tuple[str, str], dict]] = {}
-    for record in recorded:
-        if label(record) != name:
-            continue
-        trained = records.trained_on(record)
-        for tested in record["metrics"]:
-            where = "in" if tested in trained else "out"
-            if shift in (None, where) and domain in (None, tested):
-                tests = found.setdefault(record["config"]["seed"], {})
-                tests["+".join(trained), tested] = record
-    return found
-
-
-def _same_images(sides: list[dict], seeds: list[int], tests: list[tuple[str, str]]) -> bool:
-    return all(
-        sides[0][seed][test]["data"][test[1]] == sides[1][seed][test]["data"][test[1]]
-        for seed in seeds
-        for test in tests
-    )
-
-
-def per_domain(
-    recorded: list[dict], metric: str = "accuracy", against: str = "ERM"
-) -> pd.DataFrame:
-    """Each method on each test domain: mean and half of the 95 % interval over seeds.
-
-    Args:
-        recorded: records of one benchmark and protocol.
-        metric: a metric's name.
-        against: the label that the marks compare with.
-
-    Returns:
-        Rows labels, columns test domains (those trained on say "held out"); text cells
-        `mean ± half width`, with "*" where the paired difference to `against` is above 0, "†" where
-        it is below, and its 95 % interval excludes 0. Empty without records.
-
-    Raises:
-        ValueError: if the records are of several settings, see `settings`.
-    """
-    _refuse_mixed(recorded)
-    table = runs(recorded)
-    if table.empty or metric not in table:
-        return pd.DataFrame()
-    names = list(table["label"].drop_duplicates())
-    cells: dict[str, dict[str, str]] = {}
-    for (domain, shift), part in table.groupby(["domain", "shift"], sort=False):
-        column = f"{domain} (held out)" if shift == "in" else domain
-        for name in names:
-            values = part[part["label"] == name].groupby("seed")[metric].mean().dropna()
-            text = _half(values.tolist())
-            if text and name != against:
-                text += _mark(recorded, name, against, metric, shift=shift, domain=domain)
-            cells.setdefault(column, {})[name] = text
-    return _filled(pd.DataFrame(cells).reindex(names))
-
-
-def comparison(
-    recorded: list[dict], metric: str = "accuracy", shift: str = "out", against: str = "ERM"
-) -> pd.DataFrame:
-    """Each method's mean, its paired difference, that difference beside the seeds' noise, its rank.
-
-    Args:
-        recorded: records of one benchmark and protocol.
-        metric: a metric's name; for ranks, larger is taken as better.
-        shift: tests "in" or "out" of distribution.
-        against: the label that differences are taken to.
-
-    Returns:
-        Rows labels by average rank. Columns: mean, difference (text, with its interval and the
-        marks of `per_domain`), seed noise (standard deviation of the method's mean over seeds),
-        effect / noise, average rank (over test domains), seeds, paired over. Empty without records.
-
-    Raises:
-        ValueError: if the records are of several settings, see `settings`.
-    """
-    _refuse_mixed(recorded)
-    table = tested(recorded, metric, shift)
-    if table.empty:
-        return pd.DataFrame()
-    scores = table.pivot_table(index="label", columns=["source", "domain"], values=metric)
-    ranks = average_rank(scores)
-    rows = {}
-    for name in [*ranks.index, *scores.index.difference(ranks.index)]:
-        seeds = table[table["label"] == name].groupby("seed")[metric].mean()
-        row = {"seeds": len(seeds), "mean": f"{seeds.mean():.3f}"}
-        noise = seeds.std() if len(seeds) > 1 else float("nan")
-        if name != against and against in scores.index and len(seeds) > 1:
-            row |= _effect(recorded, name, against, metric, shift, noise)
-        row["seed noise"] = f"{noise:.3f}" if noise == noise else ""
-        row["average rank"] = f"{ranks[name]:.1f}" if name in ranks else ""
-        rows[name] = row
-    # What is read first stands first: on a phone the last columns are out of sight.
-    columns = ["mean", f"− {against}", "seed noise", "effect / noise", "average rank", "seeds"]
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    return _filled(table.reindex(columns=[*columns, "paired over"]))
+    mean, low, high = found or NOTHING
+    return {"difference": mean, "low": low, "high": high}
 
 
 def differences(
-    recorded: list[dict], metric: str = "accuracy", shift: str = "out", against: str = "ERM"
-) -> pd.Series:
-    """Each method's paired difference to another one: a column of a table.
+    table: pd.DataFrame, metric: str = "accuracy", shift: str = "out", against: str = "ERM"
+) -> pd.DataFrame:
+    """Each label's paired difference to another one.
 
     Args:
-        recorded: records of one benchmark and protocol.
+        table: what `results.frame` returns, of one benchmark and protocol.
         metric: a metric's name.
         shift: tests "in" or "out" of distribution.
         against: the label that the others are compared with.
 
     Returns:
-        By label, from the largest difference down, text `difference [low, high]` with the marks of
-        `per_domain`; "not run here" for all methods where there is nothing to compare.
+        Rows labels, from the largest difference down, those without enough pairs last (NaN);
+        columns difference, low, high. Empty where nothing can be compared.
 
     Raises:
-        ValueError: if the records are of several settings, see `settings`.
+        ValueError: if the rows are of several settings, see `results.settings`, or none has the
+            metric.
     """
-    _refuse_mixed(recorded)
-    table = runs(recorded)
-    names = [] if table.empty else [n for n in table["label"].drop_duplicates() if n != against]
-    gains = {}
-    for name in names:
-        try:
-            gains[name] = compare(recorded, name, against, metric, shift=shift)[0]
-        except (ValueError, KeyError):  # too few seeds in common, or a metric that one lacks
-            continue
-    ordered = sorted(gains, key=lambda name: -gains[name].mean)
-    cells = {name: gains[name].marked() for name in ordered}
-    return pd.Series(cells or {"all methods": NOT_RUN}, dtype=object)
-
-
-def _effect(
-    recorded: list[dict], name: str, against: str, metric: str, shift: str, noise: float
-) -> dict[str, str]:
-    try:
-        gain, over = compare(recorded, name, against, metric, shift=shift)
-    except ValueError:  # too few seeds in common yet
-        return {}
-    return {
-        f"− {against}": gain.marked(),
-        "paired over": over,
-        "effect / noise": f"{gain.mean / noise:+.1f}" if noise else "",
+    refuse_mixed(table)
+    refuse_unknown(table, metric)
+    part = tested(table, metric, shift)
+    names = [] if part.empty else [n for n in part["label"].drop_duplicates() if n != against]
+    rows = {
+        name: difference(estimates.compare(table, name, against, metric, shift=shift))
+        for name in names
     }
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "low", "high"])
+    if found["difference"].isna().all():
+        return found.iloc[:0]
+    return found.sort_values("difference", ascending=False, kind="stable")
 
 
-def ours(recorded: list[dict], published: Published) -> dict[str, dict[str, str]]:
-    """Our cells for a published table: the same benchmark, protocol and metric.
+def summary(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM") -> pd.DataFrame:
+    """Each label's means in and out of distribution, and the paired differences to another one.
 
     Args:
-        recorded: records of any kind; what does not belong is left out.
-        published: the table they are to stand beside.
+        table: what `results.frame` returns, of one benchmark and protocol.
+        metric: a metric's name.
+        against: the label that differences are taken to.
 
     Returns:
-        For each of our labels and each of the table's domains `mean ± half width`, in the table's
-        units.
+        Rows labels, in the order recorded; columns (what, part), see `show`. Empty without records.
+
+    Raises:
+        ValueError: if the rows are of several settings, see `results.settings`, or none has the
+            metric.
     """
-    table = runs(
-        record
-        for record in recorded
-        if (record["benchmark"], record.get("protocol", "single-source"))
-        == (published.benchmark, published.protocol)
-    )
-    cells: dict[str, dict[str, str]] = {}
-    if table.empty or published.metric not in table:
-        return cells
-    table = table[table["shift"] == published.shift]
-    # One domain trained on, several tested on: a column is then the one trained on.
-    by_source = (published.protocol, published.shift) == ("single-source", "out")
-    column = "source" if by_source else "domain"
-    for (name, domain), part in table.groupby(["label", column], sort=False):
-        values = 100 * part.groupby("seed")[published.metric].mean().dropna()
-        cells.setdefault(name, {})[domain] = _half(values.tolist(), digits=1)
-    return cells
+    refuse_mixed(table)
+    refuse_unknown(table, metric)
+    columns: dict[tuple[str, str], dict[str, float]] = {}
+    for shift in ("in", "out"):
+        seeds = by_seed(table, metric, shift)
+        gains = differences(table, metric, shift, against)
+        for name in seeds.index.unique("label"):
+            found = estimates.mean(seeds[name], metric) or NOTHING
+            columns.setdefault(("seeds", ""), {})[name] = len(seeds[name])
+            for part, value in found._asdict().items():
+                columns.setdefault((f"{metric} {shift}", part), {})[name] = value
+        for part in gains:
+            columns[f"{metric} {shift} − {against}", part] = gains[part].to_dict()
+    return _table(columns)
 
 
-def with_published(published: Published, recorded: list[dict]) -> pd.DataFrame:
-    """A published table with our own records under it, apart; see `published.beside`.
+def per_domain(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM") -> pd.DataFrame:
+    """Each label on each test domain: mean, 95 % interval over seeds, and what a comparison says.
 
     Args:
-        published: what was reported.
-        recorded: our records of any kind.
+        table: what `results.frame` returns, of one benchmark and protocol.
+        metric: a metric's name.
+        against: the label that is compared with.
+
+    Returns:
+        Rows labels; columns (domain, part), domains trained on saying "held out", with the parts
+        mean, low, high, and verdict: 1 where the paired difference to `against` is above 0 and its
+        interval excludes 0, −1 where it is below, else 0. Empty without records.
+
+    Raises:
+        ValueError: if the rows are of several settings, see `results.settings`, or none has the
+            metric.
     """
-    return beside(published, ours(recorded, published))
+    refuse_mixed(table)
+    refuse_unknown(table, metric)
+    if table.empty:
+        return pd.DataFrame()
+    columns: dict[tuple[str, str], dict[str, float]] = {}
+    table = table[table["shift"].isin(("in", "out"))]
+    for (domain, shift), part in table.groupby(["domain", "shift"], sort=False):
+        head = f"{domain} (held out)" if shift == "in" else domain
+        seeds = part.groupby(["label", "seed"], sort=False)[metric].mean()
+        for name in seeds.index.unique("label"):
+            cell = (estimates.mean(seeds[name], metric) or NOTHING)._asdict()
+            gain = None
+            if name != against:
+                gain = estimates.compare(table, name, against, metric, shift=shift, domain=domain)
+            cell["verdict"] = (gain.low > 0) - (gain.high < 0) if gain else 0
+            for key, value in cell.items():
+                columns.setdefault((head, key), {})[name] = value
+    return _table(columns)
+
+
+def comparison(
+    table: pd.DataFrame, metric: str = "accuracy", shift: str = "out", against: str = "ERM"
+) -> pd.DataFrame:
+    """Each label's mean, its paired difference, that difference beside the seeds' noise, its rank.
+
+    Args:
+        table: what `results.frame` returns, of one benchmark and protocol.
+        metric: a metric's name; for ranks, larger is taken as better.
+        shift: tests "in" or "out" of distribution.
+        against: the label that differences are taken to.
+
+    Returns:
+        Rows labels by average rank; columns (what, part): mean, − against (difference, low, high),
+        seed noise (standard deviation of the label's mean over seeds), effect / noise from 5 seeds
+        on, average rank (over test domains), seeds. Empty without records.
+
+    Raises:
+        ValueError: if the rows are of several settings, see `results.settings`, or none has the
+            metric.
+    """
+    refuse_mixed(table)
+    refuse_unknown(table, metric)
+    seeds = by_seed(table, metric, shift)
+    if seeds.empty:
+        return pd.DataFrame()
+    scores = tested(table, metric, shift).pivot_table(
+        index="label", columns=["source", "domain"], values=metric
+    )
+    ranks = average_rank(scores)
+    gains = differences(table, metric, shift, against)
+    noise = seeds.groupby("label").std()
+    counts = seeds.groupby("label").count()
+    effect = (gains["difference"] / noise).where((counts >= MIN_NOISE_SEEDS) & (noise > 0))
+    # What is read first stands first: on a phone the last columns are out of sight.
+    columns = {("mean", ""): seeds.groupby("label").mean()}
+    columns |= {(f"− {against}", part): gains[part] for part in gains}
+    columns |= {("seed noise", ""): noise, ("effect / noise", "difference"): effect}
+    columns |= {("average rank", ""): ranks, ("seeds", ""): counts}
+    order = [*ranks.index, *scores.index.difference(ranks.index)]
+    found = _table(columns).reindex(order).dropna(axis=1, how="all").rename_axis(None)
+    found.attrs["digits"] = {"effect / noise": 1, "average rank": 1}
+    return found
 
 
 def selected(table: pd.DataFrame, choice: str, metric: str = "accuracy") -> pd.Series:
@@ -490,24 +190,74 @@ def selected(table: pd.DataFrame, choice: str, metric: str = "accuracy") -> pd.S
     return means.loc[means[f"{metric} in"].idxmax()]
 
 
-def _mark(recorded: list[dict], name: str, against: str, metric: str, **where: str) -> str:
-    try:
-        return compare(recorded, name, against, metric, **where)[0].mark
-    except (ValueError, KeyError):  # nothing to compare with, or too few seeds
-        return ""
+def with_published(published: Published, table: pd.DataFrame) -> pd.DataFrame:
+    """A published table with our own rows under it, apart.
+
+    Args:
+        published: what was reported.
+        table: what `results.frame` returns, of any runs; those of another benchmark, protocol or
+            shift are left out.
+
+    Returns:
+        Rows (who, method), who being "published [mark]" or "ours"; columns (domain, part) with the
+        parts mean, low, high and, where one was reported, error, in the published table's units.
+        `attrs["note"]` says in a sentence what was not run here.
+    """
+    who = f"published [{published.mark}]"
+    cells: dict[tuple[str, str], dict[tuple[str, str], float]] = {}
+    for method, values in published.rows.items():
+        errors = published.errors.get(method, [math.nan] * len(values))
+        for column, value, error in zip(published.columns, values, errors, strict=True):
+            cells.setdefault((column, "mean"), {})[who, method] = value
+            cells.setdefault((column, "error"), {})[who, method] = error
+    ours = _ours(published, table)
+    for (name, column), found in ours.items():
+        for part, value in found._asdict().items():
+            cells.setdefault((column, part), {})["ours", name] = value
+    rows = [(who, method) for method in published.rows]
+    rows += dict.fromkeys(("ours", name) for name, _ in ours)
+    result = pd.DataFrame(cells, index=pd.MultiIndex.from_tuples(rows, names=["who", "method"]))
+    result = result[[c for head in published.columns for c in result.columns if c[0] == head]]
+    digits = dict.fromkeys(published.columns, published.digits)
+    result.attrs = {"digits": digits, "note": _not_run(published, ours)}
+    return result
 
 
-def _filled(table: pd.DataFrame) -> pd.DataFrame:
-    """Cells without a value as empty text; a column may be without any, where one seed was run."""
-    return table.astype(object).fillna("")
+def _ours(published: Published, table: pd.DataFrame) -> dict[tuple[str, str], Interval]:
+    """Our means for a published table's columns, in its units, by label and column."""
+    if table.empty or published.metric not in table:
+        return {}
+    asked = (published.benchmark, published.protocol, published.shift)
+    kinds = zip(table["benchmark"], table["protocol"], table["shift"], strict=True)
+    part = table[[kind == asked for kind in kinds]]
+    # One domain trained on, several tested on: a column is then the one trained on.
+    by_source = asked[1:] == ("single-source", "out")
+    found = {}
+    keys = ["label", "source" if by_source else "domain"]
+    for (name, column), rows in part.groupby(keys, sort=False):
+        if column in published.columns:
+            seeds = rows.groupby("seed")[published.metric].mean()
+            if one := estimates.mean(seeds, published.metric):
+                found[name, column] = Interval(*(100 * value for value in one))
+    return found
 
 
-def _half(values: list[float], digits: int = 3) -> str:
-    if len(values) < 2:
-        return "".join(f"{value:.{digits}f}" for value in values)
-    found = interval(values)
-    return f"{found.mean:.{digits}f} ± {found.high - found.mean:.{digits}f}"
+def _not_run(published: Published, ours: dict[tuple[str, str], Interval]) -> str:
+    """What of ours is missing, in a sentence; an empty text where nothing is."""
+    make = f"`align benchmark run {published.grid}` makes them"
+    if not ours:
+        return f"Our own runs of this table were not made here; {make}."
+    # A method that we have in one form or several ("ALIGN, energy") is not missing.
+    forms = {name.partition(",")[0] for name, _ in ours}
+    missing = [method for method in published.rows if method not in forms]
+    return f"Not run here: {', '.join(missing)}; {make}." if missing else ""
 
 
-def _text(value: Interval) -> str:
-    return f"{value.mean:.3f} [{value.low:.3f}, {value.high:.3f}]"
+def _table(columns: dict[tuple[str, str], object]) -> pd.DataFrame:
+    """Columns by (what, part), rows in the order in which labels first appear."""
+    if not columns:
+        return pd.DataFrame()
+    rows = dict.fromkeys(name for column in columns.values() for name in dict(column))
+    return pd.DataFrame(
+        {head: pd.Series(dict(column)).reindex(rows) for head, column in columns.items()}
+    )

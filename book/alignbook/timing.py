@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from align.config import Config
 from align.data import Domain, load
 from align.data.batches import Batch, Batches
-from align.methods import Method, build
+from align.methods import Method
 from align.training import flushed_denormals, start
 
 Task = Callable[[], object]
@@ -93,10 +93,8 @@ def ready(changes: dict, backbone: str, domain: Domain, device: torch.device) ->
         domain: what it would be trained on.
         device: where.
     """
-    config = replace(Config(), backbone=backbone, warmup=0, head_start=0, **changes)
-    run = start(config, domain, device)
-    run.classifier.train()
-    return build(run.classifier, run.masker, config)
+    config = Config(backbone=backbone, warmup=0, head_start=0, **changes)
+    return start(config.method, domain, config, device)
 
 
 def step(method: Method, batch: Batch) -> Task:

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from book.tools import check_pages, execute, project
+from book.tools import check_pages, execute, first_cell, project
 
 STAMP = "built.json"
 
@@ -58,10 +58,15 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=project.ROOT)
     parser.add_argument("--workers", type=int, default=0, help="notebooks at a time")
     options = parser.parse_args()
+    if options.tier not in first_cell.TIERS:
+        parser.error(
+            f"the tier is '{options.tier}', expected one of {', '.join(first_cell.TIERS)}: give "
+            "--tier, or set ALIGN_TIER to one of them"
+        )
     # On a GPU the notebooks take turns, so that each has the whole device.
     workers = options.workers or (1 if options.tier == "gpu" else min(os.cpu_count() or 1, 4))
     return build(options.tier, options.output.resolve(), workers)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(project.told(main))

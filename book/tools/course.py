@@ -15,7 +15,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import yaml
 
 from book.tools import execute, plain, project, slides, strip
@@ -66,7 +65,7 @@ def deck_name(part: str) -> str:
 
 
 def _write_notebook(path: Path, book: plain.Book, page: str, output: Path, kind: str) -> None:
-    source = nbformat.read(path, as_version=4)
+    source = project.notebook(path)
     made = plain.version(source, book, page, solutions=kind == "instructor")
     target = output / kind / Path(page).relative_to("book")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +97,7 @@ def _write_slides(folder: Path, book: plain.Book, cache: Path) -> int:
 
 def executed(path: Path, cache: Path) -> Any:
     """Return a notebook with the outputs of the last `make book`, or without any."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = project.notebook(path)
     stamp = cache / "key.txt"
     fresh = project.fingerprint(pages_too=False)
     if not stamp.is_file() or not stamp.read_text().endswith(fresh):
@@ -161,4 +160,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(project.told(main))

@@ -31,6 +31,10 @@ def cached(notebooks: Sequence[Path], cache_folder: Path, key: str, workers: int
     Returns:
         True if every notebook is now in the cache; False if one failed (its error is printed).
     """
+    if unfit := problems(notebooks):
+        for sentence in unfit:
+            print(sentence, file=sys.stderr)
+        return False
     cache = _open_cache(cache_folder, key)
     # Read as version 4, as the page builder does: the cache compares cells as they were read.
     waiting = [path for path in notebooks if not _holds(cache, path)]
@@ -39,7 +43,13 @@ def cached(notebooks: Sequence[Path], cache_folder: Path, key: str, workers: int
     with ProcessPoolExecutor(max_workers=max(1, min(workers, len(waiting)))) as pool:
         jobs = {pool.submit(run, path): path for path in waiting}
         for job in as_completed(jobs):
-            result = job.result()
+            try:
+                result = job.result()
+            except Exception as error:  # the kernel died, or its process did
+                said = str(error).strip().partition("\n")[0] or type(error).__name__
+                print(f"{jobs[job].name} could not be run: {said}", file=sys.stderr)
+                complete = False
+                continue
             if result.err is not None:
                 print(f"\n{jobs[job].name} failed:\n{result.exc_string}", file=sys.stderr)
                 complete = False
@@ -47,6 +57,30 @@ def cached(notebooks: Sequence[Path], cache_folder: Path, key: str, workers: int
             _store(cache, jobs[job], result)
             print(f"  {jobs[job].stem:24s} {result.time / 60:6.2f} min", flush=True)
     return complete
+
+
+def problems(notebooks: Sequence[Path]) -> list[str]:
+    """In words, why notebooks cannot be run: no notebook, or no such kernel in this environment.
+
+    Args:
+        notebooks: paths of the notebooks.
+    """
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    known = sorted(KernelSpecManager().find_kernel_specs())
+    found = []
+    for path in notebooks:
+        try:
+            kernel = read(path).metadata.get("kernelspec", {}).get("name", "python3")
+        except ValueError as error:
+            found.append(str(error))
+            continue
+        if kernel not in known:
+            found.append(
+                f"{path.name} asks for the kernel '{kernel}', and this environment has "
+                f"{', '.join(known) or 'none'}: `python -m book.tools.strip --write` names python3"
+            )
+    return found
 
 
 def run(path: Path) -> Any:
@@ -103,9 +137,7 @@ def environment(tier: str, workers: int) -> dict[str, str]:
 
 def read(path: Path) -> Any:
     """Read a notebook as the page builder does: as version 4."""
-    import nbformat
-
-    return nbformat.read(path, as_version=4)
+    return project.notebook(path)
 
 
 def _open_cache(folder: Path, key: str) -> Any:

@@ -85,7 +85,7 @@ def main() -> int:
     repository = project.config()["repository"]
     differing = 0
     for path in options.notebooks or project.notebooks():
-        notebook = nbformat.read(path, as_version=4)
+        notebook = project.notebook(path)
         if update(notebook, repository):
             differing += 1
             print(f"{path.name}: first cell {'written' if options.write else 'differs'}")
@@ -95,4 +95,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(project.told(main))

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import nbformat
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
@@ -54,7 +53,7 @@ def labelled() -> Iterator[tuple[str, str]]:
     """Yield chapter and label of each numbered equation, in reading order."""
     for path in project.notebooks():
         chapter = project.page(path).removeprefix("book/")
-        for cell in nbformat.read(path, as_version=4).cells:
+        for cell in project.notebook(path).cells:
             if cell.cell_type == "markdown":
                 for equation in plain.EQUATION.finditer(cell.source):
                     if equation["label"]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import nbformat
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
@@ -60,7 +59,7 @@ class Exercises(Directive):
         rows = []
         for path in project.notebooks():
             self.state.document.settings.env.note_dependency(str(path))
-            found = list(exercises(nbformat.read(path, as_version=4)))
+            found = list(exercises(project.notebook(path)))
             chapter = project.page(path)
             total = sum(one.minutes for one in found)
             rows.append([f"**{{doc}}`/{chapter}`**", "", "", str(total)])

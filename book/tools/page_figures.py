@@ -44,7 +44,7 @@ def carry(notebook: Any, executed: Any) -> bool:
 def find(name: str) -> tuple[Any, int] | None:
     """Return the notebook that draws a named figure and its code cell's place, if there is one."""
     for path in project.notebooks():
-        notebook = nbformat.read(path, as_version=4)
+        notebook = project.notebook(path)
         for place, cell in enumerate(_codes(notebook)):
             if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
                 return notebook, place

@@ -17,6 +17,8 @@ from typing import Any
 
 import nbformat
 
+from book.tools import project
+
 FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<title>.*)$")
 OPTION = re.compile(r"^:(?P<key>[\w-]+):[ \t]*(?P<value>.*)$")
 EQUATION = re.compile(r"\$\$(?P<body>.*?)\$\$(?:[ \t]*\((?P<label>[\w-]+)\))?", re.DOTALL)
@@ -104,7 +106,7 @@ def read_book(paths: Sequence[Path], root: Path, bibliography: Path) -> Book:
     counts: Counter[str] = Counter()  # through all chapters, as on the pages
     for path in paths:
         page = path.relative_to(root).as_posix()
-        notebook = nbformat.read(path, as_version=4)
+        notebook = project.notebook(path)
         titles[page] = notebook.cells[0].source.split("\n")[0].lstrip("# ")
         for kind, name in _labelled(notebook):
             counts[kind] += 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,38 @@ def notebooks(root: Path = ROOT) -> list[Path]:
     """Return the notebooks among the pages, in reading order."""
     paths = (root / f"{page}.ipynb" for page in pages(root))
     return [path for path in paths if path.is_file()]
+
+
+def notebook(path: Path) -> Any:
+    """Read a notebook as version 4, as the page builder does.
+
+    Args:
+        path: the `.ipynb` file.
+
+    Raises:
+        ValueError: if it is not there, or no notebook.
+    """
+    import nbformat
+
+    try:
+        found = nbformat.read(path, as_version=4)
+        for cell in found.cells:
+            cell.cell_type, cell.source, cell.metadata  # noqa: B018 - as every reader needs them
+    except OSError as error:
+        raise ValueError(f"'{path}' cannot be read ({error.strerror})") from error
+    except Exception as error:  # of as many kinds as there are ways to break JSON and its schema
+        first = str(error).strip().partition("\n")[0]
+        raise ValueError(f"'{path}' is no notebook ({type(error).__name__}: {first})") from error
+    return found
+
+
+def told(main: Callable[[], int]) -> int:
+    """Run a command; what its user can mend is one sentence on the error stream, and status 2."""
+    try:
+        return main()
+    except (ValueError, OSError) as error:
+        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        return 2
 
 
 def page(path: Path) -> str:

@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import yaml
 
 from book.tools import plain, project
@@ -117,15 +116,14 @@ def _digits(text: str) -> int:
 
 
 def _evaluate(expression: str) -> float:
-    from align.benchmark.statistics import interval
-    from alignbook import tables
+    from alignbook import estimates, results
 
-    def mean(grid: str, label: str, metric: str = "accuracy out") -> float:
-        table = tables.by_seed(grid)
-        return interval(table.loc[table["label"] == label, metric].tolist()).mean
+    def mean(grid: str, label: str, metric: str = "accuracy", shift: str = "out") -> float:
+        return results.by_seed(results.recorded(grid), metric, shift)[label].mean()
 
-    def gap(grid: str, first: str, second: str = "ERM", metric: str = "accuracy out") -> Any:
-        return tables.difference(tables.by_seed(grid), first, second, metric)
+    def gap(grid: str, first: str, second: str = "ERM", metric: str = "accuracy", **where) -> Any:
+        shift = {"shift": "out"} | where
+        return estimates.compare(results.recorded(grid), first, second, metric, **shift)
 
     names = {
         "mean": mean,
@@ -145,7 +143,7 @@ def pages() -> Iterator[tuple[str, str, str]]:
         if path.is_file():
             yield name, path.read_text(encoding="utf-8"), ""
             continue
-        cells = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells
+        cells = project.notebook(path.with_suffix(".ipynb")).cells
         prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
         # The first cell's minutes are an announcement, not a definition.
         codes = [cell.source for cell in cells if cell.cell_type == "code"][1:]
@@ -169,4 +167,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(project.told(main))

@@ -57,7 +57,7 @@ def main() -> int:
     differing = 0
     for path in options.notebooks or project.notebooks():
         before = path.read_text(encoding="utf-8")
-        after = text(strip(nbformat.reads(before, as_version=4)))
+        after = text(strip(project.notebook(path)))
         if after != before:
             differing += 1
             print(
@@ -69,4 +69,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(project.told(main))

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,16 +104,16 @@ def verdict(answers: types.ModuleType, seed: int) -> Result:
 def method(answers: types.ModuleType, seed: int) -> Result:
     """Grade `Mine`: a third for a run that learns, two thirds for testing better than ERM."""
     import align
-    from align.methods import ERM
 
-    config = align.Config(method="erm", epochs=10)
+    config = align.Config(epochs=10)
     gains, inside = [], []
     for number in (seed, seed + 1):
         benchmark = align.load("toy-vlcs", size=32, n=1000, seed=number)
         training, held_out = benchmark["noon"].split(0.8, seed=number)
         away = [benchmark[name] for name in benchmark.domains if name != "noon"]
         ours, plain = (
-            train_with(kind, training, replace(config, seed=number)) for kind in (answers.Mine, ERM)
+            align.train(kind, training, config=config, seed=number, device="cpu", progress=False)
+            for kind in (answers.Mine, "erm")
         )
         inside.append(_accuracy(ours, held_out))
         gains.append(
@@ -128,30 +127,10 @@ def method(answers: types.ModuleType, seed: int) -> Result:
     return share, f"accuracy at home {min(inside):.2f}, elsewhere {gain:+.3f} against ERM"
 
 
-def train_with(kind: type, domain: object, config: object) -> object:
-    """Train a method that the library does not know by name; return its classifier."""
-    import torch
-
-    from align.data.batches import Batches
-    from align.training import flushed_denormals, start
-
-    run = start(config, domain, torch.device("cpu"))
-    means = kind(run.classifier, config)
-    batches = Batches(domain, config.batch_size, config.seed, config.augment, "cpu")
-    run.classifier.train()
-    with flushed_denormals():
-        for epoch in range(config.epochs):
-            generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
-            for step, batch in enumerate(batches.epoch(epoch)):
-                means.set_progress((epoch + step / len(batches)) / config.epochs)
-                means.update(batch, epoch, generator)
-    return run.classifier.eval()
-
-
-def _accuracy(classifier: object, domain: object) -> float:
+def _accuracy(run: object, domain: object) -> float:
     import align
 
-    return align.evaluate(classifier, domain, max_explained=0)["accuracy"]
+    return align.evaluate(run.classifier, domain, max_explained=0)["accuracy"]
 
 
 def _share(right: int, count: int, what: str, exact: bool = False) -> Result:

@@ -39,6 +39,8 @@ def outside_loss(features, weight, labels, masks):
 class Mine(Method):
     """Train on each object before the scene of another image of the batch."""
 
+    needs_masks = True
+
     def loss(self, batch, epoch, generator):
         """Cross-entropy on swapped backgrounds."""
         order = torch.randperm(len(batch.labels), generator=generator).to(batch.labels.device)

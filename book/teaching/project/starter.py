@@ -45,6 +45,8 @@ class Mine(Method):
     `batch.images` is `(N, 3, H, W)` in [0, 1], `batch.labels` is `(N,)`, `batch.masks` `(N, H, W)`.
     """
 
+    needs_masks = True
+
     def loss(self, batch, epoch, generator):
         """Return a dict of terms; its entry "loss" is what is minimised."""
         raise NotImplementedError

@@ -1,210 +1,15 @@
-"""Checkers of the book's code exercises: each tries an answer on many cases and says why it fails.
-
-A verdict begins with "Right" or with "Not yet". No checker raises on account of an answer: an
-exception in the reader's function, a missing value and a wrong shape are verdicts too.
-"""
+"""Checkers of the exercises on masks, maps, data and measurements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from align import losses
-from align.theory import alignment, gap, gaussian, information, masker
-
-TOLERANCE = 1e-6
-Case = tuple[str, tuple[Any, ...], Any]  # what it is, the arguments, the expected answer
-
-
-def is_right(verdict: str) -> bool:
-    """Whether a checker's verdict accepts the answer.
-
-    Args:
-        verdict: what one of the checkers returned.
-    """
-    return verdict.startswith("Right")
-
-
-def check_target_accuracy(candidate: Callable[..., Any]) -> str:
-    """Check a function for the target accuracy of a hard mask in the closed-form world.
-
-    Args:
-        candidate: `candidate(world, kept_object, kept_background) -> float`, for an
-            `align.theory.gaussian.World`; it must guess, ½, where the rule has no weight.
-
-    Returns:
-        The verdict, with the first case that is wrong.
-    """
-    rng = np.random.default_rng(0)
-    book = gaussian.World(12, 40, 0.35, 0.30, -0.15)
-    cases = [
-        ("the true mask", (book, 12, 0)),
-        ("no mask", (book, 12, 40)),
-        ("half the object and half the background", (book, 6, 20)),
-        ("an empty mask", (book, 0, 0)),
-        ("a background without any meaning on the source", (gaussian.World(3, 2, 0.5, 0, 1), 0, 2)),
-    ]
-    for number in range(20):
-        p, q = (int(count) for count in rng.integers(1, 15, 2))
-        world = gaussian.World(p, q, *(float(mean) for mean in rng.uniform(-0.8, 0.8, 3)))
-        kept = int(rng.integers(0, p + 1)), int(rng.integers(0, q + 1))
-        cases.append((f"random world {number}", (world, *kept)))
-    return _verdict(candidate, [(name, a, a[0].accuracy(*a[1:])) for name, a in cases])
-
-
-def check_squared_error_bound(candidate: Callable[..., Any]) -> str:
-    """Check a function for the right side of the squared-error bound.
-
-    Args:
-        candidate: `candidate(prediction_source, prediction_target, weights) -> float`, for paired
-            predictions in [0, 1] and the probabilities of the pairs.
-
-    Returns:
-        The verdict, with the first case that is wrong.
-    """
-    rng = np.random.default_rng(0)
-    world = gap.mean_difference_counterexample()
-    pairs = [("equal means", world.prediction_source, world.prediction_target, world.weights)]
-    for number in range(10):
-        weights = rng.dirichlet(np.ones(7))
-        pairs.append((f"random pairs {number}", rng.random(7), rng.random(7), weights))
-    cases = []
-    for name, before, after, weights in pairs:
-        bound = gap.mse_gap(before, after, np.zeros(len(before)), weights=weights)
-        cases.append((name, (before, after, weights), bound.right))
-    return _verdict(candidate, cases)
-
-
-def check_leaked_information(candidate: Callable[..., Any]) -> str:
-    """Check a function for what a background tells once the object is known.
-
-    Args:
-        candidate: `candidate(joint) -> float`, in nats, for a joint `(objects, backgrounds,
-            labels)` that may have cells of probability zero.
-
-    Returns:
-        The verdict, with the first case that is wrong.
-    """
-    rng = np.random.default_rng(0)
-    copies = np.zeros((2, 2, 2))
-    copies[0, 0, 0] = copies[1, 1, 1] = 0.5
-    parity = np.fromfunction(lambda o, b, y: ((o + b) % 2 == y) / 4, (2, 2, 2))
-    joints = [
-        ("a background that repeats what the object says", copies),
-        ("a label that is the parity of object and background", parity),
-        ("independent bits", information.bit_world([0.8, 0.7])),
-    ]
-    for number in range(10):
-        joint = rng.dirichlet(np.full(18, 0.5)).reshape(3, 2, 3)
-        joints.append((f"random joint {number}", joint))
-    background, known = np.array([False, True]), np.array([True, False])
-    cases = []
-    for name, joint in joints:
-        wanted = information.conditional_mutual_information(joint, background, known)
-        cases.append((name, (joint,), wanted))
-    return _verdict(candidate, cases)
-
-
-def check_best_penalty(candidate: Callable[..., Any]) -> str:
-    """Check a function for the best strength of guidance by a given mask.
-
-    Args:
-        candidate: `candidate(world, kept_object, kept_background) -> float`, the λ ≥ 0 that tests
-            best on the target, `inf` included. An answer counts as right if no other λ tests
-            better.
-
-    Returns:
-        The verdict, with the first case that is wrong.
-    """
-    rng = np.random.default_rng(0)
-    book = gaussian.World(12, 40, 0.35, 0.30, -0.15)
-    mild = gaussian.World(12, 40, 0.5, 0.3, -0.05)
-    useful = gaussian.World(12, 40, 0.5, 0.3, 0.1)
-    cases = [
-        ("the true mask, a misleading background", (book, 12, 0)),
-        ("the true mask, a background that keeps some meaning", (useful, 12, 0)),
-        ("a mask below break-even", (mild, 6, 12)),
-        ("a mask worse than chance", (mild, 2, 30)),
-        ("a mask that loses against none", (book, 2, 24)),
-    ]
-    for number in range(20):
-        means = rng.uniform(0.2, 0.6), rng.uniform(0.1, 0.6), rng.uniform(-0.4, 0.4)
-        kept = int(rng.integers(1, 9)), int(rng.integers(0, 16))
-        cases.append((f"random world {number}", (gaussian.World(8, 15, *means), *kept)))
-
-    def tests_best(answer: float, arguments: tuple[Any, ...]) -> str | None:
-        world, *kept = arguments
-        if not answer >= 0:
-            return f"λ = {answer:g} is not 0 or more"
-        reached = world.accuracy(*kept, penalty=answer)
-        best = world.best_penalty(*kept)
-        if reached < best.accuracy - TOLERANCE:
-            return (
-                f"λ = {answer:g} gives accuracy {reached:.4f}, another λ gives {best.accuracy:.4f}"
-            )
-        return None
-
-    return _verdict(candidate, [(name, a, None) for name, a in cases], tests_best)
-
-
-def check_outside_share(candidate: Callable[..., Any]) -> str:
-    """Check a function for the energy loss: the share of the evidence outside the object.
-
-    Args:
-        candidate: `candidate(evidence, mask) -> float`, for the contrastive evidence `(C, h, w)`
-            of one image, class by class, and a mask `(h, w)` in [0, 1].
-
-    Returns:
-        The verdict, with the first case that is wrong.
-    """
-    rng = np.random.default_rng(0)
-    head = alignment.mean_contrast_counterexample()
-    cancels = alignment.contrastive_evidence(head.swapped, head.weight, head.labels)[0]
-    images = [("evidence of two classes that cancels", cancels, head.mask)]
-    for number in range(8):
-        evidence = rng.normal(size=(4, 3, 5))
-        evidence[0] = 0
-        images.append((f"a soft mask {number}", evidence, rng.random((3, 5))))
-    images.append(("all evidence inside", np.ones((3, 2, 2)) * np.eye(2), np.eye(2)))
-    images.append(("no evidence at all", np.zeros((3, 2, 2)), np.eye(2)))
-    cases = []
-    for name, evidence, mask in images:
-        wanted = float(alignment.outside_share(evidence[None], mask)[0])
-        cases.append((name, (evidence, mask), wanted))
-    return _verdict(candidate, cases)
-
-
-def check_alignment_bound(candidate: Callable[..., Any]) -> str:
-    """Check a function for what a change of background can do to the loss of one image.
-
-    Args:
-        candidate: `candidate(evidence, swapped, mask) -> float`, for the contrastive evidence
-            `(C, h, w)` of an image, that of the same object before another background, and a mask
-            `(h, w)` in [0, 1]; the right side of the alignment bound, in nats.
-
-    Returns:
-        The verdict, with the first case that is wrong.
-    """
-    rng = np.random.default_rng(0)
-    images = []
-    for number in range(8):
-        evidence, swapped = rng.normal(size=(2, 4, 3, 5)) * rng.exponential(2)
-        evidence[number % 4] = swapped[number % 4] = 0  # the label's own row
-        mask = rng.random((3, 5)) if number % 2 else (rng.random((3, 5)) < 0.4).astype(float)
-        images.append(
-            (f"{'a soft' if number % 2 else 'a hard'} mask {number}", evidence, swapped, mask)
-        )
-    same = images[0][1]
-    images.append(("a background that does not change", same, same, images[0][3]))
-    cases = []
-    for name, evidence, swapped, mask in images:
-        outside = alignment.outside_evidence(np.stack([evidence, swapped]), mask).sum(axis=0)
-        leak = alignment.inside_leak(evidence[None], swapped[None], mask)[0]
-        cases.append((name, (evidence, swapped, mask), float((outside + leak).max())))
-    return _verdict(candidate, cases)
+from alignbook.exercises.verdict import verdict
 
 
 def check_soft_label(candidate: Callable[..., Any]) -> str:
@@ -233,7 +38,7 @@ def check_soft_label(candidate: Callable[..., Any]) -> str:
         each = np.eye(classes)
         wanted = mask.mean() * each[label] + (1 - mask.mean()) * each[other]
         cases.append((name, (mask, label, other, classes), wanted))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_paired_interval(candidate: Callable[..., Any]) -> str:
@@ -266,73 +71,7 @@ def check_paired_interval(candidate: Callable[..., Any]) -> str:
         gain = np.subtract(ours, theirs)
         half = 2.776 * gain.std(ddof=1) / np.sqrt(5)
         cases.append((name, (ours, theirs), gain.mean() + half * np.array([-1, 1])))
-    return _verdict(candidate, cases, tolerance=1e-4)  # a t of more digits is right as well
-
-
-def check_sparsity_window(candidate: Callable[..., Any]) -> str:
-    """Check a function for the window of sparsity weights in which a mask holds.
-
-    Args:
-        candidate: `candidate(evidence, mask) -> (low, high)`, for evidence `(d,)` in logits and a
-            mask `(d,)` of 0 and 1 that keeps at least one feature and drops at least one.
-
-    Returns:
-        The verdict, with the first case that is wrong.
-    """
-    rng = np.random.default_rng(0)
-    cases = []
-    for number in range(12):
-        size = int(rng.integers(2, 9))
-        evidence = rng.normal(0.4, 0.6, size)
-        mask = np.zeros(size)
-        kept = int(rng.integers(1, size))
-        mask[rng.permutation(size)[:kept] if number % 2 else np.argsort(-evidence)[:kept]] = 1
-        wanted = masker.sparsity_window(evidence, mask)
-        cases.append((f"random evidence {number}", (evidence, mask), np.array(wanted)))
-    return _verdict(candidate, cases)
-
-
-def _verdict(
-    candidate: Callable[..., Any],
-    cases: Sequence[Case],
-    fault: Callable[[float, tuple[Any, ...]], str | None] | None = None,
-    tolerance: float = TOLERANCE,
-) -> str:
-    """Try the candidate on every case; `fault` judges an answer where no one number is right."""
-    for name, arguments, wanted in cases:
-        try:
-            answer = candidate(*_copies(arguments))
-        except Exception as error:  # the reader's code: whatever it raises is the verdict
-            return f"Not yet: on {name} your function raises {type(error).__name__}: {error}"
-        if answer is None:
-            return "Not yet: your function returns nothing; write it and run the cell anew."
-        try:
-            value = np.asarray(answer, dtype=np.float64)
-        except (TypeError, ValueError):
-            return f"Not yet: on {name} your function returns {answer!r}, expected numbers"
-        expected = np.zeros(()) if wanted is None else np.asarray(wanted)
-        if value.shape != expected.shape:
-            return (
-                f"Not yet: on {name} your answer has shape {value.shape}, expected {expected.shape}"
-            )
-        if np.isnan(value).any():
-            return f"Not yet: on {name} your answer is not a number (nan)"
-        if fault is not None:
-            problem = fault(float(value), arguments)
-            if problem:
-                return f"Not yet: on {name} {problem}"
-        elif not np.allclose(value, expected, rtol=0, atol=tolerance):
-            return f"Not yet: on {name} your answer is {_say(value)}, expected {_say(expected)}"
-    return f"Right: all {len(cases)} cases agree."
-
-
-def _copies(arguments: Iterable[Any]) -> list[Any]:
-    """Arrays are copied, so that an answer that writes into them spoils nothing."""
-    return [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
-
-
-def _say(value: np.ndarray) -> str:
-    return ", ".join(f"{number:.4f}" for number in np.ravel(value))
+    return verdict(candidate, cases, tolerance=1e-4)  # a t of more digits is right as well
 
 
 def check_original_grad_cam(candidate: Callable[..., Any]) -> str:
@@ -354,7 +93,7 @@ def check_original_grad_cam(candidate: Callable[..., Any]) -> str:
         wanted = np.maximum(np.tensordot(weight[label], features, 1), 0)
         wanted /= wanted.max() if wanted.max() > 0 else 1
         cases.append((name, (features, weight, label), wanted))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_smoothness(candidate: Callable[..., Any]) -> str:
@@ -377,7 +116,7 @@ def check_smoothness(candidate: Callable[..., Any]) -> str:
     for name, mask in masks:
         wanted = losses.smoothness(torch.from_numpy(mask)).item()
         cases.append((name, (mask,), wanted))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_leaked_share(candidate: Callable[..., Any]) -> str:
@@ -408,7 +147,7 @@ def check_leaked_share(candidate: Callable[..., Any]) -> str:
         trained, held_out = set(group[kept].tolist()), group[~kept].tolist()
         share = sum(g in trained for g in held_out) / len(held_out) if held_out else 0.0
         cases.append((name, (group, kept), share))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_schedule(candidate: Callable[..., Any]) -> str:
@@ -428,7 +167,7 @@ def check_schedule(candidate: Callable[..., Any]) -> str:
             wanted = np.array([epoch >= warmup, epoch >= warmup + head_start], dtype=float)
             name = f"epoch {epoch} with {warmup} of warm-up and a head start of {head_start}"
             cases.append((name, (epoch, warmup, head_start), wanted))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_spoilt_mask(candidate: Callable[..., Any]) -> str:
@@ -455,7 +194,7 @@ def check_spoilt_mask(candidate: Callable[..., Any]) -> str:
                 wanted[pixel] = 1 - inside
         name = f"missed {missed:.2f}, leaked {leaked:.2f}"
         cases.append((name, (mask, noise, float(missed), float(leaked)), wanted))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_margin_area(candidate: Callable[..., Any]) -> str:
@@ -488,7 +227,7 @@ def check_margin_area(candidate: Callable[..., Any]) -> str:
         share = (margin - margin[0]) / (margin[-1] - margin[0])
         wanted = np.trapezoid(share, dx=1 / (len(share) - 1))
         cases.append((name, (logits, label), float(wanted)))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_frame_share(candidate: Callable[..., Any]) -> str:
@@ -521,7 +260,7 @@ def check_frame_share(candidate: Callable[..., Any]) -> str:
         frame = np.array(edge).reshape(mask.shape)
         wanted = mask[frame].mean() / mask.mean() if mask.any() else 0.0
         cases.append((name, (mask, width), float(wanted)))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_occlusion(candidate: Callable[..., Any]) -> str:
@@ -557,7 +296,7 @@ def check_occlusion(candidate: Callable[..., Any]) -> str:
                 wanted[i, j] = score(image) - score(hidden)
             what = f"{name}, squares of {side} pixels filled with {fill:g}"
             cases.append((what, (score, image, side, fill), wanted))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)
 
 
 def check_mask_to_cells(candidate: Callable[..., Any]) -> str:
@@ -583,4 +322,4 @@ def check_mask_to_cells(candidate: Callable[..., Any]) -> str:
         rows, columns = (np.array_split(np.arange(length), cells) for length in mask.shape)
         wanted = np.array([[mask[np.ix_(r, c)].mean() for c in columns] for r in rows])
         cases.append((name, (mask, cells), wanted))
-    return _verdict(candidate, cases)
+    return verdict(candidate, cases)

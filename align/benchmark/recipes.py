@@ -1,0 +1,50 @@
+"""Configurations that grids share, and which methods they compare."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from align.config import Config
+from align.methods import METHODS
+
+TOY = Config()
+"""The defaults are the toy recipe."""
+
+PHOTOS = Config(
+    backbone="mobilenet_v2",
+    weights="weights/mobilenet_v2_imagenet.safetensors",
+    output_stride=16,
+    epochs=6,
+    batch_size=32,
+    lr=2e-4,
+    warmup=2,
+    head_start=1,
+)
+"""Fine-tuning of an ImageNet network at 96 px, sized for two CPU cores."""
+
+COMPOSITE = replace(PHOTOS, epochs=16, warmup=5, head_start=2)
+"""About as many steps as on PACS, on a quarter of its images."""
+
+RESNET = Config(
+    backbone="resnet50",
+    weights="IMAGENET1K_V2",
+    epochs=20,
+    batch_size=32,
+    lr=5e-5,
+    warmup=8,
+    head_start=2,
+)
+"""Fine-tuning of ResNet-50 at 224 px; needs a GPU. The paper's own length and rate are unknown."""
+
+PAPER = {"alignment": "bce", "distinction": "probability", "fill": "zero", "target": "soft"}
+"""ALIGN in the paper's own terms, as far as they are known."""
+
+RRR = 0.002
+"""A weight for the penalty on input gradients, a sum over pixels that with the default drowns the
+cross-entropy; with this one the two terms are of a size, as its authors ask (Ross et al.)."""
+
+COMPARED = tuple(METHODS)
+"""Every method, in the order of the tables."""
+
+UNMASKED = tuple(method for method in COMPARED if not METHODS[method].needs_masks)
+"""Methods that need no masks with the data."""

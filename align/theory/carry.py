@@ -1,0 +1,112 @@
+r"""Evidence can be carried anywhere in the map without changing the network's function: T5.
+
+Plain arrays of a pooled linear head, as in `alignment`: `features (N, K, h, w)`, `weight (C, K)`,
+`bias (C,)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from align.theory._common import Array, as_array
+from align.theory.alignment import pooled_logits
+
+
+class Head(NamedTuple):
+    """A feature map and the head that reads it: `features`, `weight` and `bias`."""
+
+    features: Array
+    weight: Array
+    bias: Array
+
+
+def carry(region: Any, amount: float = 1.0) -> Array:
+    r"""The layer that carries what all cells hold into a region.
+
+    $$T^t=(1-t)\,I+t\,r\,\mathbf 1^\top,\qquad r(u)\ge0,\quad\sum_ur(u)=1 .$$
+    Its columns sum to one, so it changes no mean over the cells.
+
+    Args:
+        region: `(h, w)` or `(N, h, w)`, not negative and somewhere positive; it is scaled to a
+            sum of one, and where it is 0 nothing is left for t = 1.
+        amount: t in [0, 1].
+
+    Returns:
+        float64 `(h·w, h·w)` or `(N, h·w, h·w)`: row u, column v says how much of cell v's
+        features cell u receives.
+
+    Raises:
+        ValueError: if the region is empty or negative, or the amount leaves [0, 1].
+    """
+    r = as_array(region, "region")
+    if r.ndim not in (2, 3) or r.size == 0 or r.min() < 0 or r.sum(axis=(-2, -1)).min() <= 0:
+        raise ValueError(
+            f"region has shape {r.shape}, expected (h, w) or (N, h, w) with no negative value and "
+            "at least one positive value in each region"
+        )
+    t = as_array(amount, "amount", 0)
+    if not 0 <= t <= 1:
+        raise ValueError(f"amount is {t:g}, expected a number from 0 to 1")
+    flat = r.reshape(*r.shape[:-2], -1)
+    flat = flat / flat.sum(axis=-1, keepdims=True)
+    every = np.ones(flat.shape[-1])
+    return (1 - t) * np.eye(len(every)) + t * flat[..., :, None] * every
+
+
+def carried_head(
+    features: Any,
+    weight: Any,
+    bias: Any,
+    region: Any,
+    *,
+    amount: float = 1.0,
+    marker: float = 0.0,
+) -> Head:
+    r"""T5: a head with the same logits on every image and its evidence where you want it.
+
+    $$A^t(u)=(1-t)\,A(u)+t\,r(u)\sum_vA(v),\qquad
+      e^t_c(u)=(1-t)\,e_c(u)+t\,r(u)\sum_ve_c(v),$$
+    r the region, scaled to a sum of one. For t = 1 no evidence is left where r = 0. With a marker
+    α > 0 there is one more channel, $A_0(u)=\alpha\,hw\,r(u)$, which every class weighs by 1, and
+    α is taken from every bias: then the min-max map of class y is that of r, if
+    $\alpha>-\frac1{hw}\sum_uw_y\cdot A(u)$.
+
+    Args:
+        features: `(N, K, h, w)`.
+        weight: `(C, K)`.
+        bias: `(C,)`.
+        region: `(h, w)`, or `(N, h, w)` for a region that depends on the image; see `carry`.
+        amount: t in [0, 1].
+        marker: α, 0 or more; 0 adds no channel.
+
+    Returns:
+        `Head(features, weight, bias)`.
+
+    Raises:
+        ValueError: as `carry`, or if shapes do not fit or the marker is negative.
+
+    Book: theory/intervention, eq-carry, eq-marker.
+    """
+    pooled_logits(features, weight, bias)  # checks the three
+    maps, weights, offset = (as_array(a, "head") for a in (features, weight, bias))
+    layer = carry(region, amount)
+    count, channels, height, width = maps.shape
+    r = as_array(region, "region")
+    if r.shape not in ((height, width), (count, height, width)):
+        raise ValueError(
+            f"region has shape {r.shape}, expected ({height}, {width}) or "
+            f"({count}, {height}, {width})"
+        )
+    alpha = as_array(marker, "marker", 0)
+    if alpha < 0:
+        raise ValueError(f"marker is {alpha:g}, expected a number of 0 or more")
+    flat = maps.reshape(count, channels, height * width)
+    moved = (flat @ np.swapaxes(layer, -1, -2)).reshape(maps.shape)
+    if alpha == 0:
+        return Head(moved, weights, offset)
+    spread = alpha * height * width * r / r.sum(axis=(-2, -1), keepdims=True)
+    channel = np.broadcast_to(spread, (count, height, width))[:, None]
+    ones = np.ones((len(weights), 1))
+    return Head(np.hstack([channel, moved]), np.hstack([ones, weights]), offset - alpha)

@@ -1,0 +1,140 @@
+"""Where the evidence lies against what the answer hangs on: every method in one plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from align.benchmark.statistics import Interval, interval
+from alignbook import plotting, results
+from alignbook.drawing import Drawn, absent
+from alignbook.plotting import MUTED, PAPER
+
+WAYS = {
+    "logits": "reliance on the background, logits",
+    "probability": "reliance on the background, probability moved",
+    "decisions": "decisions that change with the background",
+}
+"""The three ways to measure reliance, `align.metrics.reliance`, as an axis calls them."""
+
+WHERE = "evidence_inside"
+
+
+def plane_table(
+    table: pd.DataFrame,
+    way: str = "logits",
+    shift: str = "out",
+    domains: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Evidence inside and reliance of every run that was measured for both.
+
+    Args:
+        table: what `results.frame` returns.
+        way: one of `WAYS`.
+        shift: tests "in" or "out" of distribution.
+        domains: the domains tested on; None means all of that shift.
+
+    Returns:
+        One row a label and seed, means over domains: columns label, method, seed,
+        `evidence_inside`, the reliance and, where they were measured, the control's reliance and
+        `object_area`. Empty where nothing was measured.
+
+    Raises:
+        ValueError: if there is no such way.
+    """
+    if way not in WAYS:
+        raise ValueError(f"way is {way!r}, expected one of {', '.join(WAYS)}")
+    how = f"reliance_{way}"
+    table = results.tested(table, how, shift)
+    if table.empty or WHERE not in table:
+        return pd.DataFrame()
+    table = table[table[WHERE].notna()]
+    if domains is not None:
+        table = table[table["domain"].isin(domains)]
+    columns = [c for c in (WHERE, how, f"control_{how}", "object_area") if c in table]
+    keys = ["label", "method", "seed"]
+    return table.groupby(keys, sort=False)[columns].mean().reset_index()
+
+
+def plane(
+    table: pd.DataFrame,
+    way: str = "logits",
+    shift: str = "out",
+    domains: Sequence[str] | None = None,
+) -> Drawn:
+    """Every method at its evidence inside the object and its reliance on the background.
+
+    A method that moves evidence alone goes to the right, one that moves reliance alone goes down.
+    Dotted lines: the share of evidence that a constant map has inside, and the reliance on the
+    rest of the picture when a region of the object's shape is kept elsewhere (over all runs).
+
+    Args:
+        table: what `results.frame` returns; runs without either number are left out, and their
+            labels said.
+        way: one of `WAYS`.
+        shift: tests "in" or "out" of distribution.
+        domains: the domains tested on; None means all of that shift.
+    """
+    how = f"reliance_{way}"
+    everything, table = table, plane_table(table, way, shift, domains)
+    if table.empty:
+        return absent("evidence inside the object and reliance on the background")
+    names = list(table["label"].drop_duplicates())
+    fig, ax = plotting.figure(size=(6.2, 4.0 + 0.1 * len(names)))
+    words = []
+    for number, name in enumerate(names, start=1):
+        part = table[table["label"] == name]
+        across, up = (_interval(part[column]) for column in (WHERE, how))
+        _point(ax, across, up, part["method"].iloc[0], f"{number}  {name}")
+        ax.annotate(
+            str(number), (across.mean, up.mean), (6, 5), textcoords="offset points", fontsize=9
+        )
+        words.append(f"{name} {across.mean:.2f} inside, reliance {up.mean:.2f}")
+    words += _lines(ax, table, f"control_{how}")
+    ax.set(xlabel="evidence inside the object", ylabel=WAYS[way], ylim=(0, None))
+    fig.legend(loc="outside right upper", fontsize=9)
+    left = _left_out(everything, names)
+    text = f"A point for each of {len(names)} ways of training: {'; '.join(words)}."
+    return Drawn(fig, text + (f" Not measured for: {', '.join(left)}." if left else ""))
+
+
+def _interval(values: pd.Series) -> Interval:
+    if len(values) > 1:
+        return interval(values.tolist())
+    return Interval(*[values.iloc[0]] * 3)
+
+
+def _point(ax: Axes, across: Interval, up: Interval, method: str, name: str) -> None:
+    style = plotting.method_style(method)
+    ax.hlines(up.mean, across.low, across.high, color=style.color, linewidth=1.5)
+    ax.vlines(across.mean, up.low, up.high, color=style.color, linewidth=1.5)
+    ax.plot(
+        across.mean,
+        up.mean,
+        style.marker,
+        color=style.color,
+        markeredgecolor=PAPER,
+        markersize=13 if style.marker == "*" else 9,
+        linestyle="",
+        label=name,
+    )
+
+
+def _lines(ax: Axes, table: pd.DataFrame, control: str) -> list[str]:
+    """What knows nothing of the object, as lines and in words."""
+    words = []
+    for column, draw, what in (
+        ("object_area", ax.axvline, "a constant map has inside"),
+        (control, ax.axhline, "the control's reliance is"),
+    ):
+        if column in table and table[column].notna().any():
+            mean = table[column].mean()
+            draw(mean, color=MUTED, linestyle=":", linewidth=1.5)
+            words.append(f"{what} {mean:.2f}")
+    return words
+
+
+def _left_out(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    return [label for label in table["label"].drop_duplicates() if label not in names]

@@ -1,0 +1,137 @@
+"""The last line of every table: numbers become text here, and nowhere before.
+
+A table holds numbers. Its columns are what is measured, or pairs (what, part): the parts of one
+cell are `mean` or `difference`, with `low` and `high` where there is an interval, `verdict` (the
+sign of a comparison that is told by its mark alone) and `error` (a reported standard error).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import zlib
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from alignbook.measures import words
+
+NOT_RUN = "not run here"
+MISSING = "–"
+PARTS = ("mean", "difference", "low", "high", "verdict", "error", "")
+MARKS = {1: "*", -1: "†"}
+SENTENCE = 44
+"""Characters from which on a cell holds a sentence, which may wrap."""
+
+
+class Shown:
+    """A table for a reader: HTML in a notebook, plain text on the command line.
+
+    Args:
+        text: cells of text.
+        note: a sentence that stands under it.
+    """
+
+    def __init__(self, text: pd.DataFrame, note: str = "") -> None:
+        self.text, self.note = text, note
+
+    def __repr__(self) -> str:
+        table = "" if self.text.empty else self.text.to_string()
+        return "\n\n".join(filter(None, (table, self.note)))
+
+    def _repr_html_(self) -> str:
+        said = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.note))
+        note = f'<p class="table-note">{said}</p>\n' if said else ""
+        if self.text.empty:
+            return note
+        long = self.text.map(len) > SENTENCE
+        classes = self.text.mask(long, "sentence").where(long, "")
+        uuid = f"{zlib.crc32(self.text.to_string().encode()):08x}"
+        style = Styler(self.text.map(_joined), uuid=uuid, cell_ids=False).format(escape="html")
+        style.set_td_classes(classes).set_table_attributes('class="dataframe"')
+        return style.to_html() + note
+
+
+def _joined(text: str) -> str:
+    """A number and its error, or the two ends of an interval, that no line may part."""
+    return re.sub(r"(?<=\d,) (?=[+−\d])| (?=±)|(?<=±) | (?=s\.e\.)", "\N{NO-BREAK SPACE}", text)
+
+
+def show(table: pd.DataFrame | pd.Series, *, digits: int = 3, note: str = "") -> Shown:
+    """Write a table of numbers for a reader.
+
+    A mean is written `0.812 [0.790, 0.834]` with its 95 % interval, a difference with its sign and
+    a mark: `*` where the interval lies above 0, `†` where it lies below.
+
+    Args:
+        table: rows and columns of numbers, see the module; an empty one says "not run here".
+        digits: decimals of a number that is not whole. `attrs["digits"]` of the table may name
+            another number for a column by its heading; −1 writes as few as there are.
+        note: a sentence under it; without one, what the table's `attrs["note"]` says.
+
+    Returns:
+        The table in text.
+    """
+    note = note or table.attrs.get("note", "")
+    of_columns: Mapping[Hashable, int] = table.attrs.get("digits", {})
+    table = table.to_frame() if isinstance(table, pd.Series) else table
+    if table.empty:
+        return Shown(pd.DataFrame(), note or f"{NOT_RUN.capitalize()}.")
+    text = {
+        head: [cell(row, of_columns.get(head, digits)) for row in block.to_dict("records")]
+        for head, block in _blocks(table).items()
+    }
+    return Shown(_named(pd.DataFrame(text, index=table.index), table), note)
+
+
+def cell(parts: Mapping[Any, Any], digits: int = 3) -> str:
+    """Write one cell of a table.
+
+    Args:
+        parts: the cell's numbers by part, see the module, or one value under any name.
+        digits: decimals of a number that is not whole; −1 for as few as there are.
+    """
+    key = next((name for name in ("mean", "difference") if name in parts), next(iter(parts)))
+    value, sign = parts[key], "+" if key == "difference" else ""
+    if value is None or isinstance(value, float | np.floating) and np.isnan(value):
+        return MISSING
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    low, high, error = (parts.get(name, np.nan) for name in ("low", "high", "error"))
+    text = f"{value:{sign}.{digits}f}" if digits >= 0 else f"{value:{sign}g}"
+    if not np.isnan(low):
+        text += f" [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    if not np.isnan(error):
+        text += f" ± {error:.{digits}f} s.e."
+    told = int(low > 0) - int(high < 0) if sign else parts.get("verdict", 0)
+    return text.replace("-", "−") + MARKS.get(told, "")
+
+
+def _blocks(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    """The columns that make up each cell, by what they measure."""
+    names = list(table.columns)
+    if table.columns.nlevels > 1 and {name[-1] for name in names} <= set(PARTS):
+        blocks = {}
+        for head in dict.fromkeys(name[:-1] for name in names):
+            block = table.loc[:, [name[:-1] == head for name in names]]
+            block.columns = [name[-1] for name in names if name[:-1] == head]
+            blocks[head[0] if len(head) == 1 else head] = block
+        return blocks
+    whole = ["difference", "low", "high"]
+    if set(whole) <= set(names):
+        others = {name: table[[name]] for name in names if name not in whole}
+        return others | {"difference": table[whole]}
+    return {name: table.loc[:, [name]] for name in names}
+
+
+def _named(text: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """The headings in words."""
+    text.columns.names = table.columns.names[: text.columns.nlevels]
+    return text.rename(columns=_heading, index=_heading)
+
+
+def _heading(name: Any) -> Any:
+    return words(name) if isinstance(name, str) and "_" in name else name
