@@ -307,9 +307,16 @@ def _trained(
 
 def twins(backbone: str, device: torch.device) -> tuple[align.Classifier, align.Classifier]:
     """The same network on the device, laid out as in training, and on the CPU, laid out plainly."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        here = align.Classifier(backbone, 5).eval()
+        here = align.Classifier(backbone, 5)
+        # As after training: without its statistics a new network's logits are little but biases.
+        for layer in here.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = 1.0
+        here.train()(timing.images(64, 16).images.float() / 255)
+        here.linear.bias.zero_()
+        here.eval()
     there = align.Classifier(backbone, 5)
     there.load_state_dict(here.state_dict())
     return there.to(device, memory_format=torch.channels_last).eval(), here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -10,11 +9,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from align.benchmark import records
 from align.files import replacing
 from alignbook.gpu.device import Device
 
-REPORT, RECORDS, PAGE = "report.json", "records.jsonl", "report.md"
+REPORT, RECORDS, PAGE, LOCK = "report.json", "records.jsonl", "report.md", ".lock"
 
 LARGEST = 16 * 2**20
 """Bytes that a file may have: small enough to be handed on anywhere."""
@@ -133,14 +134,11 @@ def alone(folder: Path) -> Iterator[None]:
         BlockingIOError: if another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BlockingIOError(
-                f"another `make gpu` writes into '{folder}'; wait for it, or choose another OUT"
-            ) from None
+        held = FileLock(folder / LOCK).acquire(blocking=False)
+    except Timeout:
+        raise BlockingIOError(
+            f"another `make gpu` writes into '{folder}'; wait for it, or choose another OUT"
+        ) from None
+    with held:
         yield
-    finally:
-        os.close(handle)

@@ -100,9 +100,9 @@ def _attempt(step: Step, left: float) -> dict:
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise `TimeUpError` in a block that takes longer.
 
-    Outside of the main thread, where no signal arrives, the block is not cut off.
+    Where no signal arrives, outside of the main thread or on Windows, it is not cut off.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
         yield
         return
 

@@ -44,8 +44,8 @@ def units(
     return [
         _unit(grid, one, device, report, root, work)
         for grid in GRIDS
-        for one in in_order(experiments(grid))
         if _is_there(grid, root)
+        for one in in_order(experiments(grid))
     ]
 
 
