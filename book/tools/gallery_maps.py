@@ -2,8 +2,8 @@
 
     python -m book.tools.gallery_maps --weights weights/mobilenet_v2_imagenet.safetensors
 
-The page draws what is kept, so that it needs neither weights nor a network. A test works the maps out again
-where the weights are at hand.
+The page draws what is kept, so that it needs neither weights nor a network. A test works the maps
+out again where the weights are at hand.
 """
 
 from __future__ import annotations

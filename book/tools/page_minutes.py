@@ -3,8 +3,8 @@
 - under every title: the minutes to read the page, to run it, and of its exercises;
 - `{minutes}`, a directive: the table of measured minutes, one row a chapter;
 - `{path}`, a directive: pages and sections to read in a row, with their minutes and the sum;
-- `{takes}`, a role: the minutes of a page, as in {takes}`book/quickstart`; or of a page's path, as in
-  {takes}`path:book/an_hour`.
+- `{takes}`, a role: the minutes of a page, as in {takes}`book/quickstart`; or of a page's path, as
+  in {takes}`path:book/an_hour`.
 """
 
 from __future__ import annotations

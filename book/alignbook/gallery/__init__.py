@@ -68,7 +68,9 @@ class Photograph:
         for box in self.boxes:
             left, top, right, bottom = (round(10 * edge) for edge in box)
             mask[top:bottom, left:right] = 1
-        image = Image.fromarray(mask.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+        image = Image.fromarray(mask.astype(np.float32)).resize(
+            (width, height), Image.Resampling.BOX
+        )
         return np.asarray(image, dtype=np.float64)
 
     def share(self) -> float:
@@ -176,5 +178,7 @@ def draw(chosen: list[Photograph], *, columns: int = 4, width: float = 7.0) -> F
             xs = np.array([left, right, right, left, left]) * across - 0.5
             ys = np.array([top, top, bottom, bottom, top]) * down - 0.5
             below.plot(xs, ys, color="#ffffff", linewidth=1.2, clip_on=True)
-        below.set(xlim=(-0.5, one.pixels().shape[1] - 0.5), ylim=(one.pixels().shape[0] - 0.5, -0.5))
+        below.set(
+            xlim=(-0.5, one.pixels().shape[1] - 0.5), ylim=(one.pixels().shape[0] - 0.5, -0.5)
+        )
     return fig
