@@ -3,8 +3,8 @@
     python -m book.tools.course [--output _build/course]
 
 Everything comes from the chapters. Slides show the figures of the last `make book`; where
-there is none that fits the sources as they are, they are made without figures and say so. `make book`
-publishes the course beside the pages, for the page of the teaching kit to offer.
+there is none that fits the sources as they are, they are made without figures and say so.
+`make book` publishes the course beside the pages, for the page of the teaching kit to offer.
 """
 
 from __future__ import annotations

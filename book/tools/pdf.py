@@ -184,7 +184,8 @@ def _print(browser: Any, address: str) -> bytes:
 
 def offer(address: str) -> str:
     """Return the place on a page where the PDF is offered once it is there."""
-    return f'<span class="pdf-offer" data-pdf="{address}">the book as a PDF: <code>make pdf</code> prints it</span>'
+    words = "the book as a PDF: <code>make pdf</code> prints it"
+    return f'<span class="pdf-offer" data-pdf="{address}">{words}</span>'
 
 
 def publish(html: Path, pages: list[str]) -> Path:
