@@ -12,7 +12,7 @@ export JUPYTER_CONFIG_DIR := $(abspath $(VENV))/etc/jupyter
 export IPYTHONDIR := $(abspath $(VENV))/share/ipython
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test course demo bench gpu minutes cells format lint clean
+.PHONY: help setup book test course pdf demo bench gpu minutes cells format lint clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ test: $(STAMP) ## Run every test: library, notebooks, pages
 
 course: $(STAMP) ## Notebooks for students and for instructors, slides, the graded project
 	@$(BIN)/python -m book.tools.course
+
+pdf: $(STAMP) ## After `make book`: print the book to one PDF (needs Chromium and its driver)
+	@$(BIN)/python -m book.tools.pdf
 
 demo: $(STAMP) ## Train ERM and ALIGN on the embedded benchmark and compare them
 	@$(BIN)/python -m align demo

@@ -27,7 +27,9 @@ def test_the_address_stands_in_one_place_and_the_rest_derives_from_it():
     url = project.config()["repository"]["url"]
     derived = {path.relative_to(ROOT).as_posix() for path in project.notebooks()}
     derived |= {"_config.yml", "CITATION.cff"}
-    texts = (name for name in tracked() if not name.endswith((".woff", ".safetensors", ".js")))
+    texts = (
+        name for name in tracked() if not name.endswith((".woff", ".safetensors", ".js", ".jpg"))
+    )
     holding = {name for name in texts if url in (ROOT / name).read_text(encoding="utf-8")}
     assert holding == derived
     assert all(not first_cell.update(nbformat.read(p, 4), project.config()["repository"])

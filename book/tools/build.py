@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from book.tools import check_pages, execute, first_cell, project
+from book.tools import check_pages, course, execute, first_cell, project
 
 STAMP = "built.json"
 
@@ -33,6 +33,8 @@ def build(tier: str, output: Path, workers: int) -> int:
     # -n: every reference must resolve; -W: a warning is an error; --all: no page is left stale.
     command += ["--all", "-n", "-W", "--keep-going", "-q"]
     status = subprocess.run(command, cwd=project.ROOT).returncode
+    if not status:
+        course.publish(html, cache)
     found = check_pages.problems(html, project.pages())
     for line in found:
         print(line, file=sys.stderr)

@@ -4,6 +4,7 @@
 
 Everything comes from the chapters. Slides show the figures of the last `make book`; where
 there is none that fits the sources as they are, they are made without figures and say so.
+`make book` publishes the course beside the pages, for the page of the teaching kit to offer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import html
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from book.tools import execute, plain, project, slides, strip
 BIBLIOGRAPHY = project.ROOT / "book" / "references.bib"
 PROJECT = project.ROOT / "book" / "teaching" / "project"
 FOR_STUDENTS = ("starter.py", "grade.py")
+ARCHIVE = "course.zip"
+SLIDES = "slides"
 
 
 def make(output: Path, cache: Path) -> dict[str, int]:
@@ -42,9 +46,28 @@ def make(output: Path, cache: Path) -> dict[str, int]:
         for kind in ("student", "instructor"):
             _write_notebook(path, book, page, output, kind)
     _copy_project(output)
-    figures = _write_slides(output / "slides", book, cache)
+    figures = _write_slides(output / SLIDES, book, cache)
     (output / "index.html").write_text(_index(book), encoding="utf-8")
     return {"notebooks": len(paths), "decks": len(parts()), "figures": figures}
+
+
+def publish(html: Path, cache: Path) -> Path:
+    """Put the course beside the built pages: everything in one archive, and the slides to open.
+
+    Args:
+        html: the folder of the built site.
+        cache: where the executed notebooks are.
+
+    Returns:
+        The archive.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "course"
+        make(output, cache)
+        shutil.rmtree(html / SLIDES, ignore_errors=True)
+        shutil.copytree(output / SLIDES, html / SLIDES)
+        made = shutil.make_archive(str(html / Path(ARCHIVE).stem), "zip", folder, "course")
+    return Path(made)
 
 
 def parts(root: Path = project.ROOT) -> dict[str, list[Path]]:
