@@ -211,6 +211,15 @@ def test_the_bound_on_the_risk_can_be_tight():
     assert found.risk.left == pytest.approx(found.risk.right) == pytest.approx(20.0)
 
 
+def test_the_bound_on_the_gap_is_within_a_factor_of_two():
+    # The target shows the first background only, all margins far below zero and 30 apart.
+    target = np.array([[[1.0, 0.0], [0.0, 0.0]]])
+    logits = np.array([[[-70.0, 0.0], [-40.0, 0.0]]])
+    found = intervention.home_bounds(target, logits, [0.25, 0.75])
+    assert found.ratio == pytest.approx(4.0) and found.gap.left == pytest.approx(0.75 * 30)
+    assert found.gap.right == pytest.approx(2 * found.gap.left)
+
+
 @many
 @given(seeds, st.booleans())
 def test_the_swap_loss_splits_and_bounds_the_movement(seed, own):
