@@ -93,7 +93,7 @@ def evaluate(
         size = run.contract.size[0]
     data = load(benchmark, root, **_found(_options(size, masks), root))
     _say_missing(data)
-    names = data.domains if domain is None else (domain,)
+    names = data.test_domains if domain is None else (domain,)
     result = {name: measure(run, data[name], controls=controls) for name in names}
     print(json.dumps(result, indent=1))
 
