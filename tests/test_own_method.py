@@ -84,6 +84,13 @@ def test_the_loop_written_out_gives_the_bits_of_the_librarys(kind, domain):
     assert same(bits(again.classifier), bits(run.classifier))
 
 
+def test_an_epoch_puts_its_networks_into_training_mode(domain):
+    method = start("align", domain, TINY)
+    method.classifier.eval(), method.masker.eval()
+    train_epoch(method, Batches(domain, 160), 0)
+    assert method.classifier.training and method.masker.training
+
+
 def test_a_variant_of_align_has_its_masker_its_head_start_and_its_own_name(domain):
     run = train(Slower, domain)
     assert run.masker is not None and run.config.joint_from == 2
