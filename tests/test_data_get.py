@@ -33,7 +33,8 @@ from align.data import download, install, manifest, terra, trees
 from align.data.archives import ArchiveError, Bounds, damage_told, entries, unpack
 from align.data.download import Archive, DownloadError, Mirror
 from align.data.duplicates import near_duplicates
-from align.data.folders import TERRA, VLCS, load_terra, load_vlcs
+from align.data.folders import load_terra, load_vlcs
+from align.data.layouts import TERRA, VLCS
 from align.data.manifest import Manifest
 
 

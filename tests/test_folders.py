@@ -13,7 +13,8 @@ from PIL import Image
 
 from align.data import cache, listing, trees
 from align.data.decoding import UnreadableImageError, decode, open_mask, open_rgb
-from align.data.folders import PACS, VLCS, load_folder, load_pacs, load_terra, load_vlcs
+from align.data.folders import load_folder, load_pacs, load_terra, load_vlcs
+from align.data.layouts import PACS, VLCS
 from align.data.masks import load_pennfudan, load_weizmann
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

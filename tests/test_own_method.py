@@ -200,7 +200,7 @@ import align
 from align.benchmark import grid, records
 from align.benchmark.experiment import Experiment, run
 from align.cli import app
-from alignbook import plotting, speed, tables
+from alignbook import plotting, results, speed
 from typer.testing import CliRunner
 
 config = align.Config(method="swap", epochs=1, batch_size=16)
@@ -212,7 +212,7 @@ records.append(path, record)
 ran = CliRunner().invoke(app, ["train", "--help"])
 print(json.dumps({
     "key": kept["key"] == one.key(),
-    "table": sorted(set(tables.runs([kept])["label"])),
+    "table": sorted(set(results.frame([kept])["label"])),
     "style": plotting.method_style("swap").label,
     "timed": "swap" in speed.step_times(size=32, batch_size=8, steps=1, device="cpu").index,
     "grids": [name for name in ("toy", "toy-leave-one-out", "vlcs")

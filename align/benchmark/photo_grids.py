@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from align.benchmark.experiment import Experiment
 from align.benchmark.recipes import COMPOSITE, PAPER, PHOTOS, RESNET, RRR, UNMASKED
-from align.data.folders import TERRA, VLCS
+from align.data.layouts import TERRA, VLCS
 
 
 def pacs() -> list[Experiment]:

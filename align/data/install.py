@@ -17,7 +17,8 @@ from pathlib import Path
 from . import terra, waterbirds, waterbirds_archive
 from .archives import Bounds, unpack
 from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch
-from .folders import PACS, TERRA, VLCS, Layout, locate
+from .folders import locate
+from .layouts import PACS, TERRA, VLCS, Layout
 from .manifest import Manifest, describe, differences
 from .trees import PathLike
 

@@ -19,7 +19,7 @@ from align.checks import check_kind, check_number
 
 from .archives import damage_told, entries, unpack
 from .download import Archive, Mirror
-from .folders import TERRA
+from .layouts import TERRA
 
 CAMERAS = {domain.removeprefix("location_"): domain for domain in TERRA.domains}
 NOTES = "annotations.json"

@@ -21,7 +21,7 @@ from align.checks import check_path
 from align.files import found
 
 from .benchmark import Benchmark, Domain
-from .folders import Layout
+from .layouts import Layout
 from .manifest import Manifest, summary
 from .trees import Options, PathLike, check_names, read_domain
 from .waterbirds_tables import (
