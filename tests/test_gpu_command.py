@@ -6,14 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from align.cli import app
 from alignbook.gpu import command, device, tables
 from alignbook.gpu.anchors import COUNT, LOOP, METRICS, RATE
 from book.tools import project
 
+INFERENCE = "of pure inference"
+ERM = {"benchmark": "toy-vlcs", "method": "erm"}
 CARD = {
     "device": {"kind": "cuda", "name": "NVIDIA H100", "memory": 79.2, "torch": "2.11.0"},
     "sessions": [{"seconds": 480.0, "revision": "0" * 12}],
@@ -27,13 +32,13 @@ CARD = {
         },
         "speed/loop-resnet50": {"batch": 512, "erm": 0.97, "align": 0.93, "data": 31000.0},
         "speed/metrics-resnet50": {
-            "rows": {"insertion": {"of pure inference": 0.95}, "sufficiency": {"of pure inference": 0.91}}
+            "rows": {"insertion": {INFERENCE: 0.95}, "sufficiency": {INFERENCE: 0.91}},
         },
         "speed/peers-resnet50": {"jpeg": 7.0, "captum": None},
-        "training/toy-vlcs-erm-0": {"benchmark": "toy-vlcs", "method": "erm", "seed": 0, "out": 0.7},
-        "training/toy-vlcs-erm-1": {"benchmark": "toy-vlcs", "method": "erm", "seed": 1, "out": 0.8},
+        "training/toy-vlcs-erm-0": ERM | {"seed": 0, "out": 0.7},
+        "training/toy-vlcs-erm-1": ERM | {"seed": 1, "out": 0.8},
     },
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -109,16 +114,24 @@ def test_a_device_that_is_not_there_or_no_device_is_refused():
     assert "results" not in command.default_folder(device.find("cpu")).parts
 
 
-def make(*words, **more):
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "OUT")} | more
-    command_line = ["make", "--no-print-directory", "gpu", f"PYTHON={sys.executable}", *words]
-    return subprocess.run(command_line, cwd=project.ROOT, env=env, capture_output=True, text=True)
+def test_make_passes_on_what_it_is_given_and_installs_nothing(tmp_path):
+    words = ["gpu", f"PYTHON={sys.executable}", "DEVICE=cpu", "MINUTES=5"]
+    done = subprocess.run(
+        ["make", "-n", *words],
+        cwd=project.ROOT,
+        env=os.environ | {"OUT": str(tmp_path / "out")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stdout.replace('"', "")
+    assert "-m align gpu" in said and "pip install" not in said
+    assert f"--minutes 5 --device cpu --out {tmp_path / 'out'}" in said
 
 
-def test_make_passes_on_what_it_is_given_and_needs_no_installation(tmp_path):
-    said = make("-n", "DEVICE=cpu", "MINUTES=5", OUT=str(tmp_path / "out")).stdout
-    assert "--minutes 5" in said.replace('"', "") and "--device cpu" in said.replace('"', "")
-    assert f"--out {tmp_path / 'out'}" in said.replace('"', "")
-    assert "pip install" not in said
-    done = make("DEVICE=cpu", "MINUTES=3", f"OUT={tmp_path / 'out'}")
-    assert done.returncode != 0 and "minutes is 3, expected at least 4" in done.stderr
+def test_the_command_line_hands_on_its_options_and_the_status(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "run", lambda *words, **more: seen.append((words, more)) or 1)
+    done = CliRunner().invoke(app, ["gpu", "--minutes", "5", "--device", "cpu"], env={"OUT": "x"})
+    assert done.exit_code == 1
+    assert seen == [((5.0, "cpu", Path("x")), {"packed": None, "root": None, "only_plan": False})]
