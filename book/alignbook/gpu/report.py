@@ -15,7 +15,7 @@ from align.benchmark import records
 from align.files import replacing
 from alignbook.gpu.device import Device
 
-REPORT, RECORDS, PAGE, LOCK = "report.json", "records.jsonl", "report.md", ".lock"
+REPORT, RECORDS, PAGE, LOCK = "report.json", "records.jsonl", "report.md", ".folder.lock"
 
 LARGEST = 16 * 2**20
 """Bytes that a file may have: small enough to be handed on anywhere."""
