@@ -1,4 +1,4 @@
-"""What a teacher takes away with one click lies beside the pages; what is released is whole."""
+"""What a teacher takes away lies beside the built pages, and what is released is whole."""
 
 from __future__ import annotations
 
