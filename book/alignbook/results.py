@@ -239,15 +239,17 @@ def _run(record: dict) -> dict[str, object]:
 def _variant(config: dict) -> str:
     """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
     parts = []
-    if "swap_background" in config:
-        parts.append(f"{config['swap_background']} backgrounds")
+    if config["alignment"].startswith("swap") and "swap_background" not in config:
+        parts.append("whole backgrounds" if "masker_reads" in config else "")
+    if "mask_level" in config:
+        parts.append(f"cut at {config['mask_level']:g}")
     if "swap_loss" in config:
         parts.append(config["swap_loss"])
     if "masker_start" in config:
         parts.append("objectness held" if config["masker_lr"] == 0 else "objectness refined")
     elif "masker_reads" in config:
         parts.append("masks from nothing")
-    return "".join(f", {part}" for part in parts)
+    return "".join(f", {part}" for part in parts if part)
 
 
 def _shift(record: dict, domain: str) -> str:
