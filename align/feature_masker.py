@@ -140,7 +140,7 @@ def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker
         except RuntimeError as error:
             raise ValueError(
                 f"the start '{path}' does not fit the feature maps of '{config.backbone}': it was "
-                "learned for another backbone; learn one with align.objectness"
+                "learned for another backbone; learn one with align.objectness.learn_objectness"
             ) from error
     return masker
 
