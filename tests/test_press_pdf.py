@@ -24,6 +24,7 @@ def html(tmp_path):
     two = (
         '<details><summary>Solution</summary>unfolded</details><img src="../../pixel.svg" alt="b">'
     )
+    two += '<svg><marker id="tip"/><path marker-end="url(#tip)"/></svg>'
     two += '<a href="../../elsewhere.html">out</a>' + pdf.offer("../../align-book.pdf")
     pages = [("One", "first", one), ("Two", "second", two)]
     for page, (title, words, more) in zip(PAGES, pages, strict=True):
@@ -38,6 +39,7 @@ def test_pages_are_joined_with_their_links_pictures_and_solutions(html):
     assert 'href="#page-book-deep-two--top"' in text and 'id="page-book-deep-two--top"' in text
     assert text.count('src="../pixel.svg"') == 2 and "loading" not in text
     assert re.search(r'<details open="">', text)
+    assert 'id="tip"' in text  # the drawing still finds its arrowheads
     assert 'href="../elsewhere.html"' in text
     assert '<li><a href="#page-book-deep-two">Two</a></li>' in text
 

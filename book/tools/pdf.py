@@ -23,7 +23,8 @@ from book.tools import build, project
 NAME = "align-book.pdf"
 JOINED = "printed.html"
 GONE = "script, .headerlink, .prev-next-area, button, input, label, nav, .toctree-wrapper"
-SIZE = {"paperWidth": 8.27, "paperHeight": 11.69, "marginTop": 0.8, "marginBottom": 0.8}  # A4
+SIZE = {"paperWidth": 8.27, "paperHeight": 11.69}  # A4, in inches
+SIZE |= {"marginTop": 0.8, "marginBottom": 0.8, "marginLeft": 0.8, "marginRight": 0.8}
 FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run"
 FOOT = (
     '<div style="font-size:8px;width:100%;text-align:center"><span class="pageNumber"></span></div>'
@@ -37,6 +38,7 @@ article.bd-article { display: block; max-width: none; padding: 0; }
 h2, h3, figcaption { break-after: avoid; }
 figure, img, tr, .admonition, mjx-container[display] { break-inside: avoid; }
 img, svg { max-width: 100% !important; }
+svg.pipeline { max-width: 12cm !important; }
 img { max-height: 22cm; }
 pre { white-space: pre-wrap !important; overflow-wrap: anywhere; }
 table { display: table !important; font-size: 80%; width: 100%; }
@@ -66,7 +68,7 @@ def join(html: Path, pages: list[str]) -> str:
         for page, part in zip(pages, parts, strict=True)
         if part.h1
     )
-    title = first.title.get_text() if first.title else pages[0]
+    title = first.title.get_text().rpartition(" — ")[2] if first.title else pages[0]
     body = "".join(f'<div class="printed" id="{_slug(p)}">{part}</div>'
                    for p, part in zip(pages, parts, strict=True))  # fmt: skip
     # MathJax is started by a script that stands in the body of a page.
@@ -90,7 +92,7 @@ def _part(html: Path, page: str, pages: list[str]) -> Any:
         details["open"] = ""
     for hidden in article.select(".toggle-hidden"):
         hidden["class"] = [name for name in hidden["class"] if name != "toggle-hidden"]
-    for element in article.select("[id]"):
+    for element in article.select("[id]:not(svg *)"):  # a drawing names parts of its own by them
         element["id"] = f"{_slug(page)}--{element['id']}"
     for image in article.select("img"):
         image.attrs.pop("loading", None)
