@@ -25,8 +25,6 @@ def swap(images: Tensor, masks: Tensor, backgrounds: Tensor) -> Tensor:
 
     Returns:
         `(N, 3, H, W)`, `M⊙x + (1−M)⊙b`.
-
-    Book: intervention, eq-intervention-swap.
     """
     return torch.lerp(backgrounds, images, masks[:, None].to(images.dtype))
 

@@ -48,6 +48,7 @@ GOOD: dict[str, Any] = {
     "classifier": CLASSIFIER,
     "images": IMAGES,
     "saliency": MAPS,
+    "maps": MAPS,
     "labels": torch.tensor([0, 1, 2, 0]),
     "masks": MASKS,
     "correct": torch.tensor([True] * 4),

@@ -85,8 +85,8 @@ def test_a_pack_of_another_version_under_the_same_name_is_not_read(
     packed(tmp_path)
     (path,) = tmp_path.glob("*.pack")
     data = path.read_bytes()
-    assert b'"version": 1' in data
-    path.write_bytes(data.replace(b'"version": 1', b'"version": 9'))
+    assert b'"version": 2' in data
+    path.write_bytes(data.replace(b'"version": 2', b'"version": 9'))
     assert packed(tmp_path, lambda i: row(i + 7)).pixels[0].max() == 7
 
 

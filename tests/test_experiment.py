@@ -72,8 +72,8 @@ def test_a_record_says_how_many_images_a_second_were_trained_on(recorded):
 
 def test_data_that_lie_nowhere_are_asked_for(monkeypatch):
     monkeypatch.delenv("ALIGN_DATA", raising=False)
-    one = replace(tiny(), options={"masks": "segmenter"})
-    with pytest.raises(FileNotFoundError, match="pass root, or set ALIGN_DATA"):
+    one = replace(tiny(), benchmark="pacs", source="photo", options={})
+    with pytest.raises(FileNotFoundError, match="pass root=DIR or set ALIGN_DATA"):
         one.data()
 
 
@@ -164,7 +164,7 @@ def test_doctor_and_status_say_what_there_is(monkeypatch, tmp_path):
     ("words", "message"),
     [
         (["train", "--set", "speed=9"], "expected name=value with one of the names"),
-        (["train", "--set", "epochs=many"], "expected a value of type int"),
+        (["train", "--set", "epochs=many"], "epochs is 'many', expected a whole number"),
         (["train", "svm"], "method is 'svm', expected one of"),
         (["train", "--benchmark", "mnist"], "benchmark 'mnist' is unknown"),
         (["evaluate", "nowhere"], "no run in 'nowhere'"),

@@ -143,7 +143,7 @@ def test_nothing_to_explain_is_said(saved, tmp_path):
 
 def test_the_figure_has_a_row_a_picture(run, domain):
     figure = draw(explain(run, domain.images[:2]), ("one", "two"))
-    assert len(figure.axes) == 6 and figure.axes[0].get_title().startswith("one")
+    assert len(figure.axes) == 6 and figure.axes[0].get_title(loc="left").startswith("one")
 
 
 def test_an_exported_model_gives_the_same_numbers_without_the_library(saved, run, domain, tmp_path):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from synthetic import BARE
 
 from align.benchmark import grid, records
 from align.benchmark.merging import merge
@@ -32,7 +33,8 @@ grid.records_file = lambda name: Path("results") / f"{{name}}.jsonl"
 
 
 def run(one, **options):  # a run that takes no time
-    return {{"key": one.key(), "seconds": 1.0, "metrics": {{}}, "padding": "x" * 20000}}, None
+    about = {{"key": one.key(), "seconds": 1.0, "metrics": {{}}, "padding": "x" * 20000}}
+    return {{**one.description(), **about}}, None
 
 
 runner.run = run
@@ -41,7 +43,7 @@ main()
 
 
 def a_record(number, accuracy=0.5):
-    return {"key": f"{number:012d}", "metrics": {"noon": {"accuracy": accuracy}}}
+    return BARE | {"key": f"{number:012d}", "metrics": {"noon": {"accuracy": accuracy}}}
 
 
 def keys(path):
@@ -124,7 +126,7 @@ def test_what_is_no_file_of_runs_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file of records at"):
         merge(tmp_path / "toy.jsonl", [tmp_path / "absent.jsonl"])
     (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
-    with pytest.raises(ValueError, match="no record of a run"):
+    with pytest.raises(ValueError, match="no record"):
         merge(tmp_path / "toy.jsonl", [tmp_path / "other.jsonl"])
 
 

@@ -19,7 +19,7 @@ from align.config import Config
 from align.contract import Contract
 from align.data import join
 from align.data.mask_sources import mask_source
-from alignbook import tables
+from alignbook import results
 
 TINY = Config(method="erm", epochs=2, batch_size=8, warmup=0, head_start=0)
 
@@ -60,7 +60,7 @@ def interrupted(one, root, work, monkeypatch):
         patch.setattr(experiment, "_measure", killed)
         run_all([one], work.parent / "r.jsonl", root=root, work=work, progress=False)
     (folder,) = (path for path in work.iterdir() if path.name != "claims")
-    assert (folder / "checkpoint.safetensors").is_file()
+    assert (folder / "checkpoint.pt").is_file()
     return folder
 
 
@@ -125,11 +125,11 @@ def test_a_table_of_different_photographs_is_refused_and_names_two_records(tmp_p
     wanted = [one for one in grid.pacs_methods() if one.source == "photo"][:3]
     for one in wanted:
         records.append(tmp_path / "pacs-methods.jsonl", other_data(one))
-    assert len(tables.current("pacs-methods")) == 3
+    assert len(results.current("pacs-methods")) == 3
     last = next(one for one in grid.pacs_methods() if one not in wanted and one.source == "photo")
     records.append(tmp_path / "pacs-methods.jsonl", other_data(last, sketch="another"))
     with pytest.raises(ValueError, match=f"{wanted[0].key()} and {last.key()} .*domain sketch"):
-        tables.current("pacs-methods")
+        results.current("pacs-methods")
     done = CliRunner().invoke(app, ["benchmark", "table", "pacs-methods"])
     assert done.exit_code != 0 and "different data" in str(done.exception)
 

@@ -158,14 +158,17 @@ def test_a_configuration_knows_what_its_method_reads(method, domain):
             seen.add(name)
             return super().__getattribute__(name)
 
-    config = Watched(**asdict(TINY) | {"method": method, "epochs": 1, "warmup": 0})
+    # Both kinds of alignment, so that all that belongs to one of them is looked at.
+    both = {"alignment": "swap+energy"} if "alignment" in reads else {}
+    config = Watched(**asdict(TINY) | {"method": method, "epochs": 1, "warmup": 0} | both)
     seen.clear()
     start(method, domain, config).update(
         next(Batches(domain, 32).epoch(0)), config.epochs, torch.Generator()
     )
     fields = {field.name for field in dataclasses.fields(Config)}
     used = seen & fields
-    assert reads <= used <= {*config.read()} | later
+    # The weight of the pull to a start counts only where there is a start.
+    assert reads - {"start_weight"} <= used <= {*config.read()} | later | {*LATER}
     other = replace(config, lambda1=9.0)
     assert (config.hash() == other.hash()) == ("lambda1" not in reads)
 
@@ -174,12 +177,17 @@ def test_a_choice_that_came_later_leaves_the_keys_of_older_runs():
     """The hashes below stand in records that were made before these choices existed."""
     recorded = {"erm": "1b6a0afda8ed", "guided": "9af20118a168", "align": "2bbc981f6626"}
     assert {method: Config(method=method).hash() for method in recorded} == recorded
-    changed = {"second_order": False, "masker_steps": 2.0, "mask_stride": 4}
+    reads = {"masker_reads": "pretrained"}
+    swap = {"swap_weight": 2.0, "swap_background": "blur", "swap_loss": "consistency"}
+    changed = {"second_order": False, "balanced": True} | swap
+    masker = {"masker_steps": 2.0, "mask_stride": 4, "mask_level": 0.2, "start_weight": 2.0}
+    changed |= masker | reads | {"masker_start": "objectness"}
     assert set(changed) == set(LATER)
-    align_hashes = {replace(Config(), **{name: value}).hash() for name, value in changed.items()}
-    assert len(align_hashes - set(recorded.values())) == 3
+    hashes = {replace(Config(), **reads | {name: value}).hash() for name, value in changed.items()}
+    assert len(hashes - set(recorded.values())) == len(changed)
     guided = replace(Config(method="guided"), **changed)
-    assert guided.read().keys() - Config(method="guided").read().keys() == {"second_order"}
+    named = guided.read().keys() - Config(method="guided").read().keys()
+    assert named == {"second_order", "balanced", *swap}
 
 
 def test_a_loaded_run_needs_no_pretrained_weights_and_keeps_its_choices(domain, tmp_path):
@@ -212,7 +220,8 @@ def test_each_epoch_and_each_seed_draws_random_numbers_of_its_own(domain, monkey
 
 def test_what_all_methods_read_is_all_that_plain_training_reads():
     common = "method backbone weights output_stride epochs batch_size lr weight_decay augment seed"
-    assert set(Config(method="erm").read()) == set(common.split()) == set(COMMON)
+    assert set(Config(method="erm").read()) == set(common.split()) == set(COMMON) - {"balanced"}
+    assert "balanced" in Config(method="erm", balanced=True).read()
     read = set(COMMON).union(*(kind.reads for kind in METHODS.values()))
     assert read == {field.name for field in dataclasses.fields(Config)}
 
@@ -337,7 +346,8 @@ def test_guidance_moves_evidence_into_the_mask(form, domain):
     method = start(config.method, domain, config)
     batch = next(Batches(domain, 32, augment=False).epoch(0))
     generator = torch.Generator()
-    values = [method.update(batch, 0, generator)["alignment"].item() for _ in range(15)]
+    term = "swap" if form == "swap" else "alignment"
+    values = [method.update(batch, 0, generator)[term].item() for _ in range(15)]
     assert values[-1] < 0.9 * values[0]
 
 

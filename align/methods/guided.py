@@ -65,8 +65,6 @@ def guided_terms(
     Returns:
         `(terms, features)`: the terms with their sum under "loss", and the feature map
         `(N, K, h, w)` that they were read from.
-
-    Book: intervention, eq-intervention-loss.
     """
     guided = epoch >= config.joint_from
     by_pixel = guided and config.alignment == "rrr"

@@ -20,8 +20,6 @@ FORM_STYLES: dict[str, tuple[str, str, str]] = {
     "BCE": (plotting.METHODS["guided"].color, "d", ":"),
     "L1": ("#a5875a", "s", "--"),
     "input gradient": ("#5a0f78", "^", "--"),
-    "swap": ("#d55e00", "o", "-"),
-    "swap and energy": ("#d55e00", "P", "--"),
 }
 """Colour, marker and line of guidance by true masks in each form of alignment."""
 
