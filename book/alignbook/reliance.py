@@ -82,7 +82,7 @@ def plane(
     if table.empty:
         return absent("evidence inside the object and reliance on the background")
     names = list(table["label"].drop_duplicates())
-    fig, ax = plotting.figure(size=(6.2, 4.0 + 0.1 * len(names)))
+    fig, ax = plotting.figure(size=(5.6, 3.6 + 0.2 * len(names)))
     words = []
     for number, name in enumerate(names, start=1):
         part = table[table["label"] == name]
@@ -93,8 +93,9 @@ def plane(
         )
         words.append(f"{name} {across.mean:.2f} inside, reliance {up.mean:.2f}")
     words += _lines(ax, table, f"control_{how}")
-    ax.set(xlabel="evidence inside the object", ylabel=WAYS[way], ylim=(0, None))
-    fig.legend(loc="outside right upper", fontsize=9)
+    ax.set(xlabel="evidence inside the object", ylabel=WAYS[way])
+    ax.set(xlim=(0, 1), ylim=(0, 1.05))
+    fig.legend(loc="outside lower left", fontsize=9)
     left = _left_out(everything, names)
     text = f"A point for each of {len(names)} ways of training: {'; '.join(words)}."
     return Drawn(fig, text + (f" Not measured for: {', '.join(left)}." if left else ""))
