@@ -63,7 +63,8 @@ class Align(Method):
         environments: int = 1,
     ) -> None:
         super().__init__(classifier, config, masker, environments)
-        self.masker_optimizer = adamw(masker, config.masker_lr, config.weight_decay)
+        learning = masker.decoder if isinstance(masker, FeatureMasker) else masker
+        self.masker_optimizer = adamw(learning, config.masker_lr, config.weight_decay)
         self.start = copy.deepcopy(masker) if self.config.masker_start is not None else None
         self.turns, self.progress = 0, 0.0
 
