@@ -102,12 +102,12 @@ def table(
     from alignbook import ablations, results, tables, weights
     from alignbook.show import show
 
-    recorded = results.recorded(grid)
-    if recorded.empty:
+    found = results.current(grid)
+    if not found:
         raise FileNotFoundError(
             f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
         )
-    found = results.current(grid)
+    recorded = results.frame(found)
     _check_metric(metric, found, grid)
     for sentence in records.mixed(found, rendered=True):
         print(f"align: note: {sentence}", file=sys.stderr)

@@ -207,7 +207,6 @@ class Config:
                 "second_order is False with alignment 'rrr', expected True: held constant, input "
                 "gradients teach nothing; choose another alignment"
             )
-
         if self.masker_start is not None and self.masker_reads == "pixels":
             raise ValueError(
                 f"masker_start is {shown(self.masker_start)} and masker_reads is 'pixels', "

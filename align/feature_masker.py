@@ -57,13 +57,7 @@ class FeatureMasker(nn.Module):
         Raises:
             ValueError: if the images have another shape or dtype.
         """
-        return self.decode(self.maps(images), images.shape[2:])
-
-    def decode(self, maps: list[Tensor], size: torch.Size) -> Tensor:
-        """Masks `(N, 1, H, W)` of a given size from feature maps."""
-        # In full precision: masks blend images, and half of it would show in them.
-        logits = self.decoder(maps).float()
-        return torch.sigmoid(interpolate(logits, tuple(size), mode="bilinear", align_corners=False))
+        return self.decoder.masks(self.maps(images), images.shape[2:])
 
     @torch.no_grad()
     def maps(self, images: Tensor) -> list[Tensor]:
@@ -117,6 +111,12 @@ class Decoder(nn.Module):
             for layer, x in zip(self.narrow, maps, strict=True)
         ]
         return self.paint(self.mix(torch.cat(narrow, 1)))
+
+    def masks(self, maps: list[Tensor], size: torch.Size) -> Tensor:
+        """Masks `(N, 1, H, W)` of a given size in (0, 1)."""
+        # In full precision: masks blend images, and half of it would show in them.
+        logits = self(maps).float()
+        return torch.sigmoid(interpolate(logits, tuple(size), mode="bilinear", align_corners=False))
 
 
 def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker:

@@ -111,7 +111,7 @@ def test_a_masker_that_is_not_to_learn_stays_as_it_is():
     assert "distinction" not in run.history[-1] and "alignment" in run.history[-1]
 
 
-def test_the_embedded_start_is_small_and_finds_objects_it_never_saw():
+def test_the_embedded_start_is_small_and_fits_its_backbone():
     path = start_path("objectness", "mobilenet_v2")
     assert path.parent == STARTS and path.stat().st_size < 2**20
     tensors = load_file(path)

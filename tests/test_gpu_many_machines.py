@@ -126,7 +126,7 @@ def test_what_is_no_file_of_runs_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file of records at"):
         merge(tmp_path / "toy.jsonl", [tmp_path / "absent.jsonl"])
     (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
-    with pytest.raises(ValueError, match="no record"):
+    with pytest.raises(ValueError, match="is JSON and no record"):
         merge(tmp_path / "toy.jsonl", [tmp_path / "other.jsonl"])
 
 

@@ -40,33 +40,34 @@ class Net(nn.Module):
         return self.head(self.features(x))
 
 
-class Hidden(nn.Module):
-    """Global pooling, a hidden layer, ReLU, and a last layer that fits the feature map's width."""
+class Head(nn.Module):
+    """A last layer that fits the feature map's width, whatever stands before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
         super().__init__()
-        torch.manual_seed(2)
+        torch.manual_seed(seed)
         self.hidden, self.linear = nn.Linear(16, 16), nn.Linear(16, 3)
+
+
+class Hidden(Head):
+    def __init__(self) -> None:
+        super().__init__(2)
 
     def forward(self, features):
         return self.linear(torch.relu(self.hidden(features.mean((2, 3)))))
 
 
-class GeneralisedMean(nn.Module):
+class GeneralisedMean(Head):
     def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(3)
-        self.linear = nn.Linear(16, 3)
+        super().__init__(3)
 
     def forward(self, features):
         return self.linear(features.abs().clamp_min(1e-3).pow(3).mean((2, 3)).pow(1 / 3))
 
 
-class Cosine(nn.Module):
+class Cosine(Head):
     def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(4)
-        self.linear = nn.Linear(16, 3)
+        super().__init__(4)
 
     def forward(self, features):
         return 10 * linear(
@@ -74,23 +75,19 @@ class Cosine(nn.Module):
         )
 
 
-class Pooled(nn.Module):
+class Pooled(Head):
     def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(5)
-        self.linear = nn.Linear(16, 3)
+        super().__init__(5)
 
     def forward(self, features):
         return self.linear(features.mean((2, 3)))
 
 
-class InPlace(nn.Module):
+class InPlace(Head):
     """A head whose first layer overwrites the feature map."""
 
     def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(6)
-        self.linear = nn.Linear(16, 3)
+        super().__init__(6)
 
     def forward(self, features):
         return self.linear(torch.relu_(features).amax((2, 3)))

@@ -22,7 +22,7 @@ from align.benchmark.photo_grids import (
     vlcs,
     vlcs_leave_one_out,
 )
-from align.benchmark.recipes import COMPARED, PAPER, RRR, TOY
+from align.benchmark.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
 from align.benchmark.records import RESULTS
 from align.benchmark.swap_grids import toy_swap, waterbirds
 from align.data.toy import WORLDS
@@ -74,10 +74,6 @@ def noisy_masks() -> list[Experiment]:
         for missed in SHARES
         for leaked in SHARES
     ]
-
-
-EXPLAINED = 32
-"""Images a domain on which a toy run's explanations and their controls are measured."""
 
 
 def toy() -> list[Experiment]:

@@ -25,6 +25,12 @@ PHOTOS = Config(
 COMPOSITE = replace(PHOTOS, epochs=16, warmup=5, head_start=2)
 """About as many steps as on PACS, on a quarter of its images."""
 
+WATERBIRDS = replace(PHOTOS, epochs=4, lr=3e-4, warmup=1, head_start=0, balanced=True)
+"""Short, for two CPU cores; classes are drawn alike."""
+
+EXPLAINED = 32
+"""Images a domain on which a toy run's explanations and their controls are measured."""
+
 RESNET = Config(
     backbone="resnet50",
     weights="IMAGENET1K_V2",

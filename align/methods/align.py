@@ -65,7 +65,7 @@ class Align(Method):
         super().__init__(classifier, config, masker, environments)
         learning = masker.decoder if isinstance(masker, FeatureMasker) else masker
         self.masker_optimizer = adamw(learning, config.masker_lr, config.weight_decay)
-        self.start = copy.deepcopy(masker) if self.config.masker_start is not None else None
+        self.start = None if config.masker_start is None else copy.deepcopy(learning)
         self.turns, self.progress = 0, 0.0
 
     def set_progress(self, progress: float) -> None:
@@ -168,9 +168,9 @@ class Align(Method):
         if self.start is None:
             return self.masker(images), None
         maps = self.masker.maps(images)
-        masks = self.masker.decode(maps, images.shape[2:])
+        masks = self.masker.decoder.masks(maps, images.shape[2:])
         with torch.no_grad():
-            first = self.start.decode(maps, images.shape[2:])
+            first = self.start.masks(maps, images.shape[2:])
         with torch.autocast(images.device.type, enabled=False):
             return masks, binary_cross_entropy(masks, first)
 

@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from align.checks import check_floats, check_number, check_seed, check_shares, check_tensor
+from align.interventions import derangement
 from align.metrics.accuracy import check_finite, forward
 from align.metrics.inputs import as_float, check_images, images_at_once
 from align.models import Model, device_of, inference
@@ -129,8 +130,8 @@ def partners(count: int, seed: int = 0) -> Tensor:
     """
     check_number("the number of images", count, 2, 10**9, whole=True)
     check_seed(seed)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    return torch.empty_like(order).scatter_(0, order, order.roll(-1))
+    # The way round in which the recorded runs went: each is followed by its partner.
+    return derangement(count, torch.Generator().manual_seed(seed)).argsort()
 
 
 def background(images: Tensor, objects: Tensor) -> Tensor:

@@ -239,8 +239,9 @@ def _run(record: dict) -> dict[str, object]:
 def _variant(config: dict) -> str:
     """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
     parts = []
-    if config["alignment"].startswith("swap") and "swap_background" not in config:
-        parts.append("whole backgrounds" if "masker_reads" in config else "")
+    swaps = config["alignment"].startswith("swap")
+    if swaps and "masker_reads" in config and "swap_background" not in config:
+        parts.append("whole backgrounds")
     if "mask_level" in config:
         parts.append(f"cut at {config['mask_level']:g}")
     if "swap_loss" in config:
@@ -249,7 +250,7 @@ def _variant(config: dict) -> str:
         parts.append("objectness held" if config["masker_lr"] == 0 else "objectness refined")
     elif "masker_reads" in config:
         parts.append("masks from nothing")
-    return "".join(f", {part}" for part in parts if part)
+    return "".join(f", {part}" for part in parts)
 
 
 def _shift(record: dict, domain: str) -> str:
