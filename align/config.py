@@ -195,13 +195,8 @@ class Config:
             raise ValueError(f"mask_level is {self.mask_level}, expected a level below 1")
         if self.sgt_share > 1:
             raise ValueError(f"sgt_share is {self.sgt_share}, expected a share between 0 and 1")
-        other = {"mixup": "", "dre": "", "cgc": "", "align": 'fill "shuffle"'}.get(self.method)
-        if self.batch_size == 1 and other is not None and (not other or self.fill == "shuffle"):
-            raise ValueError(
-                f"batch_size is 1 with method '{self.method}'{other and f' and {other}'}, expected "
-                "at least 2: it sets each image against another of its batch, and learns nothing "
-                f"from itself{other and '; or choose fill zero'}"
-            )
+        if self.batch_size == 1:
+            _check_alone(self)
         if self.alignment == "rrr" and not self.second_order:
             raise ValueError(
                 "second_order is False with alignment 'rrr', expected True: held constant, input "
@@ -269,6 +264,19 @@ def _check_method(method: object) -> None:
             "inherits from align.methods.Method; one of your own has a name once it stands in "
             "align.methods.METHODS"
         )
+
+
+def _check_alone(config: Config) -> None:
+    """Refuse a batch of one image where the method sets each against another of its batch."""
+    pairing = config.method_class.pairs_images
+    if pairing is None or any(getattr(config, name) != value for name, value in pairing.items()):
+        return
+    chosen = "".join(f' and {name} "{value}"' for name, value in pairing.items())
+    raise ValueError(
+        f"batch_size is 1 with method '{config.method_name}'{chosen}, expected at least 2: it sets "
+        "each image against another of its batch, and learns nothing from itself"
+        + "".join(f"; or choose another {name}" for name in pairing)
+    )
 
 
 def _check_value(name: str, value: object, kinds: tuple[type, ...], expected: str) -> None:
