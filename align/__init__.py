@@ -5,7 +5,7 @@ from align.classifier import Classifier
 from align.config import Config
 from align.data import Benchmark, Domain, load
 from align.evaluation import evaluate
-from align.explain import explain
+from align.explanation import explain
 from align.export import export
 from align.masker import Masker
 from align.saliency import grad_cam

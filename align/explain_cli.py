@@ -10,7 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from align.classifier import Classifier
-from align.explain import Explanation, draw, explain, pictures, pretrained, read
+from align.explanation import Explanation, draw, explain, pictures, pretrained, read
 from align.training import Run
 
 FIGURES = (".png", ".svg", ".pdf")

@@ -113,7 +113,7 @@ def test_the_library_does_not_know_the_book():
         ("align.metrics", ("align.data", "align.methods", "align.training", "align.config")),
         ("align.config", ("align.methods", "align.data", "align.classifier")),
         ("align.methods", ("align.training", "align.evaluation", "align.benchmark")),
-        ("align.training", ("align.evaluation", "align.benchmark", "align.explain")),
+        ("align.training", ("align.evaluation", "align.benchmark", "align.explanation")),
     ],
 )
 def test_a_room_does_not_look_up_to_those_above_it(room, others):

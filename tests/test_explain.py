@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import align
 from align.cli import app
-from align.explain import draw, explain, pictures, pretrained
+from align.explanation import draw, explain, pictures, pretrained
 
 TINY = align.Config(epochs=2, warmup=0, head_start=0, batch_size=16)
 

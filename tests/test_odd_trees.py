@@ -11,7 +11,7 @@ from PIL import Image
 
 from align.data.folders import load_folder, load_pacs
 from align.data.masks import load_weizmann
-from align.explain import pictures, read
+from align.explanation import pictures, read
 
 CAFE = ("Caf\u00e9", "Cafe\u0301")
 """The same name with its accent as one sign, and as two."""

@@ -116,7 +116,7 @@ def test_every_copy_of_the_folder_is_found(tmp_path, name):
 def test_official_splits_are_trained_on_whole_whatever_the_seed(root):
     splits = {}
     for seed in (0, 1):
-        one = Experiment("waterbirds", "train", Config(method="erm", seed=seed), {"size": 8})
+        one = Experiment("waterbirds", "train", Config(method="erm", seed=seed), {"size": 16})
         splits[seed] = one.split(one.data(root))
     training, tests = splits[0]
     assert len(training) == 12 and list(tests) == ["val", "test"]

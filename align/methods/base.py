@@ -31,7 +31,7 @@ class Passes(NamedTuple):
 
     @property
     def cost(self) -> float:
-        """In forward passes: the way back to the weights counts two, that to the pixels one."""
+        """Forward passes that it costs: the way back to weights counts two, that to pixels one."""
         return self.forward + 2 * self.to_weights + self.to_pixels
 
 

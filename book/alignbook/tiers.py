@@ -57,6 +57,10 @@ def announce(*, smoke: float, book: float, gpu: float, gpu_pays: bool = False) -
         gpu_pays: True if the notebook gains from a GPU; on Colab without one, a sentence then
             says how to get it.
     """
+    import torch
+
+    # A processor that NNPACK cannot use is told of on stderr, in the middle of a page.
+    torch.backends.nnpack.set_flags(False)
     device = _device()
     print(f"tier {tier()} · {device} · {_expected(pick(smoke=smoke, book=book, gpu=gpu))}")
     if gpu_pays and not _cuda() and _in_colab():
