@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import nbformat
 import pytest
 
 from alignbook.figures import FIGURES
-from book.tools import page_figures, project
+from book.tools import execute, page_figures, project
 
 PICTURE = {"image/png": "aGVsbG8="}
 IMAGE = re.compile(r'<img alt="([^"]*)"[^>]*?src="([^"]*)"')
@@ -40,6 +41,26 @@ def test_a_picture_without_words_keeps_the_authors():
     source = notebook(metadata={"mystnb": {"image": {"alt": "Dots."}}})
     assert not page_figures.carry(source, notebook())
     assert source.cells[2].metadata["mystnb"]["image"]["alt"] == "Dots."
+
+
+def test_a_chapter_whose_words_were_carried_is_not_run_again(tmp_path):
+    """The key of the builder's cache takes in the metadata that `carry` changes."""
+    path, cache = tmp_path / "page.ipynb", tmp_path / "cache"
+    cache.mkdir()
+    source = notebook(metadata={"mystnb": {"image": {"alt": "Dots."}}})
+    execute.keep(cache, path, notebook("Dots; the highest is 0.9.", source.cells[2].metadata))
+    app = SimpleNamespace(
+        env=SimpleNamespace(
+            doc2path=lambda page: str(path),
+            mystnb_config=SimpleNamespace(execution_cache_path=str(cache)),
+        )
+    )
+    read = [nbformat.writes(source)]
+    page_figures._read(app, "page", read)
+    carried = nbformat.reads(read[0], as_version=4)
+    assert carried.cells[2].metadata["mystnb"]["image"]["alt"] == "Dots; the highest is 0.9."
+    for one in (source, carried):
+        assert execute.stored(cache, one).cells[-1].outputs[0].data == PICTURE
 
 
 def test_a_figure_is_found_by_its_name():

@@ -31,7 +31,7 @@ class Passes(NamedTuple):
 
     @property
     def cost(self) -> float:
-        """Forward passes that it costs: the way back to weights counts two, that to pixels one."""
+        """What a step costs in forward passes; back to weights counts two of them, to pixels one."""
         return self.forward + 2 * self.to_weights + self.to_pixels
 
 

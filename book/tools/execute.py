@@ -115,6 +115,21 @@ def stored(cache_folder: Path, notebook: Any) -> Any | None:
         return None
 
 
+def keep(cache_folder: Path, path: Path, notebook: Any) -> None:
+    """Keep a run once more, under cells whose metadata were changed since: it is not run again.
+
+    Args:
+        cache_folder: where the cache lies.
+        path: of the notebook that was run.
+        notebook: the run, with its cells' new metadata.
+    """
+    from jupyter_cache import get_cache
+    from jupyter_cache.base import CacheBundleIn
+
+    bundle = CacheBundleIn(notebook, str(path))
+    get_cache(cache_folder).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+
+
 def environment(tier: str, workers: int) -> dict[str, str]:
     """Return the variables under which chapters run: this environment's kernel alone."""
     prefix = Path(sys.prefix)

@@ -96,12 +96,16 @@ def _cache(app: Any) -> Path:
 
 
 def _read(app: Any, page: str, source: list[str]) -> None:
-    if not app.env.doc2path(page).endswith(".ipynb"):
+    path = Path(app.env.doc2path(page))
+    if path.suffix != ".ipynb":
         return
     notebook = nbformat.reads(source[0], as_version=4)
     executed = execute.stored(_cache(app), notebook)
     if executed and carry(notebook, executed):
         source[0] = nbformat.writes(notebook)
+        # The cache's key takes in the cells' metadata: without this the chapter would run again.
+        carry(executed, executed)
+        execute.keep(_cache(app), path, executed)
 
 
 def setup(app: Any) -> dict[str, bool]:

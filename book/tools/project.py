@@ -92,7 +92,7 @@ def fingerprint(root: Path = ROOT, *, pages_too: bool = True) -> str:
     Returns:
         A hexadecimal SHA-256.
     """
-    patterns = ["align/**/*.py", "results/**/*", "constraints.txt"]
+    patterns = ["align/**/*.py", "book/alignbook/**/*", "results/**/*", "constraints.txt"]
     if pages_too:
         patterns += ["book/**/*", "_config.yml", "_toc.yml"]
     digest = hashlib.sha256()
