@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,17 +21,20 @@ BACKEND = "inductor"
 
 
 @contextmanager
-def compiled(classifier: Classifier, backend: str = BACKEND) -> Iterator[None]:
+def compiled(classifier: Classifier, backend: str | None = None) -> Iterator[None]:
     """Compile a classifier's trunk in a block; before and after it is as it was.
 
     Args:
         classifier: its trunk is compiled when it is first called, once for each shape; its
             parameters and their names stay the same.
-        backend: a name that `torch.compile` takes.
+        backend: a name that `torch.compile` takes; None means `BACKEND`.
     """
-    classifier.trunk.compile(backend=backend, dynamic=False)
+    classifier.trunk.compile(backend=backend or BACKEND, dynamic=False)
     try:
-        yield
+        with warnings.catch_warnings():
+            # PyTorch's own look at pictures that a mask made, of which nobody asks the gradient.
+            warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+            yield
     finally:
         # A shallow copy has the same layers and leaves the compiled call behind.
         classifier.trunk = copy.copy(classifier.trunk)

@@ -98,7 +98,11 @@ def test_weights_come_along_in_half_precision(tmp_path, world):
     assert kept["features.0.0.weight"].dtype == torch.float16
     (kind,) = packed.found(out)
     assert kind.network == {"backbone": "mobilenet_v2", "weights": packed.WEIGHTS}
-    wanted = training.photographs(REHEARSAL, kind, seed=0)[0]
+    forms = training.photographs(REHEARSAL, kind, seed=0)
+    swap = forms["align-swap"].config
+    assert (swap.alignment, swap.swap_background) == ("swap", "emptied")
+    assert (swap.masker_reads, swap.masker_start, swap.masker_lr) == ("pretrained", "objectness", 0)
+    wanted = forms["erm"]
     loaded = align.Classifier("mobilenet_v2", 5, wanted.resolved(out).weights)
     assert torch.allclose(loaded.trunk[0][0].weight, state["0.0.weight"], atol=1e-3)
     with pytest.raises(ValueError, match="weights and backbone go together"):
@@ -109,14 +113,41 @@ def test_a_training_on_packed_pictures_is_a_unit_like_any_other(folder, tmp_path
     cpu, out = find("cpu"), tmp_path / "out"
     report = Report(out, cpu, "rehearsal")
     units = training.units(cpu, REHEARSAL, report, folder, tmp_path / "work")
-    mine = [u for u in units if u.name == "toy-vlcs-erm-0"]
-    assert len(mine) == 2  # rendered, and packed
-    names = [u.name for u in units if "guided" in u.name]
-    assert len(names) == 2  # masks came along
+    assert len({u.key for u in units}) == len(units) == 8  # four forms, rendered and packed
+    # The most telling first: on photographs the second version beside ERM and given masks.
+    ranked = sorted(units, key=lambda unit: unit.rank)
+    names = [u.name.removeprefix("toy-vlcs-").rsplit("-", 2)[0] for u in ranked]
+    rendered, packed_ones = (
+        ["erm", "align", "guided", "align-swap"],
+        ["erm", "align-swap", "guided"],
+    )
+    assert names == [*rendered, *packed_ones, "align"]
     report.begin(4)
-    assert session.run(mine[1:], report, 60, time.monotonic(), 0.1, lambda line: None) == []
+    assert session.run(ranked[5:6], report, 60, time.monotonic(), 0.1, lambda line: None) == []
     (entry,) = report.content["units"].values()
     assert entry["state"] == "done" and 0 <= entry["result"]["out"] <= 1
+    assert entry["result"]["form"] == "align, swap"
+
+
+def test_the_test_split_of_official_ones_is_what_counts():
+    """Records sort their domains, so that `test` comes before `val`."""
+    splits = {
+        "test": {"accuracy": 0.8, "worst_group": 0.5, "mean_group": 0.7},
+        "val": {"accuracy": 0.9, "worst_group": 0.6, "mean_group": 0.8},
+    }
+    config = {"method": "guided", "alignment": "energy", "seed": 3}
+    record = {
+        "key": "k", "benchmark": "waterbirds", "source": "train", "trained_on": ["train"],
+        "config": config, "options": {"masks": "boxes"}, "metrics": splits,
+        "seconds": 1.0, "images_per_second": 1.0,
+    }  # fmt: skip
+    told = training.summary(record)
+    assert (told["out"], told["worst group"], told["mean of groups"]) == (0.8, 0.5, 0.7)
+    assert told["form"] == "guided by boxes"
+    other = record | {"config": config | {"seed": 4}}
+    assert training.summary(other)["setting"] == told["setting"]
+    other = record | {"config": config | {"lr": 1e-4}}
+    assert training.summary(other)["setting"] != told["setting"]
 
 
 def test_the_command_says_what_it_left_out(tmp_path, capsys):

@@ -101,6 +101,8 @@ def pack(
         "jpeg": quality,
         "pictures": sum(len(part.domain) for part in kept),
     }
+    if (source := kept[0].domain.mask_source) not in ("", "true"):
+        options["masks"] = source
     more = {
         field.name: getattr(benchmark, field.name)
         for field in fields(Benchmark)

@@ -77,6 +77,7 @@ FULL = Sizes(
         "head_start": 1,
         "batch_size": 64,
         "lr": 3e-4,
+        "balanced": True,
     },
     explained=256,
     pace=1.0,
