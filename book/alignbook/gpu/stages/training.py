@@ -121,7 +121,7 @@ def photographs(sizes: Sizes, kind: packed.Kind, seed: int) -> dict[str, Experim
 
 
 def _start(kind: packed.Kind) -> dict:
-    """A masker held at the embedded start of the packed network; without one, a masker that learns."""
+    """A masker held at the start of the packed network, or nothing where there is no start."""
     if not kind.network:
         return {}
     try:
