@@ -150,7 +150,8 @@ def test_the_test_split_of_official_ones_is_what_counts():
     assert training.summary(other)["setting"] != told["setting"]
 
 
-def test_the_command_says_what_it_left_out(tmp_path, capsys):
-    packing.main("toy-vlcs", size=32, mib=2.0, domain=["noon"], out=tmp_path)
+def test_the_command_says_what_it_left_out(tmp_path, capsys, monkeypatch, world):
+    monkeypatch.setattr(packing, "load", lambda name, root, size: world)
+    packing.main("toy-vlcs", size=32, mib=0.05, domain=["noon"], out=tmp_path)
     said = capsys.readouterr().out
     assert "MiB, in" in said and "noon: " in said and "pictures left out" in said
