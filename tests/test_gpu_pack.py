@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -60,6 +61,16 @@ def test_what_does_not_fit_is_left_out_evenly_and_named(tmp_path, world):
     assert all(10 <= count <= 30 for count in counts)
     with pytest.raises(ValueError, match="no room for pictures"):
         pack(world, tmp_path / "none", mib=0.001)
+
+
+@pytest.mark.parametrize(("name", "source"), [("waterbirds", ""), ("folder", "boxes")])
+def test_boxes_are_called_boxes_in_the_report(name, source, tmp_path, world):
+    noon = dataclasses.replace(world["noon"], mask_source=source)
+    benchmark = dataclasses.replace(world, name=name, loaders={"noon": lambda: noon})
+    pack(benchmark, tmp_path, domains=["noon"])
+    (kind,) = packed.found(tmp_path)
+    guided = training.photographs(REHEARSAL, kind, seed=0)["guided"]
+    assert training.form(guided.description()) == "guided by boxes"
 
 
 def test_shards_are_joined_in_order_and_a_missing_one_is_named(tmp_path, world, monkeypatch):
