@@ -6,7 +6,6 @@ import copy
 import importlib.util
 import os
 import shutil
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,15 +45,13 @@ def missing_compiler(device: torch.device) -> str:
     Args:
         device: where the classifier is.
     """
-    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+    on_gpu = device.type == "cuda"
+    if on_gpu and importlib.util.find_spec("triton") is None:
         return "Triton"
-    names = ("gcc", "clang", "cc")
-    if device.type != "cuda":
-        names = ("clang++",) if sys.platform == "darwin" else ("g++", "clang++")
-    chosen = os.environ.get("CC" if device.type == "cuda" else "CXX")
-    if any(shutil.which(name) for name in ((chosen,) if chosen else names)):
-        return ""
-    return "a C compiler" if device.type == "cuda" else "a C++ compiler"
+    names = ("gcc", "clang", "cc") if on_gpu else ("g++", "clang++")
+    chosen = os.environ.get("CC" if on_gpu else "CXX")
+    found = any(shutil.which(name) for name in ([chosen] if chosen else names))
+    return "" if found else f"a {'C' if on_gpu else 'C++'} compiler"
 
 
 def check_compile(config: Config, device: torch.device) -> None:

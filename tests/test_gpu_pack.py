@@ -10,12 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import align
+from align.run import first_networks
 from alignbook.gpu import pack as packing
 from alignbook.gpu import packed, session
 from alignbook.gpu.device import find
 from alignbook.gpu.pack import MIB, pack
 from alignbook.gpu.report import Report
-from alignbook.gpu.sizes import REHEARSAL
+from alignbook.gpu.sizes import FULL, REHEARSAL
 from alignbook.gpu.stages import training
 
 
@@ -113,6 +114,9 @@ def test_weights_come_along_in_half_precision(tmp_path, world):
     swap = forms["align-swap"].config
     assert (swap.alignment, swap.swap_background) == ("swap", "emptied")
     assert (swap.masker_reads, swap.masker_start, swap.masker_lr) == ("pretrained", "objectness", 0)
+    for sizes in (REHEARSAL, FULL):  # the start fits the feature maps of the network
+        swapping = training.photographs(sizes, kind, seed=0)["align-swap"]
+        first_networks(swapping.resolved(out), 5, "cpu")
     wanted = forms["erm"]
     loaded = align.Classifier("mobilenet_v2", 5, wanted.resolved(out).weights)
     assert torch.allclose(loaded.trunk[0][0].weight, state["0.0.weight"], atol=1e-3)

@@ -101,7 +101,13 @@ REHEARSAL = Sizes(
     seeds=(0,),
     toy={"size": 32, "n": 40},
     recipe={"batch_size": 8, "epochs": 3, "warmup": 1, "head_start": 1},
-    photographs={"batch_size": 8, "epochs": 3, "warmup": 1, "head_start": 1},
+    photographs={
+        "output_stride": 16,  # the embedded start of a masker knows this one
+        "batch_size": 8,
+        "epochs": 3,
+        "warmup": 1,
+        "head_start": 1,
+    },
     explained=4,
     pace=0.15,
     tier="rehearsal",
