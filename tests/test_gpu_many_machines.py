@@ -9,37 +9,57 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from multiprocessing.connection import Listener
+from pathlib import Path
 
 import pytest
 from synthetic import BARE
 
-from align.benchmark import grid, records
+from align.benchmark import grid, records, runner
 from align.benchmark.merging import merge
+from align.cli import main
 from book.tools import project
 
 FORK = multiprocessing.get_context("fork")
 PAGE = (project.ROOT / "book" / "many_machines.md").read_text(encoding="utf-8")
 
-ALIGN = """#!{python}
-import sys
-from pathlib import Path
+STAND_IN = """#!{python} -IS
+import os, sys
+from multiprocessing.connection import Client
 
-from align.benchmark import experiment, grid, runner
-from align.cli import main
-
-wanted = grid.toy()[:8]
-grid.GRIDS["toy"] = lambda: wanted
-grid.records_file = lambda name: Path("results") / f"{{name}}.jsonl"
-
-
-def run(one, **options):  # a run that takes no time
-    about = {{"key": one.key(), "seconds": 1.0, "metrics": {{}}, "padding": "x" * 20000}}
-    return {{**one.description(), **about}}, None
-
-
-runner.run = run
-main()
+with Client({address!r}) as test:
+    test.send((sys.argv, os.getcwd(), dict(os.environ)))
+    text, status = test.recv()
+print(text)
+sys.exit(status)
 """
+"""In place of the command: hands what it was given to the test, which has imported all already."""
+
+
+def few_runs():
+    """Eight runs of the grid, on worlds that are rendered in no time."""
+    return [replace(one, options={"size": 32, "n": 20}) for one in grid.toy()[:8]]
+
+
+def _align(argv, folder, environment, output):
+    """The command as it is, in a process of its own, on eight runs that take no time."""
+    os.chdir(folder)
+    os.environ.update(environment)
+    os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT), 1)
+    sys.stdout = os.fdopen(1, "w")
+    sys.argv = argv
+    wanted = few_runs()
+    grid.GRIDS["toy"] = lambda: wanted
+    grid.records_file = lambda name: Path("results") / f"{name}.jsonl"
+    runner.run = lambda one, **_: (
+        {
+            "key": one.key(), "seconds": 1.0, "metrics": {}, "padding": "x" * 20000,
+            **one.description(),
+        },
+        None,
+    )  # fmt: skip
+    main()
 
 
 def a_record(number, accuracy=0.5):
@@ -59,22 +79,31 @@ def test_two_tasks_of_the_slurm_array_make_the_grid_once(tmp_path):
     (tmp_path / "grid.sbatch").write_text(the_script())
     command = tmp_path / ".venv" / "bin" / "align"
     command.parent.mkdir(parents=True)
-    command.write_text(ALIGN.format(python=sys.executable))
-    command.chmod(0o755)
-    path = os.pathsep.join([str(project.ROOT), str(project.ROOT / "book")])
 
     def task(number):  # what Slurm tells a task of an array
         told = {"SLURM_ARRAY_TASK_ID": number, "SLURM_ARRAY_TASK_COUNT": 2}
-        env = os.environ | {"PYTHONPATH": path} | {k: str(v) for k, v in told.items()}
+        env = os.environ | {k: str(v) for k, v in told.items()}
         return subprocess.Popen(
             ["bash", "grid.sbatch", "toy"], cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True
         )
 
-    tasks = [task(number) for number in (1, 2)]
-    said = [one.communicate(timeout=300)[0] for one in tasks]
+    with Listener() as listener:
+        command.write_text(STAND_IN.format(python=sys.executable, address=listener.address))
+        command.chmod(0o755)
+        tasks = [task(number) for number in (1, 2)]
+        asked = [listener.accept() for _ in tasks]
+        processes = []
+        for number, connection in enumerate(asked):
+            arguments = (*connection.recv(), str(tmp_path / f"output-{number}"))
+            processes.append(FORK.Process(target=_align, args=arguments))
+            processes[-1].start()
+        for number, (connection, process) in enumerate(zip(asked, processes, strict=True)):
+            process.join(120)
+            connection.send(((tmp_path / f"output-{number}").read_text(), process.exitcode))
+    said = [one.communicate(timeout=60)[0] for one in tasks]
     assert [one.returncode for one in tasks] == [0, 0]
     assert all(re.search(r"^4 runs recorded now in toy.jsonl, 4 of 4", text, re.M) for text in said)
-    assert keys(tmp_path / "results" / "toy.jsonl") == {e.key(): 1 for e in grid.toy()[:8]}
+    assert keys(tmp_path / "results" / "toy.jsonl") == {one.key(): 1 for one in few_runs()}
 
 
 def test_the_script_asks_slurm_for_what_the_page_says():

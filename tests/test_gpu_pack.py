@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
@@ -9,12 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import align
+from align.run import first_networks
 from alignbook.gpu import pack as packing
 from alignbook.gpu import packed, session
 from alignbook.gpu.device import find
 from alignbook.gpu.pack import MIB, pack
 from alignbook.gpu.report import Report
-from alignbook.gpu.sizes import REHEARSAL
+from alignbook.gpu.sizes import FULL, REHEARSAL
 from alignbook.gpu.stages import training
 
 
@@ -62,6 +64,16 @@ def test_what_does_not_fit_is_left_out_evenly_and_named(tmp_path, world):
         pack(world, tmp_path / "none", mib=0.001)
 
 
+@pytest.mark.parametrize(("name", "source"), [("waterbirds", ""), ("folder", "boxes")])
+def test_boxes_are_called_boxes_in_the_report(name, source, tmp_path, world):
+    noon = dataclasses.replace(world["noon"], mask_source=source)
+    benchmark = dataclasses.replace(world, name=name, loaders={"noon": lambda: noon})
+    pack(benchmark, tmp_path, domains=["noon"])
+    (kind,) = packed.found(tmp_path)
+    guided = training.photographs(REHEARSAL, kind, seed=0)["guided"]
+    assert training.form(guided.description()) == "guided by boxes"
+
+
 def test_shards_are_joined_in_order_and_a_missing_one_is_named(tmp_path, world, monkeypatch):
     monkeypatch.setattr(packing, "SHARD", 20_000)
     done = pack(world, tmp_path, domains=["noon"], quality=95)
@@ -98,7 +110,14 @@ def test_weights_come_along_in_half_precision(tmp_path, world):
     assert kept["features.0.0.weight"].dtype == torch.float16
     (kind,) = packed.found(out)
     assert kind.network == {"backbone": "mobilenet_v2", "weights": packed.WEIGHTS}
-    wanted = training.photographs(REHEARSAL, kind, seed=0)[0]
+    forms = training.photographs(REHEARSAL, kind, seed=0)
+    swap = forms["align-swap"].config
+    assert (swap.alignment, swap.swap_background) == ("swap", "emptied")
+    assert (swap.masker_reads, swap.masker_start, swap.masker_lr) == ("pretrained", "objectness", 0)
+    for sizes in (REHEARSAL, FULL):  # the start fits the feature maps of the network
+        swapping = training.photographs(sizes, kind, seed=0)["align-swap"]
+        first_networks(swapping.resolved(out), 5, "cpu")
+    wanted = forms["erm"]
     loaded = align.Classifier("mobilenet_v2", 5, wanted.resolved(out).weights)
     assert torch.allclose(loaded.trunk[0][0].weight, state["0.0.weight"], atol=1e-3)
     with pytest.raises(ValueError, match="weights and backbone go together"):
@@ -109,17 +128,45 @@ def test_a_training_on_packed_pictures_is_a_unit_like_any_other(folder, tmp_path
     cpu, out = find("cpu"), tmp_path / "out"
     report = Report(out, cpu, "rehearsal")
     units = training.units(cpu, REHEARSAL, report, folder, tmp_path / "work")
-    mine = [u for u in units if u.name == "toy-vlcs-erm-0"]
-    assert len(mine) == 2  # rendered, and packed
-    names = [u.name for u in units if "guided" in u.name]
-    assert len(names) == 2  # masks came along
+    assert len({u.key for u in units}) == len(units) == 8  # four forms, rendered and packed
+    # The most telling first: on photographs the second version beside ERM and given masks.
+    ranked = sorted(units, key=lambda unit: unit.rank)
+    names = [u.name.removeprefix("toy-vlcs-").rsplit("-", 2)[0] for u in ranked]
+    rendered, packed_ones = (
+        ["erm", "align", "guided", "align-swap"],
+        ["erm", "align-swap", "guided"],
+    )
+    assert names == [*rendered, *packed_ones, "align"]
     report.begin(4)
-    assert session.run(mine[1:], report, 60, time.monotonic(), 0.1, lambda line: None) == []
+    assert session.run(ranked[5:6], report, 60, time.monotonic(), 0.1, lambda line: None) == []
     (entry,) = report.content["units"].values()
     assert entry["state"] == "done" and 0 <= entry["result"]["out"] <= 1
+    assert entry["result"]["form"] == "align, swap"
 
 
-def test_the_command_says_what_it_left_out(tmp_path, capsys):
-    packing.main("toy-vlcs", size=32, mib=2.0, domain=["noon"], out=tmp_path)
+def test_the_test_split_of_official_ones_is_what_counts():
+    """Records sort their domains, so that `test` comes before `val`."""
+    splits = {
+        "test": {"accuracy": 0.8, "worst_group": 0.5, "mean_group": 0.7},
+        "val": {"accuracy": 0.9, "worst_group": 0.6, "mean_group": 0.8},
+    }
+    config = {"method": "guided", "alignment": "energy", "seed": 3}
+    record = {
+        "key": "k", "benchmark": "waterbirds", "source": "train", "trained_on": ["train"],
+        "config": config, "options": {"masks": "boxes"}, "metrics": splits,
+        "seconds": 1.0, "images_per_second": 1.0,
+    }  # fmt: skip
+    told = training.summary(record)
+    assert (told["out"], told["worst group"], told["mean of groups"]) == (0.8, 0.5, 0.7)
+    assert told["form"] == "guided by boxes"
+    other = record | {"config": config | {"seed": 4}}
+    assert training.summary(other)["setting"] == told["setting"]
+    other = record | {"config": config | {"lr": 1e-4}}
+    assert training.summary(other)["setting"] != told["setting"]
+
+
+def test_the_command_says_what_it_left_out(tmp_path, capsys, monkeypatch, world):
+    monkeypatch.setattr(packing, "load", lambda name, root, size: world)
+    packing.main("toy-vlcs", size=32, mib=0.05, domain=["noon"], out=tmp_path)
     said = capsys.readouterr().out
     assert "MiB, in" in said and "noon: " in said and "pictures left out" in said

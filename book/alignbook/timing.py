@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 import statistics
 import time
 from collections.abc import Callable
@@ -107,10 +104,3 @@ def step(method: Method, batch: Batch) -> Task:
             method.update(batch, method.config.joint_from, generator)
 
     return one
-
-
-def can_compile() -> bool:
-    """Whether `torch.compile` can make code for a GPU here: Triton calls a C compiler."""
-    compiler = os.environ.get("CC") or "cc"
-    found = any(shutil.which(name) for name in (compiler, "gcc", "clang"))
-    return found and importlib.util.find_spec("triton") is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import align
+from align.compilation import compiled, missing_compiler
 from align.config import METHODS, Config
 from align.data import Domain
 from align.data.batches import Batches
@@ -118,20 +119,19 @@ def half_precision(device: torch.device, sizes: Sizes) -> Finding:
     return Finding(max(gaps), sizes.bf16_gap, what)
 
 
-def compiled(device: torch.device, sizes: Sizes) -> Finding:
+def compiling(device: torch.device, sizes: Sizes) -> Finding:
     """Logits and gradients of a compiled classifier in single precision, against its eager twin."""
-    if sizes.compiler == "inductor" and not timing.can_compile():
-        raise NotHereError("torch.compile needs Triton, and Triton a C compiler: one is missing")
+    if sizes.compiler == "inductor" and (lacking := missing_compiler(device)):
+        raise NotHereError(f"torch.compile needs Triton and a C compiler: {lacking} is missing")
     batch = timing.first_batch(
         timing.images(sizes.check_side, sizes.check_images), sizes.check_images, device
     )
     found = []
-    for backend in (None, sizes.compiler):
+    for compile_it in (False, True):
         network, _ = twins(sizes.check_backbones[-1], device)
         network.train()
-        if backend is not None:
-            network.trunk.compile(backend=backend)
-        with single_precision():
+        block = compiled(network, sizes.compiler) if compile_it else nullcontext()
+        with single_precision(), block:
             logits = network(batch.images)
             cross_entropy(logits, batch.labels).backward()
         found.append((logits.detach(), flat_gradient(network)))
@@ -220,7 +220,7 @@ CHECKS: dict[str, tuple[Check, float]] = {
     "resume": (resume, 10),
     "half-precision": (half_precision, 30),
     "repeat": (repeat, 10),
-    "compiled": (compiled, 60),
+    "compiled": (compiling, 60),
 }
 """Each check with a first guess at its seconds on a GPU."""
 

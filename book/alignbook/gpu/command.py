@@ -15,6 +15,7 @@ from alignbook.gpu import session
 from alignbook.gpu.report import Report, alone
 from alignbook.gpu.sizes import sizes
 from alignbook.gpu.stages import everything
+from alignbook.gpu.tables import goals
 from alignbook.tiers import tier
 
 LEAST = 4.0
@@ -72,6 +73,8 @@ def run(
             return 0
         report.begin(minutes)
         bad = session.run(units, report, 60 * minutes, began, chosen.pace, _say)
+    if not found.is_rehearsal:
+        print("\n".join(f"  goal: {line}" for line in goals(report.content)))
     done = len(report.done() & {unit.key for unit in units})
     print(f"{done} of {len(units)} units done; {folder / 'report.md'} says what came out")
     if bad:

@@ -1,7 +1,7 @@
 """Pack pictures for a machine without the data sets.
 
-    python -m alignbook.gpu.pack waterbirds --root DATA
-    python -m alignbook.gpu.pack pacs --root DATA --backbone mobilenet_v2 --weights FILE
+    python -m alignbook.gpu.pack pacs --root DATA
+    python -m alignbook.gpu.pack waterbirds --root DATA --backbone mobilenet_v2 --weights FILE
 
 What does not fit is left out evenly, the same share of each class and group, and named.
 """
@@ -34,6 +34,10 @@ SHARD = 15 * MIB
 
 OVERHEAD = 64
 """Bytes beside its compressed picture that an image takes, about: labels, ends, its name."""
+
+
+UNTOLD = {"waterbirds": "boxes"}
+"""Where the masks of a benchmark come from, if its domains do not say it."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,9 @@ def pack(
         "jpeg": quality,
         "pictures": sum(len(part.domain) for part in kept),
     }
+    source = kept[0].domain.mask_source or UNTOLD.get(benchmark.name, "")
+    if kept[0].domain.masks is not None and source not in ("", "true"):
+        options["masks"] = source
     more = {
         field.name: getattr(benchmark, field.name)
         for field in fields(Benchmark)

@@ -119,24 +119,28 @@ def _checks(units: Units) -> str:
 
 
 def _accuracies(units: Units) -> dict[str, str]:
-    """Accuracy elsewhere, and in the worst group where there are groups, mean over seeds."""
-    found: dict[tuple[str, str, str], list[float]] = {}
+    """Accuracy elsewhere, in the worst group and in the mean of groups, mean over seeds."""
+    found: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     for key, result in units.items():
         if key.startswith(("training/", "grids/")):
-            for metric in ("out", "worst group"):
+            for metric in ("out", "worst group", "mean of groups"):
                 if metric in result:
-                    name = (result["benchmark"], result["method"], metric)
-                    found.setdefault(name, []).append(result[metric])
-    return {
-        f"{benchmark}, {method}, accuracy {metric}": (
-            f"{statistics.mean(values):.3f} ({len(values)} {'run' if len(values) == 1 else 'runs'})"
-        )
-        for (benchmark, method, metric), values in found.items()
-    }
+                    name = (result["benchmark"], result["form"], metric)
+                    settings = found.setdefault(name, {})
+                    settings.setdefault(result["setting"], []).append(result[metric])
+    rows = {}
+    for (benchmark, form, metric), settings in found.items():
+        for setting, values in settings.items():
+            # Two settings of one form are two rows: their mean would be nobody's.
+            which = f" [{setting}]" if len(settings) > 1 else ""
+            runs = f"{len(values)} {'run' if len(values) == 1 else 'runs'}"
+            name = f"{benchmark}, {form}{which}, accuracy {metric}"
+            rows[name] = f"{statistics.mean(values):.3f} ({runs})"
+    return rows
 
 
 def goals(content: dict) -> list[str]:
-    """A sentence for each goal: met, missed, or not measured."""
+    """A sentence for each goal: reached, not reached, or not measured."""
     measured, name = numbers(content), content["device"]["name"]
     lines = []
     for goal in GOALS:
@@ -146,7 +150,7 @@ def goals(content: dict) -> list[str]:
         verdict = (
             "not measured"
             if value is None
-            else f"{'met' if goal.met(value) else 'missed'}, {value:,.2f}"
+            else f"{'reached' if goal.met(value) else 'not reached'}, {value:,.2f}"
         )
         lines.append(f"{goal.text}: {verdict}")
     return lines
@@ -164,13 +168,24 @@ def page(content: dict) -> str:
     lines += ["| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in column(content).items()]
     lines += ["", "## Goals", "", *(f"- {line}" for line in goals(content))]
-    lines += ["", "## Beside published rates", ""]
-    lines += [f"- {where}: {rate:,.0f} images/s" for where, rate in (*ERM_RESNET50, *ERM_RESNET18)]
+    lines += ["", "## Beside published rates", "", *_published(content)]
     lines += ["", "## Units", "", "| unit | state | seconds | |", "|---|---|---|---|"]
     for key, unit in content["units"].items():
         said = _line(unit).replace("|", "/")
         lines.append(f"| {key} | {unit['state']} | {unit['seconds']:.1f} | {said} |")
     return "\n".join(lines) + "\n"
+
+
+def _published(content: dict) -> list[str]:
+    """Others' rates of plain training, and this device's as a multiple of each."""
+    done = {k: u["result"] for k, u in content["units"].items() if u["state"] == "done"}
+    lines = []
+    for backbone, rates in (("resnet50", ERM_RESNET50), ("resnet18", ERM_RESNET18)):
+        ours = done.get(f"speed/rates-{backbone}", {}).get("erm")
+        for where, rate in rates:
+            beside = "" if ours is None else f"; here {ours:,.0f}, {ours / rate:.2f} times it"
+            lines.append(f"- {where}: {rate:,.0f} images/s{beside}")
+    return lines
 
 
 def _line(unit: dict) -> str:
@@ -187,4 +202,17 @@ def _line(unit: dict) -> str:
             for name, costs in result.items()
         )
     flat = {k: v for k, v in result.items() if isinstance(v, int | float) and k != "seed"}
-    return ", ".join(f"{name} {value:.4g}" for name, value in flat.items())
+    told = [f"{name} {value:.4g}" for name, value in flat.items()]
+    rows = result.get("rows")
+    if isinstance(rows, dict):
+        told += [f"{name}: {_row(row)}" for name, row in rows.items()]
+    return "; ".join([", ".join(told[: len(flat)]), *told[len(flat) :]]).removeprefix("; ")
+
+
+def _row(row: dict[str, float]) -> str:
+    """What was measured of one method or metric, and of compiling whether it pays."""
+    said = ", ".join(f"{name} {value:.3g}" for name, value in row.items())
+    if "compiled" not in row:
+        return said
+    gain = row["compiled"]
+    return f"{said} times as fast as the default: {'compiled' if gain > 1 else 'eager'} is faster"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 
+from align.compilation import compiled, missing_compiler
 from align.data.batches import Batches
+from align.methods import Method
 from alignbook import speed, timing
 from alignbook.gpu.device import Device
 from alignbook.gpu.plan import NotHereError, Unit
+from alignbook.gpu.quiet import profiler_silenced
 from alignbook.gpu.report import Report
 from alignbook.gpu.sizes import Sizes
 
@@ -139,7 +142,7 @@ def _costs(step: timing.Task, most: int = 3) -> list[dict]:
     if torch.cuda.is_available():
         kinds.append(torch.profiler.ProfilerActivity.CUDA)
     step()
-    with torch.profiler.profile(activities=kinds) as profiler:
+    with profiler_silenced(), torch.profiler.profile(activities=kinds) as profiler:
         step()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
@@ -159,17 +162,20 @@ def options(device: torch.device, sizes: Sizes, backbone: str, batch: int) -> di
     gains: dict[str, dict[str, float]] = {}
     for name in ("erm", "align"):
 
-        def ready(name: str = name, backend: str | None = None) -> timing.Task:
-            method = timing.ready({"method": name}, backbone, domain, device)
-            if backend is not None:
-                method.classifier.trunk.compile(backend=backend)
-            return timing.step(method, images)
+        def ready(name: str = name) -> Method:
+            return timing.ready({"method": name}, backbone, domain, device)
 
-        tasks = {"default": ready(), "search": _searching(ready())}
-        if sizes.compiler != "inductor" or timing.can_compile():
-            tasks["compiled"] = ready(backend=sizes.compiler)
-        # Warmed up apart: to compile takes much longer than to run.
-        times = timing.in_turn(tasks, sizes.rounds, device, warm=3)
+        tasks = {
+            "default": timing.step(ready(), images),
+            "search": _searching(timing.step(ready(), images)),
+        }
+        with ExitStack() as stack:
+            if sizes.compiler != "inductor" or not missing_compiler(device):
+                method = ready()
+                stack.enter_context(compiled(method.classifier, sizes.compiler))
+                tasks["compiled"] = timing.step(method, images)
+            # Warmed up apart: to compile takes much longer than to run.
+            times = timing.in_turn(tasks, sizes.rounds, device, warm=3)
         gains[name] = {
             what: timing.ratio(times["default"], times[what]) for what in tasks if what != "default"
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,20 +14,30 @@ import torch
 from align.benchmark import records
 from align.benchmark.experiment import Experiment, run
 from align.benchmark.runner import describe, missing
+from align.benchmark.swap_grids import HELD
 from align.config import Config
 from align.data import Benchmark
+from align.data.mask_sources import SOURCES
+from align.feature_masker import start_path
 from alignbook.gpu import packed
 from alignbook.gpu.device import Device
 from alignbook.gpu.plan import NotHereError, Unit
 from alignbook.gpu.report import Report
 from alignbook.gpu.sizes import Sizes
 
+SWAP = {"method": "align", "alignment": "swap", "swap_background": "emptied"}
+"""ALIGN's second version: the answer must stand when what lies outside the mask is exchanged."""
+
 HEADLINE: dict[str, dict] = {
     "erm": {"method": "erm"},
     "align": {"method": "align"},
     "guided": {"method": "guided"},
+    "align-swap": SWAP,
 }
 """The methods that are trained, the most telling pair first, with what they change."""
+
+FIRST_ON_PHOTOGRAPHS = ("erm", "align-swap", "guided")
+"""There the second version is what ERM and guidance by boxes are beside; the first one follows."""
 
 
 @dataclass(frozen=True)
@@ -50,59 +62,73 @@ def units(
         work: folder for checkpoints.
     """
     wanted = [
-        (experiment, None, 2 + 2 * min(place, 1), 25.0)
+        (name, experiment, None, 2 + 2 * min(place, 1), 25.0)
         for place, seed in enumerate(sizes.seeds)
-        for experiment in toy(sizes, seed)
+        for name, experiment in toy(sizes, seed).items()
     ]
     for kind in packed.found(folder) if folder else ():
         wanted += [
-            (experiment, folder, 3 + 2 * min(place, 1), 60.0)
+            (name, experiment, folder, 3 + 2 * min(place, 1), 60.0)
             for place, seed in enumerate(sizes.seeds)
-            for experiment in photographs(sizes, kind, seed)
+            for name, experiment in photographs(sizes, kind, seed).items()
         ]
     return [
         Unit(
             "training",
-            f"{experiment.benchmark}-{experiment.config.method}-{experiment.config.seed}",
-            rank,
+            # The key tells apart what the words before it may not: a recipe, or other data.
+            f"{experiment.benchmark}-{name}-{experiment.config.seed}-{experiment.key()}",
+            rank + (root is not None and name not in FIRST_ON_PHOTOGRAPHS),
             seconds,
-            describe(experiment),
+            f"{describe(experiment)} ({form(experiment.description())})",
             trainer(experiment, device.torch, report, root, work),
         )
-        for experiment, root, rank, seconds in wanted
+        for name, experiment, root, rank, seconds in wanted
     ]
 
 
-def toy(sizes: Sizes, seed: int) -> list[Experiment]:
-    """The headline methods on `toy-vlcs`."""
-    return [
-        Experiment(
+def toy(sizes: Sizes, seed: int) -> dict[str, Experiment]:
+    """The headline methods on `toy-vlcs`, by their names."""
+    return {
+        name: Experiment(
             "toy-vlcs",
             "noon",
             Config(**sizes.recipe, **changes, seed=seed),
             dict(sizes.toy),
             sizes.explained,
         )
-        for changes in HEADLINE.values()
-    ]
+        for name, changes in HEADLINE.items()
+    }
 
 
-def photographs(sizes: Sizes, kind: packed.Kind, seed: int) -> list[Experiment]:
+def photographs(sizes: Sizes, kind: packed.Kind, seed: int) -> dict[str, Experiment]:
     """The headline methods on a packed benchmark; without masks, those that need none."""
     recipe = dict(sizes.photographs) | kind.network
     if recipe.get("backbone", "small-cnn") == "small-cnn":
         recipe.pop("output_stride", None)
-    return [
-        PackedExperiment(
+    chosen = HEADLINE | {"align-swap": SWAP | _start(kind)}
+    order = dict.fromkeys((*FIRST_ON_PHOTOGRAPHS, *chosen))
+    return {
+        name: PackedExperiment(
             kind.name,
             kind.domains[0],
-            Config(**recipe, **changes, seed=seed),
+            Config(**recipe | chosen[name], seed=seed),
             dict(kind.options),
             sizes.explained,
         )
-        for name, changes in HEADLINE.items()
+        for name in order
         if name != "guided" or kind.has_masks
-    ]
+    }
+
+
+def _start(kind: packed.Kind) -> dict:
+    """A masker held at the start of the packed network, or nothing where there is no start."""
+    if not kind.network:
+        return {}
+    try:
+        start_path(HELD["masker_start"], kind.network["backbone"])
+    except FileNotFoundError:
+        return {}
+    return dict(HELD)
 
 
 def trainer(
@@ -129,15 +155,16 @@ def summary(record: dict) -> dict:
     """What a report says of a record."""
     trained = records.trained_on(record)
     metrics = record["metrics"]
-    away = [values["accuracy"] for name, values in metrics.items() if name not in trained]
-    home = [values["accuracy"] for name, values in metrics.items() if name in trained]
-    inside = [v["evidence_inside"] for v in metrics.values() if "evidence_inside" in v]
-    worst = [values["worst_group"] for values in metrics.values() if "worst_group" in values]
+    home = {name: values for name, values in metrics.items() if name in trained}
+    away = {name: values for name, values in metrics.items() if name not in trained}
+    if "test" in away:  # of official splits the one that counts
+        away = {"test": away["test"]}
     told = {
-        "in": _mean(home),
-        "out": _mean(away),
-        "evidence inside": _mean(inside),
-        "worst group": worst[-1] if worst else None,
+        "in": _mean(home, "accuracy"),
+        "out": _mean(away, "accuracy"),
+        "worst group": _mean(away, "worst_group"),
+        "mean of groups": _mean(away, "mean_group"),
+        "evidence inside": _mean(metrics, "evidence_inside"),
         "seconds": record["seconds"],
         "images/s": record["images_per_second"],
     }
@@ -145,10 +172,43 @@ def summary(record: dict) -> dict:
         "key": record["key"],
         "benchmark": record["benchmark"],
         "method": record["config"]["method"],
+        "form": form(record),
+        "setting": _setting(record),
         "seed": record["config"]["seed"],
         **{name: value for name, value in told.items() if value is not None},
     }
 
 
-def _mean(values: list[float]) -> float | None:
+def form(record: dict) -> str:
+    """A method in words, with what it aligns and whose masks it is given.
+
+    Args:
+        record: a record, or an experiment's `description()`.
+    """
+    config = record["config"]
+    words = [config["method"]]
+    if config["method"] == "guided":
+        words[0] += f" by {_masks(record)}"
+    if config.get("alignment", "energy") != "energy":
+        words.append(config["alignment"])
+    return ", ".join(words)
+
+
+def _masks(record: dict) -> str:
+    given = record.get("mask_source") or record.get("options", {}).get("masks")
+    if given in (None, "true"):
+        return "true masks"
+    return given if given in ("boxes", *SOURCES) else "a segmenter's masks"
+
+
+def _setting(record: dict) -> str:
+    """The same for runs that differ by their seed alone, and for no others."""
+    names = ("source", "target", "options", "missed", "leaked", "mask_source")
+    told = {name: record.get(name) for name in names if record.get(name)}
+    told["config"] = {name: v for name, v in record["config"].items() if name != "seed"}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:6]
+
+
+def _mean(metrics: dict[str, dict], name: str) -> float | None:
+    values = [found[name] for found in metrics.values() if name in found]
     return sum(values) / len(values) if values else None
