@@ -278,7 +278,7 @@ def test_a_method_in_one_form_or_several_is_not_missing_and_errors_stay():
     assert table["Caltech101"]["error"].tolist() == [0.4]
 
 
-NOT_YET = {"vlcs", "vlcs-leave-one-out", "terra", "terra-leave-one-out", "waterbirds", "waterbirds-long"}
+NOT_YET = {"vlcs", "vlcs-leave-one-out", "terra", "terra-leave-one-out", "waterbirds"}
 
 
 @pytest.mark.parametrize("name", sorted(set(grid.GRIDS) - NOT_YET))

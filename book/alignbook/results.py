@@ -8,6 +8,7 @@ import pandas as pd
 
 from align.benchmark import records
 from align.benchmark.grid import experiments, records_file
+from align.benchmark.recipes import WATERBIRDS
 from alignbook.plotting import METHODS
 
 FORMS = {
@@ -250,6 +251,12 @@ def _variant(config: dict) -> str:
         parts.append("objectness held" if config["masker_lr"] == 0 else "objectness refined")
     elif "masker_reads" in config:
         parts.append("masks from nothing")
+    if "swap_weight" in config:
+        parts.append(f"swap weight {config['swap_weight']:g}")
+    if "masker_start" in config and not config.get("balanced"):
+        parts.append("classes as they come")
+    if "masker_start" in config and config["epochs"] != WATERBIRDS.epochs:
+        parts.append(f"{config['epochs']} epochs")
     return "".join(f", {part}" for part in parts)
 
 
