@@ -58,9 +58,6 @@ def cache_dir(folder: str | Path | None = None) -> Path:
     Args:
         folder: a folder to use; None means `$ALIGN_CACHE`, else the user's cache folder
             (`~/.cache/align` on Linux).
-
-    Returns:
-        The folder's path; it need not exist yet.
     """
     if folder := folder or os.environ.get("ALIGN_CACHE"):
         return Path(folder).expanduser()
@@ -76,11 +73,6 @@ def digest_files(base: Path, files: Sequence[str], folder: Path) -> list[str]:
 
     A memo in the cache folder holds each file's size, times and digest. A file changed within the
     last two seconds is not noted: it could change again without a change of its times.
-
-    Args:
-        base: the folder that the names are relative to.
-        files: file names relative to `base`.
-        folder: the cache folder.
 
     Returns:
         One hexadecimal digest a file, in the order of `files`.

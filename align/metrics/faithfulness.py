@@ -21,8 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from align.checks import check_flag, check_floats, check_number
-from align.metrics.inputs import check_images
+from align.checks import check_flag, check_floats, check_images, check_number
 from align.metrics.perturbation import Fill, Series, measure
 from align.metrics.perturbation import filled as filled
 from align.models import Model
@@ -353,14 +352,14 @@ def _loss(
 
 
 def _equal_steps(steps: int, images: Tensor) -> tuple[int, ...]:
-    check_images(images)
+    check_images(images, bytes_too=True)
     pixels = images.shape[-2] * images.shape[-1]
     check_number("steps", steps, 1, pixels, whole=True)
     return tuple(round(i * pixels / steps) for i in range(steps + 1))
 
 
 def _pixel_counts(fractions: Sequence[float], images: Tensor) -> tuple[int, ...]:
-    check_images(images)
+    check_images(images, bytes_too=True)
     listed = isinstance(fractions, tuple | list)
     if not listed or not fractions or not all(_is_share(value) for value in fractions):
         raise ValueError(

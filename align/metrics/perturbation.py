@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from align.checks import check_floats, check_number
+from align.checks import check_floats, check_images, check_number
 from align.metrics.accuracy import check_finite, forward
 from align.metrics.inputs import (
     as_float,
-    check_images,
     check_labels,
     check_saliency,
     images_at_once,
@@ -109,7 +108,7 @@ def measure(
     that their ranks and fills, like the perturbed pictures, never hold more memory than a few
     batches.
     """
-    check_images(images)
+    check_images(images, bytes_too=True)
     check_saliency(saliency, images)
     at_once = images_at_once(batch_size, device_of(classifier, images.device))
     for one in series:
@@ -205,7 +204,7 @@ def _check_fill(fill: Fill, images: Tensor) -> None:
                 f"the fill has shape {tuple(fill.shape)}, expected {tuple(images.shape)}, the "
                 "images' shape"
             )
-        check_images(fill)
+        check_images(fill, bytes_too=True)
     elif not isinstance(fill, str) or fill not in ("zero", "blur"):
         what = repr(fill) if isinstance(fill, str) else f"of type {type(fill).__name__}"
         raise ValueError(f"the fill is {what}, expected 'zero', 'blur' or a tensor of images")
