@@ -11,8 +11,11 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 9_900
+CODE = 9_870
 """Most lines of code in `align`: without docstrings, comments and empty lines. It only falls."""
+
+LINES = 17_080
+"""Most lines of `align` in all. It only falls."""
 
 FILE = 400
 """Most lines of a file."""
@@ -119,6 +122,7 @@ def test_a_room_does_not_look_up_to_those_above_it(room, others):
 
 def test_the_library_stays_within_its_lines():
     assert sum(map(code_lines, ALL.values())) <= CODE
+    assert sum(len(path.read_text("utf-8").splitlines()) for path in ALL.values()) <= LINES
 
 
 def test_no_file_is_long():

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import secrets
-import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -61,11 +60,9 @@ def cache_dir(folder: str | Path | None = None) -> Path:
     """
     if folder := folder or os.environ.get("ALIGN_CACHE"):
         return Path(folder).expanduser()
-    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
-        return Path(local) / "align" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "align"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "align"
+    import pooch
+
+    return Path(pooch.os_cache("align"))
 
 
 def digest_files(base: Path, files: Sequence[str], folder: Path) -> list[str]:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from align.checks import check_flag, check_floats, check_images, check_number
-from align.metrics.perturbation import Fill, Series, measure
+from align.metrics.perturbation import Fill, Inputs, Series, measure
 from align.metrics.perturbation import filled as filled
 from align.models import Model
 
@@ -70,7 +70,8 @@ def insertion_curve(
     Source:
         Petsiuk, Das and Saenko 2018, "RISE", section 4.3.
     """
-    return _curve(True, classifier, images, saliency, steps, baseline, target, batch_size)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    return _curve(True, inputs, steps, baseline)
 
 
 def deletion_curve(
@@ -92,7 +93,8 @@ def deletion_curve(
         `(N, steps + 1)` probabilities on the images' device: from the untouched image at 0 to the
         baseline at `steps`.
     """
-    return _curve(False, classifier, images, saliency, steps, baseline, target, batch_size)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    return _curve(False, inputs, steps, baseline)
 
 
 def insertion_auc(
@@ -119,7 +121,8 @@ def insertion_auc(
     Book: faithfulness, eq-faith-four.
     """
     check_flag("normalized", normalized)
-    curve = _curve(True, classifier, images, saliency, steps, baseline, target, batch_size)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    curve = _curve(True, inputs, steps, baseline)
     return area(rescale(curve, curve[:, 0], curve[:, -1]) if normalized else curve)
 
 
@@ -146,7 +149,8 @@ def deletion_auc(
     Book: faithfulness, eq-faith-four.
     """
     check_flag("normalized", normalized)
-    curve = _curve(False, classifier, images, saliency, steps, baseline, target, batch_size)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    curve = _curve(False, inputs, steps, baseline)
     return area(rescale(curve, curve[:, -1], curve[:, 0]) if normalized else curve)
 
 
@@ -194,8 +198,8 @@ def sufficiency(
     Book: faithfulness, eq-faith-four.
     Book: benchmark/explanation_quality, eq-quality-suff.
     """
-    shown = (classifier, images, saliency, fractions, fill, target, batch_size)
-    return _loss(True, *shown, normalized)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    return _loss(True, inputs, fractions, fill, normalized)
 
 
 def comprehensiveness(
@@ -219,8 +223,8 @@ def comprehensiveness(
     Book: faithfulness, eq-faith-four.
     Book: benchmark/explanation_quality, eq-quality-suff.
     """
-    shown = (classifier, images, saliency, fractions, fill, target, batch_size)
-    return _loss(False, *shown, normalized)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    return _loss(False, inputs, fractions, fill, normalized)
 
 
 def faithfulness(
@@ -255,7 +259,8 @@ def faithfulness(
         Series(True, "zero", counts),
         Series(False, "blur", counts),
     ]
-    whole, values = measure(classifier, images, saliency, series, target, batch_size)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    whole, values = measure(inputs, *series)
     insertion, kept_blur = values[0].split([len(curve), len(counts)], dim=1)
     deletion, left_zero = values[1].split([len(curve), len(counts)], dim=1)
     blurred, zeroed = insertion[:, 0], deletion[:, -1]
@@ -315,39 +320,20 @@ def rescale(curve: Tensor, empty: Tensor, whole: Tensor) -> Tensor:
     return share.masked_fill(gap < MIN_GAP, torch.nan)
 
 
-def _curve(
-    keep: bool,
-    classifier: Model,
-    images: Tensor,
-    saliency: Tensor,
-    steps: int,
-    baseline: Fill,
-    target: Tensor | None,
-    batch_size: int | None,
-) -> Tensor:
+def _curve(keep: bool, inputs: Inputs, steps: int, baseline: Fill) -> Tensor:
     """Insertion (`keep`) or deletion, `(N, steps + 1)`."""
-    series = Series(keep, baseline, _equal_steps(steps, images))
-    return measure(classifier, images, saliency, [series], target, batch_size)[1][0]
+    return measure(inputs, Series(keep, baseline, _equal_steps(steps, inputs.images)))[1][0]
 
 
 def _loss(
-    keep: bool,
-    classifier: Model,
-    images: Tensor,
-    saliency: Tensor,
-    fractions: Sequence[float],
-    fill: Fill,
-    target: Tensor | None,
-    batch_size: int | None,
-    normalized: bool,
+    keep: bool, inputs: Inputs, fractions: Sequence[float], fill: Fill, normalized: bool
 ) -> Tensor:
     """Sufficiency (`keep`) or comprehensiveness, `(N,)`."""
     check_flag("normalized", normalized)
-    counts = _pixel_counts(fractions, images)
+    images, counts = inputs.images, _pixel_counts(fractions, inputs.images)
     # The empty picture is shown only where it is divided by.
     empty = (0 if keep else images.shape[-2] * images.shape[-1],) if normalized else ()
-    series = Series(keep, fill, counts + empty)
-    whole, (values,) = measure(classifier, images, saliency, [series], target, batch_size)
+    whole, (values,) = measure(inputs, Series(keep, fill, counts + empty))
     return _mean_loss(whole, values[:, : len(counts)], values[:, -1] if normalized else None)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,16 @@ from align.metrics.inputs import (
 from align.models import Model, device_of, inference
 
 Fill = str | Tensor
+
+
+class Inputs(NamedTuple):
+    """What is measured, on what; see `align.metrics.insertion_curve`."""
+
+    classifier: Model
+    images: Tensor
+    saliency: Tensor
+    target: Tensor | None
+    batch_size: int | None
 
 
 @dataclass(frozen=True)
@@ -94,20 +104,13 @@ def filled(classifier: Model, images: Tensor, fill: Fill) -> Tensor:
     return mean.to(images).reshape(1, 3, 1, 1).expand_as(images)
 
 
-def measure(
-    classifier: Model,
-    images: Tensor,
-    saliency: Tensor,
-    series: Sequence[Series],
-    target: Tensor | None,
-    batch_size: int | None,
-) -> tuple[Tensor, list[Tensor]]:
+def measure(inputs: Inputs, *series: Series) -> tuple[Tensor, list[Tensor]]:
     """Probabilities of the target: `(N,)` on the whole image, `(N, len(counts))` per series.
 
-    Arguments are those of `align.metrics.insertion_curve`. Images are taken a batch at a time, so
-    that their ranks and fills, like the perturbed pictures, never hold more memory than a few
-    batches.
+    Images are taken a batch at a time, so that their ranks and fills, like the perturbed pictures,
+    never hold more memory than a few batches.
     """
+    classifier, images, saliency, target, batch_size = inputs
     check_images(images, bytes_too=True)
     check_saliency(saliency, images)
     at_once = images_at_once(batch_size, device_of(classifier, images.device))
