@@ -150,8 +150,9 @@ def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
     return torch.einsum("nk,nkhw->nhw", weight[labels] / cells, features)
 
 
+@checked(_check_maps)
 def minmax_maps(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """Grad-CAM on [0, 1] in a step of training, `(N, h, w)`; arguments as for `class_evidence`."""
+    """Grad-CAM on [0, 1], `(N, h, w)`: `minmax` of `class_evidence`, whose arguments it has."""
     return minmax.unchecked(class_evidence.unchecked(features, weight, labels))
 
 

@@ -138,4 +138,4 @@ def alignment(form: str, features: Tensor, weight: Tensor, labels: Tensor, masks
         evidence = contrastive_evidence.unchecked(features, weight, labels)
         return losses.alignment_energy.unchecked(evidence, target)
     distance = losses.alignment_bce if form == "bce" else losses.alignment_l1
-    return distance.unchecked(minmax_maps(features, weight, labels), target)
+    return distance.unchecked(minmax_maps.unchecked(features, weight, labels), target)

@@ -14,7 +14,7 @@ from align import losses
 from align.classifier import Classifier
 from align.data.batches import Batch
 from align.methods.mixing import mix, same_class_partners, shares
-from align.saliency import minmax_maps as maps
+from align.saliency import minmax_maps
 from align.transfer import upload
 
 
@@ -25,8 +25,8 @@ def regulariser(
     partner = same_class_partners(batch.labels, generator)
     share = upload(shares(len(partner), generator), batch.images.device, batch.images.dtype)
     mixed = mix(batch.images, partner, share)
-    own = maps(features, weight, batch.labels)
-    blended = maps(classifier.features(mixed), weight, batch.labels)
+    own = minmax_maps.unchecked(features, weight, batch.labels)
+    blended = minmax_maps.unchecked(classifier.features(mixed), weight, batch.labels)
     consistency, size = map_terms(own, blended, partner, share)
     return consistency + 0.5 * size
 
@@ -46,6 +46,5 @@ def map_terms(
         `(consistency, size)`, two scalars, at least 0.
     """
     consistency = losses.attribution_consistency.unchecked(blended, own, own[partner], share)
-    size_of = losses.attribution_sparsity.unchecked
-    size = (size_of(own) + size_of(blended)) / 2
-    return consistency, size
+    spread = losses.attribution_sparsity.unchecked
+    return consistency, (spread(own) + spread(blended)) / 2

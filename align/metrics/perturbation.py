@@ -132,18 +132,8 @@ def measure(inputs: Inputs, *series: Series) -> tuple[Tensor, list[Tensor]]:
             wholes.append(whole)
             for part, one in zip(parts, series, strict=True):
                 fill = one.fill[rows] if isinstance(one.fill, Tensor) else one.fill
-                part.append(
-                    _series_probabilities(
-                        classifier,
-                        batch,
-                        filled(classifier, batch, fill),
-                        ranks,
-                        one,
-                        goal,
-                        whole,
-                        at_once,
-                    )
-                )
+                two = batch, filled(classifier, batch, fill)
+                part.append(_probabilities(classifier, two, ranks, one, goal, whole, at_once))
     results = [torch.cat(part).to(images.device) for part in (wholes, *parts)]
     for result in results:
         check_finite(result.view(count, -1))
@@ -163,18 +153,18 @@ def _goal(logits: Tensor, target: Tensor | None) -> Tensor:
     return target.to(logits.device)
 
 
-def _series_probabilities(
+def _probabilities(
     classifier: Model,
-    images: Tensor,
-    fill: Tensor,
+    two: tuple[Tensor, Tensor],
     ranks: Tensor,
     series: Series,
     goal: Tensor,
     whole: Tensor,
     at_once: int,
 ) -> Tensor:
-    """`(n, len(counts))`; pictures that are the untouched image take its known probability."""
-    top, rest = (images, fill) if series.keep else (fill, images)
+    """`(n, len(counts))` of `two`, images and fill; the untouched image has a known probability."""
+    images = two[0]
+    top, rest = two if series.keep else two[::-1]
     untouched = ranks[0].numel() if series.keep else 0
     result = whole[:, None].repeat(1, len(series.counts))
     shown = [column for column, k in enumerate(series.counts) if k != untouched]
