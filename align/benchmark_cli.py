@@ -1,4 +1,4 @@
-"""`align benchmark`: make runs, see what is done, print tables, draw figures."""
+"""`align benchmark`: make runs, see what is done, gather them, make one again."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from align.data_cli import Root
 
 benchmark_app = typer.Typer(help="Recorded runs: make them, see what is done, show what they say.")
 
@@ -25,9 +27,7 @@ class Launcher(StrEnum):
 @benchmark_app.command("run")
 def run(
     grid: Grid,
-    root: Annotated[
-        Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")
-    ] = None,
+    root: Root = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes; they share the cores.")] = 1,
     shard: Annotated[str | None, typer.Option(help="i/n: the i-th of n parts of the grid.")] = None,
     only: Annotated[
@@ -92,82 +92,10 @@ def merge(
         print(f"  {key}: other numbers than before, which stay; machines differ in rounding")
 
 
-@benchmark_app.command("table")
-def table(
-    grid: Grid,
-    metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
-) -> None:
-    """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from align.benchmark import records
-    from alignbook import ablations, results, tables, weights
-    from alignbook.show import show
-
-    found = results.current(grid)
-    if not found:
-        raise FileNotFoundError(
-            f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
-        )
-    recorded = results.frame(found)
-    _check_metric(metric, found, grid)
-    for sentence in records.mixed(found, rendered=True):
-        print(f"align: note: {sentence}", file=sys.stderr)
-    if grid == "ablations":
-        print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
-        print(show(ablations.effects(recorded, metric)))
-        return
-    if grid == "weights":
-        print("accuracy against ERM, each form with the weight that is best in distribution\n")
-        print(show(weights.chosen(recorded)))
-        return
-    for setting, part in results.settings(recorded).items():
-        heading = f"\n{setting}\n" if setting else ""
-        print(f"{heading}{show(tables.per_domain(part, metric))}")
-        for shift, words in (("in", "in distribution"), ("out", "out of distribution")):
-            compared = tables.comparison(part, metric, shift)
-            if len(compared):
-                print(f"\n{words}\n{show(compared)}")
-
-
-def _check_metric(metric: str, recorded: list[dict], grid: str) -> None:
-    """Refuse a metric that no record has, or that the grid's table does not show."""
-    known = {
-        name: None
-        for record in recorded
-        for values in record["metrics"].values()
-        for name, value in values.items()
-        if isinstance(value, int | float)
-    }
-    known = {"accuracy": None} if grid == "weights" else known
-    if metric not in known:
-        raise ValueError(
-            f"no record of grid '{grid}' has a table of metric '{metric}', expected one of "
-            f"{', '.join(known)}"
-        )
-
-
-@benchmark_app.command("figure")
-def figure(
-    name: Annotated[str, typer.Argument(help="A figure's name; a wrong one lists them.")],
-    out: Annotated[Path | None, typer.Option(help="Where it goes; default runs/NAME.png.")] = None,
-) -> None:
-    """Draw a figure of the book from the records."""
-    from alignbook.figures import FIGURES
-
-    if name not in FIGURES:
-        raise ValueError(f"figure '{name}' is unknown, expected one of {', '.join(FIGURES)}")
-    out = out or Path("runs") / f"{name}.png"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    drawn = FIGURES[name].draw()
-    drawn.figure.savefig(out, dpi=150)
-    print(f"{drawn.alt}\nfigure saved in {out}")
-
-
 @benchmark_app.command("rerun")
 def rerun(
     record: Annotated[str, typer.Argument(help="A record.json, a key, or FILE.jsonl:KEY.")],
-    root: Annotated[
-        Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")
-    ] = None,
+    root: Root = None,
     tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 0.0,
 ) -> None:
     """Make a recorded run again from its record alone and compare every number."""

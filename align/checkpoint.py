@@ -41,9 +41,6 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
 def read(path: Path) -> tuple[States, dict]:
     """Read what `write` wrote.
 
-    Args:
-        path: the file.
-
     Returns:
         `(states, notes)`: the state of each part, on the CPU, and the notes.
 
@@ -64,11 +61,6 @@ def read(path: Path) -> tuple[States, dict]:
 
 def restore(path: Path, parts: Mapping[str, Part], states: States) -> None:
     """Bring networks and optimisers to where they were when a checkpoint was written.
-
-    Args:
-        path: the file that was read, for the message.
-        parts: networks and optimisers of the same shapes under the same names; changed in place.
-        states: from `read`.
 
     Raises:
         ValueError: if the checkpoint is of other networks or optimisers.

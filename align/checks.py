@@ -1,5 +1,7 @@
 """Checks of arguments: one sentence that says what was given and what was expected.
 
+Each takes the argument's `name`, for the message, and the `value` that was given, and raises a
+ValueError where it is not as the check's own sentence says.
 Only shapes and dtypes are looked at on every device. Values are looked at on a CPU alone: on a GPU
 each look would make a training step wait.
 """
@@ -7,6 +9,8 @@ each look would make a training step wait.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import wraps
 from numbers import Integral
 from typing import Any
 
@@ -14,6 +18,29 @@ import torch
 from torch import Tensor
 
 Sizes = dict[str, int]
+
+
+def checked(check: Callable) -> Callable[[Callable], Callable]:
+    """Put a check of its arguments before a function.
+
+    Args:
+        check: takes the function's arguments and raises where they are not what they should be.
+
+    Returns:
+        A decorator. The function without the check is its `unchecked`, for callers that know what
+        they pass, such as the steps of training.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        @wraps(function)
+        def door(*args: Any, **kwargs: Any) -> Any:
+            check(*args, **kwargs)
+            return function(*args, **kwargs)
+
+        door.unchecked = function
+        return door
+
+    return decorate
 
 
 def shown(value: Any) -> str:
@@ -28,57 +55,31 @@ def is_whole(value: Any) -> bool:
 
 
 def check_kind(name: str, value: Any, kind: type | tuple[type, ...], expected: str) -> None:
-    """Refuse what is not of a type.
-
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-        kind: the type, or several.
-        expected: what it should be, in words.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
+    """Refuse what is not of a type."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} is {shown(value)}, expected {expected}")
 
 
 def check_function(name: str, value: Any) -> None:
-    """Refuse what is neither a function nor None.
-
-    Raises:
-        ValueError: if it cannot be called.
-    """
+    """Refuse what is neither a function nor None."""
     if value is not None and not callable(value):
         raise ValueError(f"{name} is {shown(value)}, expected a function, or None")
 
 
 def check_path(name: str, value: Any) -> None:
-    """Refuse what is neither a path nor None.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
+    """Refuse what is neither a path nor None."""
     check_kind(name, value, (str, os.PathLike, type(None)), "a path, or None")
 
 
 def check_texts(name: str, value: Any) -> None:
-    """Refuse what is not a tuple of texts.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
+    """Refuse what is not a tuple of texts."""
     if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
         given = shown(value) if not isinstance(value, tuple) else "a tuple of other things"
         raise ValueError(f"{name} is {given}, expected a tuple of texts")
 
 
 def check_device(value: Any) -> None:
-    """Refuse what names no device.
-
-    Raises:
-        ValueError: if torch knows no such device.
-    """
+    """Refuse what names no device."""
     try:
         torch.device(value if isinstance(value, str | torch.device) else "")
     except RuntimeError:
@@ -86,15 +87,7 @@ def check_device(value: Any) -> None:
 
 
 def check_bytes(name: str, value: Any) -> None:
-    """Refuse what is not a batch of colour images in bytes.
-
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-
-    Raises:
-        ValueError: if it is no uint8 tensor of shape (N, 3, H, W).
-    """
+    """Refuse what is not a batch of colour images in bytes."""
     check_tensor(name, value)
     if value.dtype != torch.uint8 or value.ndim != 4 or value.shape[1] != 3:
         raise ValueError(
@@ -103,16 +96,37 @@ def check_bytes(name: str, value: Any) -> None:
         )
 
 
-def check_tensor(name: str, value: Any) -> None:
-    """Refuse what is not a tensor at all.
+def check_images(images: Any, *, bytes_too: bool = False) -> None:
+    """Refuse what is not a batch of colour images in floating point.
 
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-
-    Raises:
-        ValueError: if it is anything else.
+    A metric takes `bytes_too`, and looks at the values once, on any device: they are finite and in
+    [0, 1], and there is at least one image.
     """
+    check_tensor("images", images)
+    shape, fits = tuple(images.shape), images.ndim == 4 and images.shape[1] == 3
+    if bytes_too and (not fits or 0 in shape):
+        raise ValueError(
+            f"images have shape {shape}, expected (N, 3, H, W) with at least one image; add a "
+            "batch dimension to a single image with images[None]"
+        )
+    if bytes_too and images.dtype == torch.uint8:
+        return
+    if not fits or not images.is_floating_point():
+        raise ValueError(
+            f"images are {images.dtype} of shape {shape}, expected floating point of shape "
+            f"(N, 3, H, W) in [0, 1]{', or torch.uint8' if bytes_too else ''}; divide bytes by 255 "
+            "first"
+        )
+    low, high = (end.item() for end in images.aminmax()) if bytes_too else (0, 1)
+    if not (low >= -1e-4 and high <= 1 + 1e-4):  # written so that NaN fails too
+        raise ValueError(
+            f"image values run from {low:.3g} to {high:.3g}, expected [0, 1]; "
+            "give the images before normalisation, since the classifier normalises them itself"
+        )
+
+
+def check_tensor(name: str, value: Any) -> None:
+    """Refuse what is not a tensor at all."""
     if not isinstance(value, Tensor):
         raise ValueError(
             f"{name} is of type {type(value).__name__}, expected a torch.Tensor; turn an array "
@@ -131,9 +145,6 @@ def check_floats(name: str, value: Any, shape: str, sizes: Sizes | None = None) 
 
     Returns:
         The size of every letter seen so far.
-
-    Raises:
-        ValueError: if it is anything else.
     """
     return _check(name, value, shape, sizes, value_is_float=True)
 
@@ -149,9 +160,6 @@ def check_classes(
         sizes: from `check_floats`; with the number of classes, the range is checked too.
         shape: one letter an axis.
         classes: the letter of the number of classes.
-
-    Raises:
-        ValueError: if it is no int64 tensor of that shape, or (on a CPU) a class is out of range.
     """
     _check(name, value, shape, sizes, value_is_float=False)
     if classes not in sizes or not value.is_cpu or not value.numel():
@@ -168,13 +176,6 @@ def check_shares(name: str, value: Tensor) -> None:
     """Refuse values outside [0, 1], on a CPU.
 
     Values that are not numbers pass: training says in which step they came up.
-
-    Args:
-        name: the argument's name, for the message.
-        value: a floating-point tensor.
-
-    Raises:
-        ValueError: if a value is below 0 or above 1, by more than rounding.
     """
     if not value.is_cpu or not value.numel():
         return
@@ -189,19 +190,7 @@ def check_shares(name: str, value: Tensor) -> None:
 def check_number(
     name: str, value: Any, low: float, high: float, *, whole: bool = False, open_ends: bool = False
 ) -> None:
-    """Refuse what is not a number in a range.
-
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-        low: the least that is allowed.
-        high: the most that is allowed.
-        whole: whether it must be a whole number.
-        open_ends: whether the two ends themselves are not allowed.
-
-    Raises:
-        ValueError: if it is anything else, NaN included.
-    """
+    """Refuse what is not a number in a range."""
     kinds = int if whole else int | float
     inside = isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
     if not inside or (open_ends and value in (low, high)):
@@ -214,15 +203,7 @@ def check_number(
 
 
 def check_size(name: str, value: Any) -> None:
-    """Refuse what is not a height and a width.
-
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-
-    Raises:
-        ValueError: if it is no pair of whole numbers, at least 1.
-    """
+    """Refuse what is not a height and a width."""
     pair = isinstance(value, tuple | list) and len(value) == 2
     if not pair or not all(isinstance(side, int) and side >= 1 for side in value):
         given = repr(value) if pair else f"of type {type(value).__name__}"
@@ -230,28 +211,13 @@ def check_size(name: str, value: Any) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Refuse what is neither True nor False.
-
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-
-    Raises:
-        ValueError: if it is anything else.
-    """
+    """Refuse what is neither True nor False."""
     if not isinstance(value, bool):
         raise ValueError(f"{name} is {shown(value)}, expected True or False")
 
 
 def check_seed(value: Any) -> None:
-    """Refuse what cannot seed a random generator.
-
-    Args:
-        value: what was given.
-
-    Raises:
-        ValueError: if it is no whole number from 0 to 2^63 - 1.
-    """
+    """Refuse what cannot seed a random generator."""
     check_number("seed", value, 0, 2**63 - 1, whole=True)
 
 

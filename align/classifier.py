@@ -12,7 +12,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from align.checks import check_flag, check_floats, check_path, check_tensor, is_whole, shown
+from align.checks import check_flag, check_floats, check_images, check_path, is_whole, shown
 from align.weights import read_tensors
 
 BACKBONES = ("small-cnn", "resnet18", "resnet50", "mobilenet_v2")
@@ -121,20 +121,6 @@ class Classifier(nn.Module):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
-
-
-def check_images(images: Tensor) -> None:
-    """Refuse what is not a batch of colour images in floating point.
-
-    Raises:
-        ValueError: if the images have another shape or dtype.
-    """
-    check_tensor("images", images)
-    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-        raise ValueError(
-            f"images are {images.dtype} of shape {tuple(images.shape)}, expected floating "
-            "point of shape (N, 3, H, W) in [0, 1]; divide bytes by 255 first"
-        )
 
 
 def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:

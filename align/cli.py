@@ -7,7 +7,11 @@ import io
 import json
 import os
 import sys
+import tomllib
+from collections.abc import Iterator
 from dataclasses import fields
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +20,7 @@ import typer
 from align.benchmark_cli import benchmark_app
 from align.config import METHODS
 from align.data.download import DownloadError
-from align.data_cli import data_app
+from align.data_cli import Root, data_app
 from align.files import found, same
 
 if TYPE_CHECKING:
@@ -30,11 +34,13 @@ app = typer.Typer(
 app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
 
+FURTHER = "align.commands"
+"""Entry points: each a function that is given `app` and `benchmark_app` and adds to them."""
+
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="A value of the configuration, such as lambda3=2; may be repeated."),
 ]
-Root = Annotated[Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")]
 Size = Annotated[int | None, typer.Option(help="Side of the images, in pixels.")]
 Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images.")]
 
@@ -133,47 +139,6 @@ def export(
 
 
 @app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Where the figure goes.")] = Path("runs/demo.png"),
-    seed: int = 0,
-) -> None:
-    """Train ERM and ALIGN on the embedded benchmark, print the comparison, save the figure."""
-    from alignbook.demo import compare
-
-    table, figure = compare(seed)
-    print(table.to_string(float_format="{:.3f}".format))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, dpi=150)
-    print(f"figure saved in {out}")
-
-
-@app.command()
-def speed(backbone: str = "small-cnn", size: int = 64, batch_size: int = 64) -> None:
-    """Measure steps, the training loop and metrics against their floors and others' ways."""
-    from alignbook.speed import report
-
-    for heading, text in report(backbone, size, batch_size):
-        print(f"{heading}\n{text}\n", flush=True)
-
-
-@app.command()
-def gpu(
-    minutes: Annotated[float, typer.Option(help="Length of the session, 4 or more.")] = 8.0,
-    device: Annotated[str | None, typer.Option(help="cuda, or cpu for a rehearsal.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(envvar="OUT", help="Folder; default results/gpu/DEVICE.")
-    ] = None,
-    packed: Annotated[Path | None, typer.Option(help="Folder of packed pictures.")] = None,
-    root: Root = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Print the plan and do nothing.")] = False,
-) -> None:
-    """Check, time and train on this GPU what fits the minutes, most valuable first."""
-    from alignbook.gpu.command import run
-
-    raise typer.Exit(run(minutes, device, out, packed=packed, root=root, only_plan=plan))
-
-
-@app.command()
 def doctor() -> None:
     """Print device, versions, data found and the next step."""
     import torch
@@ -207,6 +172,18 @@ def main() -> None:
         message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
         print(f"align: {message}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def further() -> Iterator[EntryPoint]:
+    """What other packages add to the command line: those of this checkout, or those installed."""
+    project, group = Path(__file__).parents[1] / "pyproject.toml", {}
+    if project.is_file():  # a checkout that nobody installed has no metadata
+        declared = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
+        group = declared.get("entry-points", {}).get(FURTHER, {})
+    points = [EntryPoint(name, value, FURTHER) for name, value in group.items()]
+    for point in points or entry_points(group=FURTHER):
+        if find_spec(point.module.partition(".")[0]) and find_spec(point.module):
+            yield point
 
 
 PLAIN = {"±": "+/-", "†": "+", "×": "x", "−": "-", "·": "-", "…": "...", "ρ": "rho", "λ": "lambda"}
@@ -280,3 +257,7 @@ def _print_metrics(metrics: dict, source: str) -> None:
             f"{name:>14} ({shift}): accuracy {values['accuracy']:.3f}, "
             f"insertion AUC {values['insertion_auc']:.3f}"
         )
+
+
+for point in further():
+    point.load()(app, benchmark_app)

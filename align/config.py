@@ -240,11 +240,7 @@ class Config:
 
 
 def name_of(method: str | type) -> str:
-    """The name of a method: a class's in `METHODS`, or its own in lower case.
-
-    Args:
-        method: a name or a class.
-    """
+    """The name of a method: a class's in `METHODS`, or its own in lower case."""
     if isinstance(method, str):
         return method
     return next((name for name, kind in METHODS.items() if kind is method), method.__name__.lower())

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from align.classifier import Classifier, check_images
+from align.checks import check_images
+from align.classifier import Classifier
 from align.config import Config
 from align.masker import Masker
 from align.models import evaluation_mode
@@ -121,10 +122,6 @@ class Decoder(nn.Module):
 
 def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker:
     """The masker that a configuration asks for, with its start.
-
-    Args:
-        config: the run's choices.
-        classifier: the network f at its start.
 
     Raises:
         FileNotFoundError: if there is no such start.

@@ -57,9 +57,5 @@ def found(path: str | Path, root: str | Path | None) -> Path:
 
 
 def same(name: str) -> str:
-    """A name in composed form (Unicode's NFC), so that names that read alike are equal.
-
-    Args:
-        name: of a file, a folder or a class, or a path.
-    """
+    """A name in composed form (Unicode's NFC), so that names that read alike are equal."""
     return unicodedata.normalize("NFC", name)

@@ -53,10 +53,6 @@ def backgrounds(
 def derangement(count: int, generator: torch.Generator | None = None) -> Tensor:
     """A random permutation in which nobody keeps their place: one random cycle through all.
 
-    Args:
-        count: how many.
-        generator: CPU random numbers.
-
     Returns:
         int64 `(count,)`.
     """

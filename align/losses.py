@@ -15,11 +15,87 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, softplus
 
-from align.checks import check_classes, check_floats, check_number, check_shares, check_size
+from align.checks import (
+    check_classes,
+    check_floats,
+    check_number,
+    check_shares,
+    check_size,
+    checked,
+)
 
 EPSILON = 1e-6
 
 
+def _logits(logits: Tensor, name: str) -> dict[str, int]:
+    sizes = check_floats(name, logits, "NC")
+    if sizes["C"] < 2:
+        raise ValueError(f"{name} have {sizes['C']} class, expected at least 2 to tell apart")
+    return sizes
+
+
+def _masks(masks: Tensor) -> None:
+    """Masks `(N, 1, H, W)` or `(N, H, W)` in [0, 1]."""
+    if isinstance(masks, Tensor) and masks.ndim == 4:
+        check_floats("masks", masks, "N1HW", {"1": 1})
+    else:
+        check_floats("masks", masks, "NHW")
+    check_shares("mask values", masks)
+
+
+def _pair(kept: Tensor, removed: Tensor, labels: Tensor) -> None:
+    check_classes("labels", labels, check_floats("removed", removed, "NC", _logits(kept, "kept")))
+
+
+def _one(logits: Tensor, labels: Tensor) -> None:
+    check_classes("labels", labels, _logits(logits, "logits"))
+
+
+def _neighbours(masks: Tensor) -> None:
+    if not isinstance(masks, Tensor) or not masks.is_floating_point() or masks.ndim < 2:
+        check_floats("masks", masks, "NHW")
+    if min(masks.shape[-2:]) < 2:
+        raise ValueError(
+            f"masks have shape {tuple(masks.shape)}, expected at least 2 x 2 pixels: smoothness "
+            "compares neighbours"
+        )
+
+
+def _map(saliency: Tensor) -> None:
+    check_floats("saliency", saliency, "Nhw")
+
+
+def _map_and_mask(saliency: Tensor, masks: Tensor) -> None:
+    check_floats("masks", masks, "Nhw", check_floats("saliency", saliency, "Nhw"))
+    check_shares("saliency values", saliency)
+    check_shares("mask values", masks)
+
+
+def _evidence_and_mask(evidence: Tensor, masks: Tensor) -> None:
+    check_floats("masks", masks, "Nhw", check_floats("evidence", evidence, "NChw"))
+    check_shares("mask values", masks)
+
+
+def _gradients_and_mask(gradients: Tensor, masks: Tensor) -> None:
+    sizes = check_floats("gradients", gradients, "N3HW", {"3": 3})
+    _masks(masks)
+    check_floats("masks", masks[:, 0] if masks.ndim == 4 else masks, "NHW", sizes)
+
+
+def _mixed_maps(mixed: Tensor, first: Tensor, second: Tensor, share: Tensor) -> None:
+    sizes = check_floats("mixed", mixed, "Nhw")
+    check_floats("first", first, "Nhw", sizes)
+    check_floats("second", second, "Nhw", sizes)
+    check_floats("share", share, "N", sizes)
+    check_shares("shares", share)
+
+
+def _mask_and_cells(masks: Tensor, cells: tuple[int, int] | torch.Size) -> None:
+    _masks(masks)
+    check_size("cells", cells)
+
+
+@checked(_pair)
 def distinction(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
     """Distance of the evidence gap from 1, `mean (f_y(kept) − f_y(removed) − 1)²`.
 
@@ -36,12 +112,12 @@ def distinction(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
 
     Book: masker, eq-masker-dist.
     """
-    check_classes("labels", labels, check_floats("removed", removed, "NC", _logits(kept, "kept")))
     chosen = labels[:, None]
     gap = (kept.softmax(1) - removed.softmax(1)).gather(1, chosen)
     return (gap - 1).square().mean()
 
 
+@checked(_pair)
 def distinction_margin(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
     """Distinction on margins, `mean softplus(−m(kept)) + softplus(m(removed))`.
 
@@ -60,10 +136,11 @@ def distinction_margin(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
 
     Book: masker, eq-masker-margin.
     """
-    check_floats("removed", removed, "NC", _logits(kept, "kept"))
-    return (softplus(-margin(kept, labels)) + softplus(margin(removed, labels))).mean()
+    lead, left = margin.unchecked(kept, labels), margin.unchecked(removed, labels)
+    return (softplus(-lead) + softplus(left)).mean()
 
 
+@checked(_one)
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
     """How far the true class leads, `z_y − log Σ_{c≠y} exp z_c`, per image.
 
@@ -74,12 +151,12 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     Returns:
         `(N,)`; positive where the true class has more than half of the probability.
     """
-    check_classes("labels", labels, _logits(logits, "logits"))
     chosen = labels[:, None]
     others = logits.scatter(1, chosen, float("-inf"))
     return logits.gather(1, chosen)[:, 0] - others.logsumexp(1)
 
 
+@checked(_masks)
 def sparsity(masks: Tensor) -> Tensor:
     """Mean mask value, `‖M‖₁` divided by the number of pixels.
 
@@ -94,10 +171,10 @@ def sparsity(masks: Tensor) -> Tensor:
 
     Book: masker, eq-masker-costs.
     """
-    _masks(masks)
     return masks.abs().mean()
 
 
+@checked(_neighbours)
 def smoothness(masks: Tensor) -> Tensor:
     """Mean absolute difference between neighbouring pixels (total variation).
 
@@ -111,13 +188,6 @@ def smoothness(masks: Tensor) -> Tensor:
 
     Book: masker, eq-masker-costs.
     """
-    if not isinstance(masks, Tensor) or not masks.is_floating_point() or masks.ndim < 2:
-        check_floats("masks", masks, "NHW")
-    if min(masks.shape[-2:]) < 2:
-        raise ValueError(
-            f"masks have shape {tuple(masks.shape)}, expected at least 2 x 2 pixels: smoothness "
-            "compares neighbours"
-        )
     down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
     right = (masks[..., :, 1:] - masks[..., :, :-1]).abs().mean()
     return down + right
@@ -143,6 +213,7 @@ def area_band(masks: Tensor, low: float, high: float) -> Tensor:
     return ((low - area).clamp_min(0) + (area - high).clamp_min(0)).mean()
 
 
+@checked(_map_and_mask)
 def alignment_bce(saliency: Tensor, masks: Tensor) -> Tensor:
     """Binary cross-entropy between the classifier's map Φ and the mask M, the paper's alignment.
 
@@ -157,12 +228,10 @@ def alignment_bce(saliency: Tensor, masks: Tensor) -> Tensor:
 
     Book: align, eq-align-bce.
     """
-    check_floats("masks", masks, "Nhw", check_floats("saliency", saliency, "Nhw"))
-    check_shares("saliency values", saliency)
-    check_shares("mask values", masks)
     return binary_cross_entropy(saliency.clamp(EPSILON, 1 - EPSILON), masks)
 
 
+@checked(_map_and_mask)
 def alignment_l1(saliency: Tensor, masks: Tensor) -> Tensor:
     """Mean absolute difference between map and mask, `mean |Φ − M|`.
 
@@ -175,12 +244,10 @@ def alignment_l1(saliency: Tensor, masks: Tensor) -> Tensor:
 
     Source: Gao et al., "GRADIA", CSCW 2022.
     """
-    check_floats("masks", masks, "Nhw", check_floats("saliency", saliency, "Nhw"))
-    check_shares("saliency values", saliency)
-    check_shares("mask values", masks)
     return (saliency - masks).abs().mean()
 
 
+@checked(_evidence_and_mask)
 def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
     """Share of the contrastive evidence outside the mask, `ΣΣ|e_c|(1−M) / ΣΣ|e_c|`.
 
@@ -200,13 +267,12 @@ def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
     Book: align, eq-align-energy.
     Book: theory/what_to_align, eq-share.
     """
-    check_floats("masks", masks, "Nhw", check_floats("evidence", evidence, "NChw"))
-    check_shares("mask values", masks)
     size = evidence.abs().sum(1)
     outside = (size * (1 - masks)).sum((1, 2))
     return (outside / (size.sum((1, 2)) + EPSILON)).mean()
 
 
+@checked(_gradients_and_mask)
 def alignment_rrr(gradients: Tensor, masks: Tensor) -> Tensor:
     """Input gradients outside the mask, `Σ ((1−M) ∂/∂x Σ_c log p_c)²`, the mean over images.
 
@@ -219,13 +285,11 @@ def alignment_rrr(gradients: Tensor, masks: Tensor) -> Tensor:
 
     Source: Ross et al., "Right for the right reasons", IJCAI 2017, the second term of equation 1.
     """
-    sizes = check_floats("gradients", gradients, "N3HW", {"3": 3})
-    _masks(masks)
-    check_floats("masks", masks[:, 0] if masks.ndim == 4 else masks, "NHW", sizes)
     outside = 1 - (masks if masks.ndim == 4 else masks[:, None])
     return (gradients * outside).square().sum((1, 2, 3)).mean()
 
 
+@checked(_mixed_maps)
 def attribution_consistency(mixed: Tensor, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     """Same-class mixup consistency, `mean |Φ(m x + (1−m) x′) − (m Φ(x) + (1−m) Φ(x′))|`.
 
@@ -241,15 +305,11 @@ def attribution_consistency(mixed: Tensor, first: Tensor, second: Tensor, share:
     Source: Li et al., "Are Data-driven Explanations Robust against Out-of-distribution Data?"
     (DRE), CVPR 2023, its consistency term.
     """
-    sizes = check_floats("mixed", mixed, "Nhw")
-    check_floats("first", first, "Nhw", sizes)
-    check_floats("second", second, "Nhw", sizes)
-    check_floats("share", share, "N", sizes)
-    check_shares("shares", share)
     m = share[:, None, None]
     return (mixed - (m * first + (1 - m) * second)).abs().mean()
 
 
+@checked(_map)
 def attribution_sparsity(saliency: Tensor) -> Tensor:
     """Mean size of a map, `mean |Φ|`.
 
@@ -261,10 +321,10 @@ def attribution_sparsity(saliency: Tensor) -> Tensor:
 
     Source: Li et al. (DRE), CVPR 2023, its sparsity term.
     """
-    check_floats("saliency", saliency, "Nhw")
     return saliency.abs().mean()
 
 
+@checked(_mask_and_cells)
 def mask_to_cells(masks: Tensor, cells: tuple[int, int] | torch.Size) -> Tensor:
     """Average a mask over the cells of a feature map.
 
@@ -275,23 +335,5 @@ def mask_to_cells(masks: Tensor, cells: tuple[int, int] | torch.Size) -> Tensor:
     Returns:
         `(N, h, w)` in [0, 1], each value the mask's mean over that cell's pixels.
     """
-    _masks(masks)
-    check_size("cells", cells)
     flat = masks if masks.ndim == 4 else masks[:, None]
     return torch.nn.functional.adaptive_avg_pool2d(flat, tuple(cells))[:, 0]
-
-
-def _logits(logits: Tensor, name: str) -> dict[str, int]:
-    sizes = check_floats(name, logits, "NC")
-    if sizes["C"] < 2:
-        raise ValueError(f"{name} have {sizes['C']} class, expected at least 2 to tell apart")
-    return sizes
-
-
-def _masks(masks: Tensor) -> None:
-    """Masks `(N, 1, H, W)` or `(N, H, W)` in [0, 1]."""
-    if isinstance(masks, Tensor) and masks.ndim == 4:
-        check_floats("masks", masks, "N1HW", {"1": 1})
-    else:
-        check_floats("masks", masks, "NHW")
-    check_shares("mask values", masks)

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from align.checks import is_whole, shown
-from align.classifier import check_images
+from align.checks import check_images, is_whole, shown
 
 
 class Masker(nn.Module):

@@ -9,15 +9,46 @@ gradients to every parameter.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
-from align.checks import check_classes, check_flag, check_floats, check_shares, check_size
+from align.checks import check_classes, check_flag, check_floats, check_shares, check_size, checked
 from align.models import evaluation_mode, pooled_linear, suited
 
 
+def _check_maps(features: Tensor, weight: Tensor, labels: Tensor) -> None:
+    sizes = check_floats("weight", weight, "CK", check_floats("features", features, "NKhw"))
+    check_classes("labels", labels, sizes)
+
+
+def _check_graph(outputs: Tensor, images: Tensor, create_graph: bool = False) -> None:
+    check_floats("images", images, "N3HW", {"3": 3})
+    check_flag("create_graph", create_graph)
+    if not isinstance(outputs, Tensor) or not outputs.requires_grad or not images.requires_grad:
+        raise ValueError(
+            "outputs or images carry no graph, expected images with requires_grad and outputs "
+            "computed from them"
+        )
+
+
+def _check_finish(
+    evidence: Tensor, *, normalize: str | None = "minmax", relu: bool = False, size: Any = None
+) -> None:
+    if normalize is not None and (
+        not isinstance(normalize, str) or normalize not in ("minmax", "max")
+    ):
+        given = repr(normalize) if isinstance(normalize, str) else type(normalize).__name__
+        raise ValueError(f"normalize is {given}, expected 'minmax', 'max' or None")
+    check_floats("evidence", evidence, "Nhw")
+    check_flag("relu", relu)
+    if size is not None:
+        check_size("size", size)
+
+
+@checked(lambda maps: check_floats("maps", maps, "Nhw"))
 def minmax(maps: Tensor) -> Tensor:
     """Shift and scale each map onto [0, 1]; a constant map becomes zeros.
 
@@ -30,7 +61,6 @@ def minmax(maps: Tensor) -> Tensor:
     Returns:
         `(N, h, w)` in [0, 1], of the same dtype.
     """
-    check_floats("maps", maps, "Nhw")
     precise = maps if maps.dtype == torch.float64 else maps.float()
     low, high = precise.amin((1, 2), keepdim=True), precise.amax((1, 2), keepdim=True)
     # A quarter first: the range of the largest numbers is still a number.
@@ -101,6 +131,7 @@ def grad_cam(
         return finish(evidence, normalize=normalize, relu=relu, size=size)
 
 
+@checked(_check_maps)
 def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
     """Grad-CAM before normalisation for a pooled linear head, `Σ_k W_yk A_k / (hw)`.
 
@@ -114,12 +145,18 @@ def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
 
     Book: saliency, eq-saliency-closed.
     """
-    _check_maps(features, weight, labels)
     features, weight = _precise(features), _precise(weight)
     cells = features.shape[2] * features.shape[3]
     return torch.einsum("nk,nkhw->nhw", weight[labels] / cells, features)
 
 
+@checked(_check_maps)
+def minmax_maps(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+    """Grad-CAM on [0, 1], `(N, h, w)`: `minmax` of `class_evidence`, whose arguments it has."""
+    return minmax.unchecked(class_evidence.unchecked(features, weight, labels))
+
+
+@checked(_check_maps)
 def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
     """What each cell adds to the margin of the true class over each class, `e_c`.
 
@@ -134,7 +171,6 @@ def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Te
 
     Book: saliency, eq-saliency-contrast.
     """
-    _check_maps(features, weight, labels)
     features, weight = _precise(features), _precise(weight)
     cells = features.shape[2] * features.shape[3]
     maps = conv2d(features, (weight / cells)[:, :, None, None])
@@ -186,6 +222,7 @@ def evidence_by_gradient(
     return evidence if create_graph else evidence.detach()
 
 
+@checked(_check_graph)
 def input_gradient(outputs: Tensor, images: Tensor, create_graph: bool = False) -> Tensor:
     """The gradient of the sum of some outputs by the image, from their own forward pass.
 
@@ -200,19 +237,13 @@ def input_gradient(outputs: Tensor, images: Tensor, create_graph: bool = False) 
     Raises:
         ValueError: if the images have another shape, or there is no graph between the two.
     """
-    check_floats("images", images, "N3HW", {"3": 3})
-    check_flag("create_graph", create_graph)
-    if not isinstance(outputs, Tensor) or not outputs.requires_grad or not images.requires_grad:
-        raise ValueError(
-            "outputs or images carry no graph, expected images with requires_grad and outputs "
-            "computed from them"
-        )
     (gradient,) = torch.autograd.grad(
         outputs.sum(), images, create_graph=create_graph, retain_graph=True
     )
     return gradient
 
 
+@checked(_check_finish)
 def finish(
     evidence: Tensor,
     *,
@@ -234,22 +265,14 @@ def finish(
     Raises:
         ValueError: if `normalize` is none of the three.
     """
-    if normalize is not None and (
-        not isinstance(normalize, str) or normalize not in ("minmax", "max")
-    ):
-        given = repr(normalize) if isinstance(normalize, str) else type(normalize).__name__
-        raise ValueError(f"normalize is {given}, expected 'minmax', 'max' or None")
-    check_floats("evidence", evidence, "Nhw")
-    check_flag("relu", relu)
     if relu:
         evidence = evidence.clamp_min(0)
     if size is not None:
-        check_size("size", size)
         evidence = interpolate(
             evidence[:, None], tuple(size), mode="bilinear", align_corners=False
         )[:, 0]
     if normalize == "minmax":
-        return minmax(evidence)
+        return minmax.unchecked(evidence)
     if normalize == "max":
         top = evidence.amax((1, 2), keepdim=True)
         return torch.where(top > 0, evidence / torch.where(top > 0, top, 1), evidence.clamp_max(0))
@@ -259,8 +282,3 @@ def finish(
 def _precise(values: Tensor) -> Tensor:
     """Half precision as single: shares of cells and sums over them need its digits."""
     return values if values.dtype in (torch.float32, torch.float64) else values.float()
-
-
-def _check_maps(features: Tensor, weight: Tensor, labels: Tensor) -> None:
-    sizes = check_floats("weight", weight, "CK", check_floats("features", features, "NKhw"))
-    check_classes("labels", labels, sizes)

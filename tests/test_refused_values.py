@@ -9,7 +9,8 @@ from align.benchmark.experiment import Experiment
 from align.config import Config
 from align.metrics import localisation
 from align.metrics.accuracy import accuracy_per_class
-from align.metrics.faithfulness import _pixel_counts, area, blur
+from align.metrics.faithfulness import _pixel_counts, area
+from align.metrics.perturbation import blur
 
 HALF = torch.full((2, 4, 4), 0.5)
 MAPS = torch.linspace(0, 1, 32).view(2, 4, 4)

@@ -30,14 +30,6 @@ def run_all(
     The cluster is the one that the environment variable `RAY_ADDRESS` names, else this machine.
     Records are written here alone, so the workers need the library and the data and no common disk.
 
-    Args:
-        experiments: what is wanted.
-        path: the `.jsonl` file of records.
-        root: where real data are, on the machines of the cluster.
-        work: folder for claims, shared with `align.benchmark.runner.run_all`.
-        threads: cores that a run gets.
-        progress: print each run as it ends.
-
     Returns:
         The number of runs made now.
 

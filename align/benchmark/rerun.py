@@ -79,14 +79,7 @@ def rerun(
 
 
 def experiment_of(record: dict) -> Experiment:
-    """The experiment that a record describes.
-
-    Args:
-        record: a record of `align.benchmark.experiment.run`.
-
-    Raises:
-        ValueError: as for `rerun`.
-    """
+    """The experiment that a record describes."""
     revision = record.get("revision", "unknown") if isinstance(record, dict) else "unknown"
     try:
         values = {f.name: record[f.name] for f in fields(Experiment) if f.name in record}

@@ -67,12 +67,7 @@ def _value(experiment: Experiment, name: str) -> object:
 
 
 def missing(experiments: Sequence[Experiment], path: Path) -> list[Experiment]:
-    """The experiments that have no record yet.
-
-    Args:
-        experiments: what is wanted.
-        path: the `.jsonl` file of records.
-    """
+    """The experiments that have no record yet."""
     done = {record["key"] for record in records.read(path)}
     return [experiment for experiment in experiments if experiment.key() not in done]
 
@@ -218,9 +213,6 @@ def _orphaned() -> bool:
 @contextmanager
 def claim(path: Path) -> Iterator[bool]:
     """Hold a claim for the length of a block.
-
-    Args:
-        path: the claim's file, whose lock is taken.
 
     Yields:
         True if the claim is held, False if another process holds it.

@@ -24,12 +24,7 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
     def within(self, least: float, most: float) -> Interval:
-        """Return the interval without what lies outside of a quantity's range.
-
-        Args:
-            least: the least value that the quantity can have.
-            most: the largest.
-        """
+        """Return the interval without what lies outside of a quantity's range."""
         return self._replace(low=max(self.low, least), high=min(self.high, most))
 
 

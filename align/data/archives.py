@@ -87,10 +87,6 @@ def unpack(
 def entries(archive: Path, bounds: Bounds | None = None) -> Iterator[tuple[str, BinaryIO]]:
     """Every plain file of an archive, in its order.
 
-    Args:
-        archive: as for `unpack`.
-        bounds: as for `unpack`.
-
     Yields:
         `(name, content)`; the content is read before the next entry is asked for.
 
@@ -114,10 +110,6 @@ def entries(archive: Path, bounds: Bounds | None = None) -> Iterator[tuple[str, 
 
 def safe_name(name: str, archive: Path) -> str:
     """A name that stays below the folder it is joined to.
-
-    Args:
-        name: a name from an archive, parts separated by "/".
-        archive: the archive, for the message.
 
     Raises:
         ArchiveError: if it is absolute, holds "..", a backslash, a colon or a control character.
@@ -169,10 +161,6 @@ def _not_plain(archive: Path, name: str) -> ArchiveError:
 @contextmanager
 def damage_told(archive: Path, *further: type[Exception]) -> Iterator[None]:
     """Turn the many errors of a damaged archive into one sentence.
-
-    Args:
-        archive: the file that is read inside the `with` block.
-        *further: more kinds of error that only damage can lead to there.
 
     Raises:
         ArchiveError: in place of what tarfile, zipfile and the decompressors raise.

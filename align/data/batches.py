@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from align.checks import check_device, check_flag, check_floats, check_kind, check_number
+from align.checks import (
+    check_device,
+    check_flag,
+    check_floats,
+    check_kind,
+    check_number,
+    checked,
+)
 from align.data.benchmark import Domain
 from align.transfer import upload
 
@@ -105,11 +112,22 @@ class Batches:
             images = self.images[index].float().div_(255)
             masks = None if self.masks is None else self.masks[index]
             if self.augment:
-                images, masks = mirror_and_shift(images, masks, generator)
+                images, masks = mirror_and_shift.unchecked(images, masks, generator)
             environments = None if self.environments is None else self.environments[index]
             yield Batch(images, self.labels[index], masks, environments)
 
 
+def _check_moved(
+    images: Tensor, masks: Tensor | None, generator: torch.Generator, reach: float = 0.125
+) -> None:
+    sizes = check_floats("images", images, "N3HW", {"3": 3})
+    if masks is not None:
+        check_floats("masks", masks, "NHW", sizes)
+    check_number("reach", reach, 0, 1)
+    check_kind("generator", generator, torch.Generator, "a torch.Generator")
+
+
+@checked(_check_moved)
 def mirror_and_shift(
     images: Tensor, masks: Tensor | None, generator: torch.Generator, reach: float = 0.125
 ) -> tuple[Tensor, Tensor | None]:
@@ -129,16 +147,7 @@ def mirror_and_shift(
     Raises:
         ValueError: if masks and images do not fit together, or the reach is out of range.
     """
-    sizes = check_floats("images", images, "N3HW", {"3": 3})
-    n, height, width = (sizes[letter] for letter in "NHW")
-    if masks is not None:
-        check_floats("masks", masks, "NHW", sizes)
-    check_number("reach", reach, 0, 1)
-    if not isinstance(generator, torch.Generator):
-        raise ValueError(
-            f"generator is of type {type(generator).__name__}, expected a torch.Generator"
-        )
-    device = images.device
+    (n, _, height, width), device = images.shape, images.device
     down, right = (_offsets(n, side, reach, generator) for side in (height, width))
     flip = torch.rand(n, generator=generator) < 0.5
     down, right, flip = upload(torch.stack([down, right, flip]), device)

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import secrets
-import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -58,17 +57,12 @@ def cache_dir(folder: str | Path | None = None) -> Path:
     Args:
         folder: a folder to use; None means `$ALIGN_CACHE`, else the user's cache folder
             (`~/.cache/align` on Linux).
-
-    Returns:
-        The folder's path; it need not exist yet.
     """
     if folder := folder or os.environ.get("ALIGN_CACHE"):
         return Path(folder).expanduser()
-    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
-        return Path(local) / "align" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "align"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "align"
+    import pooch
+
+    return Path(pooch.os_cache("align"))
 
 
 def digest_files(base: Path, files: Sequence[str], folder: Path) -> list[str]:
@@ -76,11 +70,6 @@ def digest_files(base: Path, files: Sequence[str], folder: Path) -> list[str]:
 
     A memo in the cache folder holds each file's size, times and digest. A file changed within the
     last two seconds is not noted: it could change again without a change of its times.
-
-    Args:
-        base: the folder that the names are relative to.
-        files: file names relative to `base`.
-        folder: the cache folder.
 
     Returns:
         One hexadecimal digest a file, in the order of `files`.

@@ -57,9 +57,6 @@ def open_rgb(path: Path) -> Image.Image:
     The EXIF orientation is applied. Transparency is laid over white, as a page would show it.
     16-bit greyscale is scaled to 8 bits, not clipped. Broken metadata are passed over.
 
-    Args:
-        path: the image file.
-
     Returns:
         A Pillow image of mode RGB.
 

@@ -106,11 +106,6 @@ def fetch(archive: Archive, folder: Path, *, progress: bool = True) -> Path:
 def check_space(folder: Path, needed: int, purpose: str) -> None:
     """Refuse to begin what the disk cannot hold.
 
-    Args:
-        folder: an existing folder on the disk.
-        needed: bytes.
-        purpose: what they are for, as "download X"; for the message.
-
     Raises:
         DownloadError: if fewer bytes are free.
     """

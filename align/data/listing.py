@@ -49,11 +49,7 @@ class Contents:
         return bool(self.images or self.unread or self.broken)
 
     def passed_over(self, place: str) -> list[str]:
-        """In words, what is not read although it looks like pictures.
-
-        Args:
-            place: the folder's name in the sentences.
-        """
+        """In words, what is not read although it looks like pictures."""
         said = []
         if self.unread:
             types = ", ".join(f"{number:,} {suffix}" for suffix, number in self.unread)
@@ -68,9 +64,6 @@ class Contents:
 
 def contents(folder: Path) -> Contents:
     """Look through a folder of pictures.
-
-    Args:
-        folder: the folder; it need not exist.
 
     Returns:
         What it holds; names that begin with a dot are passed over.
@@ -95,9 +88,6 @@ def contents(folder: Path) -> Contents:
 def list_files(folder: Path) -> list[str]:
     """List the images in a folder.
 
-    Args:
-        folder: the folder; it need not exist.
-
     Returns:
         Names that end in .jpg, .jpeg or .png in any case and do not begin with a dot, sorted.
     """
@@ -113,9 +103,6 @@ def list_files(folder: Path) -> list[str]:
 
 def list_folders(folder: Path) -> tuple[str, ...]:
     """List the folders in a folder.
-
-    Args:
-        folder: the folder; it need not exist.
 
     Returns:
         Names in composed form that do not begin with a dot, sorted and each once; links to folders
@@ -136,10 +123,6 @@ def list_folders(folder: Path) -> tuple[str, ...]:
 def named(folder: Path, name: str) -> list[str]:
     """The names on disk of a folder in a folder, by the name that people read.
 
-    Args:
-        folder: the folder that holds it; it need not exist.
-        name: its name, composed or decomposed; it may be a path.
-
     Returns:
         More than one where it is there in several spellings; the name itself where there is none.
     """
@@ -153,12 +136,7 @@ def named(folder: Path, name: str) -> list[str]:
 
 
 def astray(folder: Path, place: str = "") -> list[str]:
-    """In words, the links in a folder that lead nowhere or back to it.
-
-    Args:
-        folder: the folder; it need not exist.
-        place: its name in the sentences, with a slash at the end; "" for the root.
-    """
+    """In words, the links in a folder that lead nowhere or back to it."""
     said = []
     for entry in sorted(_entries(folder), key=lambda entry: entry.name):
         kind = _kind(entry)
@@ -170,12 +148,7 @@ def astray(folder: Path, place: str = "") -> list[str]:
 
 
 def domains_of(root: Path, masks: str | Path | None) -> tuple[str, ...]:
-    """The folders of a tree's root.
-
-    Args:
-        root: the folder; it need not exist.
-        masks: the folder of masks, left out if it lies among them; or None.
-    """
+    """The folders of a tree's root."""
     found = list_folders(root)
     if masks is None:
         return found
@@ -187,11 +160,6 @@ def domains_of(root: Path, masks: str | Path | None) -> tuple[str, ...]:
 
 def classes_of(root: Path, domains: Sequence[str], keep_empty: bool) -> tuple[str, ...]:
     """All class folders of the domains that hold pictures: an empty one keeps its label too.
-
-    Args:
-        root: the tree's root; it need not exist.
-        domains: names of domain folders.
-        keep_empty: whether a class may be without an image in every domain.
 
     Returns:
         Their names, sorted.

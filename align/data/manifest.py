@@ -42,20 +42,13 @@ class Manifest:
         return sum(sum(row.values()) for row in self.counts.values())
 
     def write(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all.
-
-        Args:
-            path: the file.
-        """
+        """Write it as JSON, whole or not at all."""
         with replacing(path) as (partial,):
             partial.write_text(json.dumps(asdict(self), indent=1))
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
         """Read what `write` wrote.
-
-        Args:
-            path: the file.
 
         Raises:
             ValueError: if it is not a manifest.
@@ -81,17 +74,7 @@ def describe(
     cache: Path | None = None,
     fingerprint: bool = True,
 ) -> Manifest:
-    """Count and fingerprint the images of a folder; nothing in it is changed.
-
-    Args:
-        name: the data set's name.
-        folder: holds `domain/class/image`.
-        domains: domain folders.
-        classes: class folders.
-        version: which version it is, or "".
-        cache: where digests of unchanged files are remembered; None means as for `align.load`.
-        fingerprint: whether to read the images, or only to count them.
-    """
+    """Count and fingerprint the images of a folder; nothing in it is changed."""
     files = {
         (domain, kind): [f"{domain}/{kind}/{file}" for file in list_files(folder / domain / kind)]
         for domain in domains
@@ -108,16 +91,7 @@ def summary(
     cache: Path | None = None,
     fingerprint: bool = True,
 ) -> Manifest:
-    """Count and fingerprint given images of a folder; nothing in it is changed.
-
-    Args:
-        name: the data set's name.
-        folder: what the file names are relative to.
-        files: file names by domain and class.
-        version: as for `describe`.
-        cache: as for `describe`.
-        fingerprint: as for `describe`.
-    """
+    """Count and fingerprint given images of a folder; nothing in it is changed."""
     counts: dict[str, dict[str, int]] = {}
     for (domain, kind), names in files.items():
         counts.setdefault(domain, {})[kind] = len(names)
@@ -134,12 +108,7 @@ def summary(
 def differences(
     found: Mapping[str, Mapping[str, int]], expected: Mapping[str, Mapping[str, int]]
 ) -> list[str]:
-    """Where counts differ, one sentence a domain.
-
-    Args:
-        found: images by domain and class.
-        expected: the same, as they should be.
-    """
+    """Where counts differ, one sentence a domain."""
     said = []
     for domain, row in expected.items():
         there = found.get(domain, {})

@@ -92,9 +92,6 @@ class Opened:
 def open_upright(path: Path) -> Opened:
     """Open an image file; what is broken in it besides its pixels does not matter.
 
-    Args:
-        path: the image file.
-
     Returns:
         Its first picture, the EXIF orientation applied.
 
@@ -120,11 +117,7 @@ def open_upright(path: Path) -> Opened:
 
 
 def without_metadata(body: bytes) -> bytes | None:
-    """A PNG or JPEG file's bytes without what its pixels do not need; None for other formats.
-
-    Args:
-        body: the file's bytes.
-    """
+    """A PNG or JPEG file's bytes without what its pixels do not need; None for other formats."""
     if body.startswith(PNG):
         return PNG + b"".join(_needed_chunks(body))
     if body.startswith(b"\xff\xd8"):

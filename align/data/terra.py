@@ -224,9 +224,6 @@ class Notes:
     def read(cls, folder: Path) -> Notes:
         """Read the notes of a folder.
 
-        Args:
-            folder: a `terra_incognita` folder that `build` made.
-
         Raises:
             FileNotFoundError: if it has none, as a folder that DomainBed's own script made.
             ValueError: if the file is broken.
@@ -247,9 +244,6 @@ class Notes:
     def sequences(self, files: Sequence[str]) -> Tensor:
         """The sequence of each file.
 
-        Args:
-            files: names relative to the folder.
-
         Returns:
             int64 `(N,)`, equal where two images are of one sequence. An image whose sequence is
             not known is one of its own.
@@ -260,10 +254,6 @@ class Notes:
 
     def masks(self, files: Sequence[str], size: int) -> Tensor:
         """The boxes of each file as masks.
-
-        Args:
-            files: names relative to the folder.
-            size: the side of the square images, in pixels.
 
         Returns:
             float32 `(N, size, size)`, the share of each pixel that a box covers; zeros for an image

@@ -202,10 +202,6 @@ def read_domain(
 def check_names(what: str, given: Sequence[str] | None) -> tuple[str, ...]:
     """Folder names as a tuple.
 
-    Args:
-        what: the argument's name, for the message.
-        given: different names, at least one; or None.
-
     Returns:
         The names; an empty tuple for None.
 
@@ -342,13 +338,7 @@ def _shortfall(
 
 
 def tally(found: Mapping[str, int], off: Mapping[str, int], expected: int) -> str:
-    """How many images there are of how many, with the classes whose numbers are not right.
-
-    Args:
-        found: images by class.
-        off: how many there should be, for the classes that have another number.
-        expected: images of all classes that there should be.
-    """
+    """How many images there are of how many, with the classes whose numbers are not right."""
     if not any(found.values()):
         return f"none of {expected:,} images"
     kinds = ", ".join(f"{kind} {found.get(kind, 0):,} of {off[kind]:,}" for kind in off)

@@ -150,11 +150,6 @@ def locate(root: PathLike | None = None) -> Path:
 def describe(folder: Path, version: str = "", *, fingerprint: bool = True) -> Manifest:
     """Count the pictures of each split and group that are there.
 
-    Args:
-        folder: holds `metadata.csv`.
-        version: which version it is, or "".
-        fingerprint: whether to read the images, or only to count them.
-
     Raises:
         ValueError: if `metadata.csv` is not what it should be.
     """

@@ -33,9 +33,6 @@ ARCHIVE = Archive(
 def known(root: Path) -> Archive:
     """The archive, with its hash if Waterbirds was built from it in this data folder before.
 
-    Args:
-        root: the data folder.
-
     Raises:
         ValueError: if the manifest that lies there is none.
     """
@@ -45,11 +42,7 @@ def known(root: Path) -> Archive:
 
 
 def hashes(archives: Sequence[Path]) -> dict[str, str]:
-    """The hashes of files by name, "sha256:...".
-
-    Args:
-        archives: the files.
-    """
+    """The hashes of files by name, "sha256:..."."""
     found = {}
     for archive in archives:
         with open(archive, "rb") as file:

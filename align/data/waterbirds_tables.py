@@ -54,9 +54,6 @@ class Metadata:
     def read(cls, path: Path) -> Metadata:
         """Read the file.
 
-        Args:
-            path: `metadata.csv`.
-
         Raises:
             ValueError: if a column is missing, or a row names an unknown class, place or split, a
                 picture outside the folder or one named before.

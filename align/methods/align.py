@@ -124,7 +124,7 @@ class Align(Method):
         if self.config.target == "sampled":
             level = upload(torch.rand(len(masks), 1, 1, generator=generator), masks.device)
             return (masks > level).to(masks.dtype)
-        return minmax(masks) if self.config.target == "stretch" else masks
+        return minmax.unchecked(masks) if self.config.target == "stretch" else masks
 
     def update_masker(self, batch: Batch, generator: Generator) -> Losses:
         """One step of the masker against the fixed classifier."""
@@ -151,9 +151,9 @@ class Align(Method):
             losses.distinction_margin if config.distinction == "margin" else losses.distinction
         )
         terms = {
-            "distinction": distinction(kept, removed, batch.labels),
-            "sparsity": losses.sparsity(masks),
-            "smoothness": losses.smoothness(masks),
+            "distinction": distinction.unchecked(kept, removed, batch.labels),
+            "sparsity": losses.sparsity.unchecked(masks),
+            "smoothness": losses.smoothness.unchecked(masks),
         }
         terms["mask"] = (
             terms["distinction"]

@@ -31,7 +31,7 @@ class Passes(NamedTuple):
 
     @property
     def cost(self) -> float:
-        """What a step costs in forward passes; back to weights counts two of them, to pixels one."""
+        """What a step costs in forward passes; back to weights counts two, to pixels one."""
         return self.forward + 2 * self.to_weights + self.to_pixels
 
 

@@ -42,7 +42,9 @@ class CGC(Method):
         features = self.classifier.features(views)
         logits = self.classifier.head(features)
         predicted = logits[:count].argmax(1).repeat(2)
-        maps = class_evidence(features, self.classifier.linear.weight, predicted).clamp_min(0)
+        maps = class_evidence.unchecked(
+            features, self.classifier.linear.weight, predicted
+        ).clamp_min(0)
         own, seen = maps.float().chunk(2)
         moved = warp(own[:, None], crops)[:, 0]
         terms = {
@@ -69,10 +71,6 @@ def contrast(moved: Tensor, seen: Tensor, temperature: float) -> Tensor:
 
 def random_crops(count: int, generator: Generator) -> Tensor:
     """Random crops, half of them mirrored, as maps of coordinates.
-
-    Args:
-        count: how many.
-        generator: CPU random numbers.
 
     Returns:
         float32 `(count, 2, 3)`: where in the image, in [-1, 1], a point of the crop comes from.

@@ -23,7 +23,7 @@ from align.data.batches import Batch
 from align.methods.base import Losses, Method, Passes
 from align.methods.mixing import mix, same_class_partners, shares
 from align.methods.regulariser import map_terms
-from align.saliency import class_evidence, finish
+from align.saliency import minmax_maps
 from align.transfer import upload
 
 
@@ -43,7 +43,7 @@ class DRE(Method):
         features = self.classifier.features(torch.cat([batch.images, mixed]))
         logits, mixed_logits = self.classifier.head(features).chunk(2)
         weight = self.classifier.linear.weight.detach()
-        own, blended = finish(class_evidence(features, weight, labels.repeat(2))).chunk(2)
+        own, blended = minmax_maps.unchecked(features, weight, labels.repeat(2)).chunk(2)
         consistency, size = map_terms(own, blended, partner, share)
         terms = {
             "ce": cross_entropy(logits, labels),

@@ -23,7 +23,7 @@ from align.config import Config
 from align.data.batches import Batch
 from align.interventions import backgrounds, swap
 from align.methods.base import Losses, Method
-from align.saliency import class_evidence, contrastive_evidence, finish, input_gradient
+from align.saliency import contrastive_evidence, input_gradient, minmax_maps
 
 
 class Guided(Method):
@@ -87,8 +87,8 @@ def guided_terms(
         terms["swap"] = swap_loss(config.swap_loss, logits, classifier.head(swapped), batch.labels)
         terms["loss"] = terms["loss"] + config.swap_weight * terms["swap"]
     if by_pixel:
-        gradients = input_gradient(logits.log_softmax(1), images, create_graph=True)
-        terms["alignment"] = losses.alignment_rrr(gradients, kept)
+        gradients = input_gradient.unchecked(logits.log_softmax(1), images, create_graph=True)
+        terms["alignment"] = losses.alignment_rrr.unchecked(gradients, kept)
     elif guided and config.alignment != "swap":
         form, weight = config.alignment.removeprefix("swap+"), channel_weights(classifier, config)
         terms["alignment"] = alignment(form, features, weight, batch.labels, kept)
@@ -135,8 +135,7 @@ def alignment(form: str, features: Tensor, weight: Tensor, labels: Tensor, masks
     """
     target = losses.mask_to_cells(masks, features.shape[2:])
     if form == "energy":
-        return losses.alignment_energy(contrastive_evidence(features, weight, labels), target)
-    saliency = finish(class_evidence(features, weight, labels), normalize="minmax")
-    if form == "bce":
-        return losses.alignment_bce(saliency, target)
-    return losses.alignment_l1(saliency, target)
+        evidence = contrastive_evidence.unchecked(features, weight, labels)
+        return losses.alignment_energy.unchecked(evidence, target)
+    distance = losses.alignment_bce if form == "bce" else losses.alignment_l1
+    return distance.unchecked(minmax_maps.unchecked(features, weight, labels), target)

@@ -14,27 +14,19 @@ from align import losses
 from align.classifier import Classifier
 from align.data.batches import Batch
 from align.methods.mixing import mix, same_class_partners, shares
-from align.saliency import class_evidence, finish
+from align.saliency import minmax_maps
 from align.transfer import upload
 
 
 def regulariser(
     classifier: Classifier, batch: Batch, features: Tensor, weight: Tensor, generator: Generator
 ) -> Tensor:
-    """The regulariser L_reg of a batch, a scalar.
-
-    Args:
-        classifier: the network f.
-        batch: images and labels.
-        features: `(N, K, h, w)`, the feature map of the batch's images.
-        weight: `(C, K)`, the head's, by which the maps weigh channels.
-        generator: CPU random numbers.
-    """
+    """The regulariser L_reg of a batch, a scalar."""
     partner = same_class_partners(batch.labels, generator)
     share = upload(shares(len(partner), generator), batch.images.device, batch.images.dtype)
     mixed = mix(batch.images, partner, share)
-    own = finish(class_evidence(features, weight, batch.labels))
-    blended = finish(class_evidence(classifier.features(mixed), weight, batch.labels))
+    own = minmax_maps.unchecked(features, weight, batch.labels)
+    blended = minmax_maps.unchecked(classifier.features(mixed), weight, batch.labels)
     consistency, size = map_terms(own, blended, partner, share)
     return consistency + 0.5 * size
 
@@ -53,6 +45,6 @@ def map_terms(
     Returns:
         `(consistency, size)`, two scalars, at least 0.
     """
-    consistency = losses.attribution_consistency(blended, own, own[partner], share)
-    size = (losses.attribution_sparsity(own) + losses.attribution_sparsity(blended)) / 2
-    return consistency, size
+    consistency = losses.attribution_consistency.unchecked(blended, own, own[partner], share)
+    spread = losses.attribution_sparsity.unchecked
+    return consistency, (spread(own) + spread(blended)) / 2

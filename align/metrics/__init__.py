@@ -8,7 +8,6 @@ from align.metrics.accuracy import (
     predict,
 )
 from align.metrics.faithfulness import (
-    blur,
     comprehensiveness,
     deletion_auc,
     deletion_curve,
@@ -28,6 +27,7 @@ from align.metrics.localisation import (
     pointing_game,
     top_pixels,
 )
+from align.metrics.perturbation import blur
 from align.metrics.reliance import reliance
 from align.saliency import minmax
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from align.checks import check_kind, check_number, check_tensor
-from align.metrics.inputs import as_float, check_images, check_labels, images_at_once
+from align.checks import check_images, check_kind, check_number, check_tensor
+from align.metrics.inputs import as_float, check_labels, images_at_once
 from align.models import Model, device_of, inference, suited
 
 
@@ -29,7 +29,7 @@ def predict(classifier: Model, images: Tensor, *, batch_size: int | None = None)
     Raises:
         ValueError: if the images or the logits are not as described, or a logit is not finite.
     """
-    check_images(images)
+    check_images(images, bytes_too=True)
     at_once = images_at_once(batch_size, device_of(classifier, images.device))
     with inference(classifier, images.device) as device:
         batches = [
@@ -100,7 +100,7 @@ def correct(
     Raises:
         ValueError: if the inputs do not fit together.
     """
-    check_images(images)
+    check_images(images, bytes_too=True)
     check_labels(labels, images)
     return predict(classifier, images, batch_size=batch_size).argmax(1) == labels.to(images.device)
 

@@ -11,46 +11,8 @@ from torch import Tensor
 from align.checks import check_number, check_tensor
 
 
-def check_images(images: Tensor) -> None:
-    """Check that a batch of images is what a classifier may be given.
-
-    Args:
-        images: `(N, 3, H, W)`, uint8 in 0-255 or floating point in [0, 1], N at least 1.
-
-    Raises:
-        ValueError: if shape, dtype or range differ, or a value is not finite.
-    """
-    check_tensor("images", images)
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
-        raise ValueError(
-            f"images have shape {tuple(images.shape)}, expected (N, 3, H, W) with at least one "
-            "image; add a batch dimension to a single image with images[None]"
-        )
-    if images.dtype == torch.uint8:
-        return
-    if not images.is_floating_point():
-        raise ValueError(
-            f"images are {images.dtype}, expected torch.uint8 in 0-255 or floating point in [0, 1]"
-        )
-    low, high = (value.item() for value in images.aminmax())
-    if not (low >= -1e-4 and high <= 1 + 1e-4):  # written so that NaN fails too
-        raise ValueError(
-            f"image values run from {low:.3g} to {high:.3g}, expected [0, 1]; "
-            "give the images before normalisation, since the classifier normalises them itself"
-        )
-
-
 def check_labels(labels: Tensor, images: Tensor, what: str = "labels") -> None:
-    """Check that there is one int64 class per image.
-
-    Args:
-        labels: int64 `(N,)`.
-        images: `(N, 3, H, W)`.
-        what: the argument's name, for the message.
-
-    Raises:
-        ValueError: if the dtype or the number of labels differs.
-    """
+    """Check that there is one int64 class per image."""
     check_tensor(what, labels)
     if labels.dtype != torch.int64 or labels.shape != (len(images),):
         raise ValueError(
@@ -60,15 +22,7 @@ def check_labels(labels: Tensor, images: Tensor, what: str = "labels") -> None:
 
 
 def check_saliency(saliency: Tensor, images: Tensor) -> None:
-    """Check that there is one finite map per image, at most as fine as the images.
-
-    Args:
-        saliency: `(N, h, w)`, one map per image.
-        images: the images they explain, or anything of shape `(N, ..., H, W)`.
-
-    Raises:
-        ValueError: if the shape does not fit or a value is NaN or infinite.
-    """
+    """Check that there is one finite map per image, at most as fine as the images."""
     check_tensor("saliency", saliency)
     if saliency.is_complex():
         raise ValueError(f"saliency is {saliency.dtype}, expected real numbers")

@@ -36,10 +36,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from align.checks import check_floats, check_number, check_seed, check_shares, check_tensor
+from align.checks import (
+    check_floats,
+    check_images,
+    check_number,
+    check_seed,
+    check_shares,
+    check_tensor,
+)
 from align.interventions import derangement
 from align.metrics.accuracy import check_finite, forward
-from align.metrics.inputs import as_float, check_images, images_at_once
+from align.metrics.inputs import as_float, images_at_once
 from align.models import Model, device_of, inference
 
 CUT = 0.5
@@ -95,7 +102,7 @@ def reliance(
     Raises:
         ValueError: if the inputs do not fit together, or there are fewer than 2 images.
     """
-    check_images(images)
+    check_images(images, bytes_too=True)
     sizes = dict(zip("NHW", (len(images), *images.shape[2:]), strict=True))
     for name, value in {"masks": masks, "truth": truth}.items():
         if value is not None or name == "masks":

@@ -1,0 +1,131 @@
+"""What the book adds to `align` on the command line: its tables, figures, timings and demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from align.benchmark_cli import Grid
+from align.data_cli import Root
+
+
+def add(app: typer.Typer, benchmark_app: typer.Typer) -> None:
+    """Add the commands; `pyproject.toml` names this function as the entry point.
+
+    Args:
+        app: of `align`.
+        benchmark_app: of `align benchmark`.
+    """
+    for command in (demo, speed, gpu):
+        app.command()(command)
+    for command in (table, figure):
+        benchmark_app.command()(command)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the figure goes.")] = Path("runs/demo.png"),
+    seed: int = 0,
+) -> None:
+    """Train ERM and ALIGN on the embedded benchmark, print the comparison, save the figure."""
+    from alignbook.demo import compare
+
+    table, figure = compare(seed)
+    print(table.to_string(float_format="{:.3f}".format))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=150)
+    print(f"figure saved in {out}")
+
+
+def speed(backbone: str = "small-cnn", size: int = 64, batch_size: int = 64) -> None:
+    """Measure steps, the training loop and metrics against their floors and others' ways."""
+    from alignbook.speed import report
+
+    for heading, text in report(backbone, size, batch_size):
+        print(f"{heading}\n{text}\n", flush=True)
+
+
+def gpu(
+    minutes: Annotated[float, typer.Option(help="Length of the session, 4 or more.")] = 8.0,
+    device: Annotated[str | None, typer.Option(help="cuda, or cpu for a rehearsal.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(envvar="OUT", help="Folder; default results/gpu/DEVICE.")
+    ] = None,
+    packed: Annotated[Path | None, typer.Option(help="Folder of packed pictures.")] = None,
+    root: Root = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print the plan and do nothing.")] = False,
+) -> None:
+    """Check, time and train on this GPU what fits the minutes, most valuable first."""
+    from alignbook.gpu.command import run
+
+    raise typer.Exit(run(minutes, device, out, packed=packed, root=root, only_plan=plan))
+
+
+def table(
+    grid: Grid,
+    metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
+) -> None:
+    """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
+    from align.benchmark import records
+    from alignbook import ablations, results, tables, weights
+    from alignbook.show import show
+
+    found = results.current(grid)
+    if not found:
+        raise FileNotFoundError(
+            f"nothing of grid '{grid}' is recorded; `align benchmark run {grid}` makes the runs"
+        )
+    recorded = results.frame(found)
+    _check_metric(metric, found, grid)
+    for sentence in records.mixed(found, rendered=True):
+        print(f"align: note: {sentence}", file=sys.stderr)
+    if grid == "ablations":
+        print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
+        print(show(ablations.effects(recorded, metric)))
+        return
+    if grid == "weights":
+        print("accuracy against ERM, each form with the weight that is best in distribution\n")
+        print(show(weights.chosen(recorded)))
+        return
+    for setting, part in results.settings(recorded).items():
+        heading = f"\n{setting}\n" if setting else ""
+        print(f"{heading}{show(tables.per_domain(part, metric))}")
+        for shift, words in (("in", "in distribution"), ("out", "out of distribution")):
+            compared = tables.comparison(part, metric, shift)
+            if len(compared):
+                print(f"\n{words}\n{show(compared)}")
+
+
+def _check_metric(metric: str, recorded: list[dict], grid: str) -> None:
+    """Refuse a metric that no record has, or that the grid's table does not show."""
+    known = {
+        name: None
+        for record in recorded
+        for values in record["metrics"].values()
+        for name, value in values.items()
+        if isinstance(value, int | float)
+    }
+    known = {"accuracy": None} if grid == "weights" else known
+    if metric not in known:
+        raise ValueError(
+            f"no record of grid '{grid}' has a table of metric '{metric}', expected one of "
+            f"{', '.join(known)}"
+        )
+
+
+def figure(
+    name: Annotated[str, typer.Argument(help="A figure's name; a wrong one lists them.")],
+    out: Annotated[Path | None, typer.Option(help="Where it goes; default runs/NAME.png.")] = None,
+) -> None:
+    """Draw a figure of the book from the records."""
+    from alignbook.figures import FIGURES
+
+    if name not in FIGURES:
+        raise ValueError(f"figure '{name}' is unknown, expected one of {', '.join(FIGURES)}")
+    out = out or Path("runs") / f"{name}.png"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    drawn = FIGURES[name].draw()
+    drawn.figure.savefig(out, dpi=150)
+    print(f"{drawn.alt}\nfigure saved in {out}")
