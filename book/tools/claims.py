@@ -20,7 +20,6 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 from book.tools import course, project, prose_numbers
 
