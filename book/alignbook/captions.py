@@ -10,7 +10,7 @@ from align.data.toy import load_toy
 from alignbook import estimates, results
 
 
-def note(domain: Domain, config: Config, *, grid: str = "toy", label: str = "ERM") -> str:
+def ran(domain: Domain, config: Config, *, grid: str = "toy", label: str = "ERM") -> str:
     """Say what a live run was trained on, and what the records say of its method.
 
     Args:
