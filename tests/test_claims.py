@@ -48,7 +48,7 @@ def test_a_ground_that_is_not_so_is_named_wherever_it_stands():
 def test_the_first_page_is_asked_for_its_findings_and_for_each_row_of_its_map():
     text = f"- a{TRUE}\n- b\n\n## Doors\n\n- no claim\n\n## A map of the book\n\n| C | W |\n"
     text += "|---|---|\n"
-    text += f"| **P** | |\n| [x](x.md) | good{TRUE} |\n| [y](y.md) | bad |\n"
+    text += f"| **P** | |\n| [x](x.ipynb) | good{TRUE} |\n| [y](y.ipynb) | bad |\n"
     found = problems("book/index", text)
     assert len(found) == 2 and "- b" in found[0] and "[y]" in found[1]
 

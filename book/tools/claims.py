@@ -6,7 +6,8 @@ A *claim* is the paragraph that opens a chapter with **Claim.**, a bullet of its
 the first page a bullet of what came out or a row of the map. It is *bound* by HTML comments, which
 no reader sees, each with a condition that must be true:
 
-- `<!--? gain("toy", "ALIGN, energy") > 0 -->` asks the records, with the names of `prose_numbers`;
+- `<!--? gain("toy", "ALIGN, energy") > 0 -->` asks the records, with the names of `prose_numbers`
+  and with `recorded("vlcs")`, how many runs of a grid there are;
 - `<!--? asserted("masker-17") -->` names a cell of the same notebook, or of another with
   `asserted("masker-17", "book/masker")`. The cell holds an assertion, and a run of the notebook
   fails where that does.
@@ -26,6 +27,8 @@ from book.tools import course, project, prose_numbers
 CONDITION = re.compile(r"(?s)<!--\?(.*?)-->")
 BINDING = re.compile(r"(?s)<!--[?=].*?-->")
 CHECKS = ("assert_close", "assert_allclose")
+HOW_TO = ("Data", "Train on a GPU", "Add your own method", "Teaching kit")
+"""Rows of the map that say how something is done."""
 PARTS = ("Start", "Foundations", "Theory", "ALIGN")
 """The parts of the book whose claims must all be bound."""
 
@@ -40,7 +43,7 @@ def claims(page: str, markdown: str) -> Iterator[str]:
     if page == "book/index":
         above, _, below = markdown.partition("## A map of the book")
         yield from _bullets(above.partition("\n## ")[0])
-        yield from re.findall(r"(?m)^\| \[.*\|$", below)
+        yield from re.findall(rf"(?m)^\| \[(?!(?:{'|'.join(HOW_TO)})\]).*\.ipynb\).*\|$", below)
         return
     if "**Claim.**" in markdown:
         yield markdown.partition("**Claim.**")[2].partition("\n\n")[0].strip()
@@ -83,7 +86,10 @@ def holds(condition: str, page: str) -> bool:
         condition: an expression, see the module.
         page: the page that it stands on.
     """
+    from alignbook import results
+
     names = prose_numbers.names() | {
+        "recorded": lambda grid: len(results.current(grid)),
         "asserted": lambda cell, where=page: _asserted(cell, where),
     }
     return bool(eval(condition, {"__builtins__": {}}, names))  # the book's own pages, not input
