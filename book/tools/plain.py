@@ -29,6 +29,7 @@ HINT = re.compile(
     r"<details class=\"hint\">\n<summary>Hint</summary>\n*(.*?)\n*</details>", re.DOTALL
 )
 LEVEL = re.compile(r"^\*(Easy|Medium|Hard), about (\d+) minutes\.\*$", re.MULTILINE)
+COMMENT = re.compile(r"(?s)<!--.*?-->")
 YOUR_ANSWER = "*Your answer:*"
 
 
@@ -160,8 +161,8 @@ class Plain:
         self.page = page
 
     def text(self, source: str) -> str:
-        """Return Markdown without roles and with numbered equations."""
-        source = EQUATION.sub(self._equation, source)
+        """Return Markdown without roles and comments, and with numbered equations."""
+        source = EQUATION.sub(self._equation, COMMENT.sub("", source))
         source = ROLE.sub(lambda role: self._role(role["name"], role["value"]), source)
         return LINK.sub(self._link, source)
 

@@ -21,6 +21,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,11 @@ def _digits(text: str) -> int:
 
 
 def _evaluate(expression: str) -> float:
+    return float(eval(expression, {"__builtins__": {}}, names()))  # the book's own pages, not input
+
+
+def names() -> dict[str, Any]:
+    """What an expression over the records may call."""
     from alignbook import estimates, results
 
     def mean(grid: str, label: str, metric: str = "accuracy", shift: str = "out") -> float:
@@ -125,14 +131,26 @@ def _evaluate(expression: str) -> float:
         shift = {"shift": "out"} | where
         return estimates.compare(results.recorded(grid), first, second, metric, **shift)
 
-    names = {
+    return {
         "mean": mean,
         "gap": gap,
         "gain": lambda *words, **more: gap(*words, **more).mean,
+        "effect": _effect,
         "round": round,
         "abs": abs,
     }
-    return float(eval(expression, {"__builtins__": {}}, names))  # the book's own pages, not input
+
+
+def _effect(row: str, metric: str = "accuracy") -> Any:
+    """What one changed choice does to ALIGN: `difference`, `low`, `high`."""
+    return next(_effects(metric).loc[[row]].itertuples())
+
+
+@cache
+def _effects(metric: str) -> Any:
+    from alignbook import ablations, results
+
+    return ablations.effects(results.recorded("ablations"), metric)
 
 
 def pages() -> Iterator[tuple[str, str, str]]:
