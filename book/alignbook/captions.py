@@ -1,0 +1,58 @@
+"""What a live cell ran, and what is recorded of the same method: the line under its table."""
+
+from __future__ import annotations
+
+import inspect
+
+from align import Config
+from align.data import Domain
+from align.data.toy import load_toy
+from alignbook import estimates, results
+
+
+def ran(domain: Domain, config: Config, *, grid: str = "toy", label: str = "ERM") -> str:
+    """Say what a live run was trained on, and what the records say of its method.
+
+    Args:
+        domain: the images that were trained on.
+        config: the run's choices.
+        grid: a grid of recorded runs.
+        label: the method that is looked up.
+
+    Returns:
+        A sentence on the live run and one on the recorded ones.
+    """
+    live = f"Run for this page: {_what(domain, config)}, seed {config.seed}."
+    return f"{live} {recorded(grid, label)}"
+
+
+def recorded(grid: str = "toy", label: str = "ERM") -> str:
+    """Say what the records have of a method, and with which data and epochs.
+
+    Args:
+        grid: a grid of recorded runs.
+        label: the method that is looked up.
+
+    Returns:
+        A sentence with the mean accuracies in and out of distribution.
+    """
+    runs = [one for one in results.current(grid) if results.label(one) == label]
+    if not runs:
+        return f"No run of {label} is recorded in the grid `{grid}`."
+    table, one = results.frame(runs), runs[0]
+    defaults = {k: p.default for k, p in inspect.signature(load_toy).parameters.items()}
+    data = defaults | one["options"]
+    found = {s: estimates.mean(results.by_seed(table, shift=s)[label]) for s in ("in", "out")}
+    count = len({run["config"]["seed"] for run in runs})
+    return (
+        f"Recorded for {label} on {one['benchmark']}, {data['n']:,} images of {data['size']} "
+        f"pixels a domain, {one['config']['epochs']} epochs, mean of {count} seeds: "
+        f"accuracy {found['in'].mean:.3f} in distribution and {found['out'].mean:.3f} out of it."
+    )
+
+
+def _what(domain: Domain, config: Config) -> str:
+    return (
+        f"{len(domain):,} images of {domain.images.shape[-1]} pixels from {domain.name}, "
+        f"{config.epochs} epochs"
+    )

@@ -1,0 +1,26 @@
+"""The line under a live table: what ran, and what is recorded of the same method."""
+
+import torch
+
+from align import Config
+from align.data import Domain
+from alignbook import captions, results
+
+
+def test_the_line_says_what_ran_and_what_the_records_have():
+    images = torch.zeros(1200, 3, 32, 32, dtype=torch.uint8)
+    domain = Domain("dusk", images, torch.zeros(1200, dtype=torch.int64), ("a", "b"))
+    said = captions.ran(domain, Config(epochs=7, seed=3))
+    assert "1,200 images of 32 pixels from dusk, 7 epochs, seed 3" in said
+    assert said.endswith(captions.recorded())
+
+
+def test_the_recorded_figures_are_those_of_the_records():
+    for grid, label in (("toy", "ERM"), ("toy-terra", "ALIGN, energy")):
+        said = captions.recorded(grid, label)
+        table = results.recorded(grid)
+        for shift in ("in", "out"):
+            assert f"{results.by_seed(table, shift=shift)[label].mean():.3f} " in said
+        assert f"Recorded for {label} on toy-" in said and "2,500 images of 64 pixels" in said
+        assert "12 epochs, mean of 5 seeds" in said
+    assert captions.recorded("toy", "nobody") == "No run of nobody is recorded in the grid `toy`."
