@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from alignbook import ablations, photographs, plotting, results, weights
-from alignbook.drawing import Drawn, absent, dots, ends, look, name_lines
+from alignbook.drawing import NO_LOOK, Drawn, absent, dots, ends, look, name_lines
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.results import tested
@@ -41,6 +41,9 @@ def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out")
     names = list(table["label"].drop_duplicates())
     domains = list(table[["benchmark", "domain"]].drop_duplicates().itertuples(index=False))
     several = table["benchmark"].nunique() > 1
+    # Whoever has never looked is beside every share inside: a disc in the middle.
+    disc = "control_centre_energy_inside" if metric == "evidence_inside" else ""
+    disc = disc if disc in table else ""
     columns = len(domains) if len(domains) < 4 else 2  # no panel stands alone in its row
     rows = -(-len(domains) // columns)
     size = (5.6 if columns < 3 else 7.0, rows * (0.9 + 0.27 * len(names)))
@@ -51,14 +54,18 @@ def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out")
         plain = part.loc[part["label"] == "ERM", metric].mean()
         if not np.isnan(plain):
             ax.axvline(plain, color=MUTED, linestyle=":", linewidth=1.5)
+        if disc:
+            ax.axvline(part[disc].mean(), color=NO_LOOK, linestyle="--", linewidth=1.5)
         ax.locator_params(axis="x", nbins=4)
         title = words(domain) + (", held out" if shift == "in" else "")
         # Two lines: in one, the titles of neighbours would run into each other.
         ax.set_title(f"{benchmark}\n{title}" if several else title)
     for ax in axes.flat[len(domains) :]:
         ax.set_visible(False)
-    fig.supxlabel(f"{words(metric)}, mean and 95 % interval (dotted: ERM's mean)", fontsize=11)
-    return Drawn(fig, f"{_sentence(metric, where, len(domains))} {ends(table, metric)}")
+    lines = "dotted: ERM's mean" + ("; dashed: a disc in the middle" if disc else "")
+    fig.supxlabel(f"{words(metric)}, mean and 95 % interval\n({lines})", fontsize=11)
+    said = f" A disc in the middle has {table[disc].mean():.3f}." if disc else ""
+    return Drawn(fig, f"{_sentence(metric, where, len(domains))} {ends(table, metric)}{said}")
 
 
 def _sentence(metric: str, where: str, count: int) -> str:

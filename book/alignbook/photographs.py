@@ -170,6 +170,8 @@ def composite(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
         ends = _lines(ax, table[table["domain"] == domain], metric)
         if gained:
             ax.axhline(0, color=INK, linewidth=1)
+        elif metric == "evidence_inside":  # the share of a map that is the same everywhere
+            ax.axhline(table["object_area"].mean(), color=MUTED, linestyle=":", linewidth=1.5)
         ax.set_title(domain + (" (held out)" if domain == "paired" else ""), fontsize=11)
         ax.set(xlabel="ρ", xticks=sorted(table["rho"].unique()))
         ax.tick_params(axis="x", labelsize=10)
