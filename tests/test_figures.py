@@ -3,12 +3,14 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import record
 
 from align.benchmark import grid, records
 from align.benchmark.statistics import paired
-from alignbook import ablations, figures
+from alignbook import ablations, figures, plotting
+from alignbook.drawing import look, name_lines
 from alignbook.figures import FIGURES
 from alignbook.results import frame
 
@@ -66,7 +68,7 @@ def test_the_methods_on_pacs_are_those_trained_on_photographs(results, monkeypat
     monkeypatch.setattr(grid, "RESULTS", results)
     panels = [ax for ax in FIGURES["pacs-methods"].draw().figure.axes if ax.get_visible()]
     # Trained on paintings, a method would have the photographs as another domain.
-    assert {ax.get_title("left") for ax in panels} == {"art_painting", "cartoon", "sketch"}
+    assert {ax.get_title("left") for ax in panels} == {"paintings", "cartoons", "sketches"}
 
 
 def test_the_matrix_shows_each_pair_of_domains(recorded):
@@ -105,6 +107,47 @@ def test_an_ablation_is_the_paired_difference_to_the_default(recorded):
     assert "not run here" in ablations.draw(without).alt
 
 
+def test_an_ablation_matters_if_it_is_clear_and_large(recorded):
+    rows = pd.DataFrame(
+        {
+            "difference": [-0.1, 0.002, -0.1, np.nan],
+            "low": [-0.2, 0.001, -0.5, np.nan],
+            "high": [-0.05, 0.003, 0.1, np.nan],
+        },
+        index=["clear", "clear and tiny", "wide", "not run"],
+    )
+    assert list(ablations.mattered(rows).index) == ["clear"]
+    drawn = ablations.draw(frame(recorded["ablations"]))
+    told = ablations.mattered(ablations.effects(frame(recorded["ablations"])))
+    titles = [ax.get_title("left") for ax in drawn.figure.axes]
+    assert titles == [title for title in ablations.TITLES if len(told) or title == titles[-1]]
+    assert f"{len(told)} were shown to matter" in drawn.alt
+
+
+def test_no_two_rows_of_a_figure_look_alike():
+    rows = {
+        "ERM": "erm",
+        "SGT": "sgt",
+        "ALIGN, energy": "align",
+        "ALIGN, the paper's terms": "align",
+        **{f"true masks, {form}": "guided" for form in ("energy", "BCE", "L1", "input gradient")},
+        "segmenter, 50% missed": "guided",
+        "segmenter, 50% leaked": "guided",
+        "segmenter, both": "guided",
+        **dict.fromkeys(("brightness", "centre", "random", "GrabCut's"), "guided"),
+    }
+    assert len({look(label, method) for label, method in rows.items()}) == len(rows)
+
+
+def test_names_beside_lines_do_not_touch():
+    fig, ax = plotting.figure()
+    ax.set_ylim(0, 1)
+    name_lines(ax, {"a": (1, 0.5, "k"), "b": (1, 0.5, "k"), "c": (1, 1.0, "k")}, apart=0.1)
+    places = sorted(text.xyann[1] for text in ax.texts)
+    assert np.diff(places).min() > 0.099 and 0 <= places[0] and places[-1] <= 1
+    assert [text.get_text() for text in ax.texts][-1] == "c"
+
+
 def test_cost_is_the_ratio_to_plain_training_with_the_same_seed(recorded):
     found = [dict(r) for r in recorded["toy"]]
     for r in found:
@@ -117,9 +160,15 @@ def test_cost_is_the_ratio_to_plain_training_with_the_same_seed(recorded):
 
 def test_controls_and_curves_are_drawn_from_the_records(recorded):
     assert "true mask" in texts(figures.faithfulness(frame(recorded["toy"])))
-    drawn = figures.curves(frame(recorded["toy"]))
-    assert "random maps (ERM)" in texts(drawn)
-    line = next(x for x in drawn.figure.axes[0].lines if x.get_label() == "ERM")
-    np.testing.assert_allclose(line.get_ydata(), np.linspace(0.1, 0.8, 29))
+    table = frame(recorded["toy"])
+    higher = [np.add(curve, 0.1) for curve in table["insertion_curve"]]
+    ours = table["label"] == "ALIGN, energy"
+    table["insertion_curve"] = table["insertion_curve"].where(~ours, pd.Series(higher, table.index))
+    drawn = figures.curves(table)
+    assert "random maps (ERM)" in texts(drawn) and "ALIGN, energy has the highest" in drawn.alt
+    lines = {x.get_label(): x for x in drawn.figure.axes[0].lines}
+    np.testing.assert_allclose(lines["ALIGN, energy"].get_ydata(), 0.1)  # above ERM's
+    np.testing.assert_allclose(lines["Mixup"].get_ydata(), 0, atol=1e-12)
+    assert "not run here" in figures.curves(table[table["method"] != "erm"]).alt
     plain = figures.faithfulness(frame(recorded["toy-leave-one-out"][:9]))
     assert "not run here" not in plain.alt

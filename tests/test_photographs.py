@@ -41,8 +41,10 @@ def test_the_table_has_a_row_for_each_run_and_set_of_photographs(recorded):
 def test_guidance_shows_accuracy_and_the_evidence_inside_masks_of_people(recorded):
     drawn = photographs.guidance(recorded["pacs"])
     axes = {ax.get_title("left"): ax for ax in drawn.figure.axes}
-    assert list(axes)[:2] == ["accuracy, held out", "accuracy, other domains"]
-    horses = axes["evidence inside, horses"]
+    assert list(axes)[:2] == ["accuracy gained,\nheld out", "accuracy gained,\nother domains"]
+    horses = axes["evidence inside,\nhorses"]
+    gain = compare(recorded["pacs"], "random masks, energy", "ERM", shift="out")
+    assert f"random {gain.mean:+.3f}" in drawn.alt
     names = [text.get_text() for text in drawn.figure.axes[0].get_yticklabels()]
     shown = dict(zip(names, marks(horses), strict=True))
     assert shown["ERM"] == pytest.approx(0.31)  # the mean of .30, .31 and .32
@@ -54,15 +56,26 @@ def test_guidance_shows_accuracy_and_the_evidence_inside_masks_of_people(recorde
     assert constant.get_xdata()[0] == pytest.approx(0.2)
     # In distribution only, there is no panel of other domains and no panel of horses.
     titles = [ax.get_title("left") for ax in photographs.guidance(recorded["caltech"]).figure.axes]
-    assert titles == ["accuracy, held out", "evidence inside, pedestrians"]
+    assert titles == ["accuracy gained,\nheld out", "evidence inside,\npedestrians"]
+
+
+def test_evidence_for_a_class_that_is_never_named_is_not_shown(recorded):
+    table = recorded["pacs"].copy()
+    table.loc[table["domain"] == "pennfudan_person", "accuracy"] = 0.0
+    titles = [ax.get_title("left") for ax in photographs.guidance(table).figure.axes]
+    assert titles[2:] == ["evidence inside,\nhorses"]
+    shown = photographs.named(photographs.human(table))
+    assert set(shown["photographs"]) == {"weizmann_horse"}
+    assert len(photographs.named(photographs.human(recorded["pacs"]))) == 2 * len(shown)
 
 
 def test_the_quality_of_masks_stands_beside_that_of_masks_that_know_nothing(recorded):
     drawn = photographs.mask_quality(recorded["pacs"])
     assert "learned mask 0.40, disc in the middle 0.35" in drawn.alt
-    # Only ALIGN has a mask to show: a row for each of the two sets of photographs.
+    # A panel for each of the two sets of photographs, a row for each kind of mask.
+    assert {ax.get_title("left") for ax in drawn.figure.axes} == {"horses", "pedestrians"}
     rows = [text.get_text() for text in drawn.figure.axes[0].get_yticklabels()]
-    assert sorted(rows) == ["horses", "pedestrians"]
+    assert rows == [name for name, *_ in photographs.FITS.values()]
     erm = recorded["pacs"].query("method == 'erm'").drop(columns="masker_iou")
     assert "not run here" in photographs.mask_quality(erm).alt
 
@@ -75,12 +88,15 @@ def test_composite_worlds_are_drawn_over_rho_one_panel_a_domain(recorded):
         "reversed",
     ]
     table = recorded["composite"]
-    part = table[(table["label"] == "ERM") & (table["domain"] == "reversed")]
-    wanted = part.groupby("rho")["accuracy"].mean()
-    line = next(x for x in drawn.figure.axes[2].lines if x.get_label() == "ERM")
+    means = table[table["domain"] == "reversed"].groupby(["label", "rho"])["accuracy"].mean()
+    wanted = means["ALIGN, energy"] - means["ERM"]
+    line = next(x for x in drawn.figure.axes[2].lines if x.get_label() == "ALIGN, energy")
     np.testing.assert_allclose(line.get_xdata(), COMPOSITE_RHOS)
     np.testing.assert_allclose(line.get_ydata(), wanted)
-    assert f"ERM {wanted.iloc[-1]:.2f}" in drawn.alt
+    assert f"ALIGN, energy {wanted.iloc[-1]:+.2f}" in drawn.alt
+    inside = photographs.composite(table, "evidence_inside").figure.axes[2]
+    plain = next(x for x in inside.lines if x.get_label() == "ERM")
+    np.testing.assert_allclose(plain.get_ydata(), 0.3)
 
 
 def test_sources_of_masks_are_compared_with_plain_training_at_the_strongest_correlation(recorded):
@@ -110,7 +126,8 @@ def test_sources_of_masks_are_compared_with_plain_training_at_the_strongest_corr
 
 def test_each_way_of_training_in_composite_worlds_is_shown_in_a_figure(recorded):
     labels = set(recorded["composite"]["label"])
-    lines = photographs.composite(recorded["composite"]).figure.axes[0].lines
+    drawn = photographs.composite(recorded["composite"], "evidence_inside")
+    lines = drawn.figure.axes[0].lines
     shown = {str(line.get_label()) for line in lines} & labels
     assert shown == set(photographs.COMPOSITE_STYLES)
     # The rest aligns energy: the rows of the dots (the test above).

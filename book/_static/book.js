@@ -9,12 +9,15 @@ document.addEventListener("DOMContentLoaded", function () {
   }
 });
 
-// A table that is wider than its place says so: its edge fades while there is more to scroll to.
+// A table that is wider than its place says so: a shadow stands at its edge while there is more.
 document.addEventListener("DOMContentLoaded", function () {
   for (const region of document.querySelectorAll(".bd-article .cell_output > .output:has(table)")) {
     const update = function () {
       const left = region.scrollWidth - region.clientWidth - region.scrollLeft;
-      region.classList.toggle("goes-on", left > 4);
+      const place = region.parentElement;
+      place.classList.toggle("goes-on", left > 4);
+      place.style.setProperty("--top", `${region.offsetTop}px`);
+      place.style.setProperty("--height", `${region.clientHeight}px`);
     };
     region.addEventListener("scroll", update, { passive: true });
     window.addEventListener("resize", update);
@@ -22,14 +25,14 @@ document.addEventListener("DOMContentLoaded", function () {
   }
 });
 
-// On a phone a long cell shows its head: the thumb goes on to what it draws, or asks for the rest.
+// A long cell shows its head: the reader goes on to what it draws, or asks for the rest.
 document.addEventListener("DOMContentLoaded", function () {
   const phone = window.matchMedia("(max-width: 600px)").matches;
-  const cells = phone ? document.querySelectorAll(".bd-article div.cell > div.cell_input") : [];
-  for (const cell of cells) {
+  const most = phone ? 420 : 640;  // a screen's share: some 20 lines, or some 30
+  for (const cell of document.querySelectorAll(".bd-article div.cell > div.cell_input")) {
     const code = cell.querySelector("pre");
     const lines = code ? code.textContent.trimEnd().split("\n").length : 0;
-    if (!code || code.offsetHeight <= 420) {  // nothing to gain, or folded away already
+    if (!code || code.offsetHeight <= most) {  // nothing to gain, or folded away already
       continue;
     }
     const button = document.createElement("button");

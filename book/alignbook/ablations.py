@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from align.benchmark.grid import ablation_levels
 from alignbook import estimates, plotting
@@ -15,6 +16,11 @@ from alignbook.tables import difference
 
 DEFAULT = ": "
 """The row of the default, which changes no factor to no level."""
+
+LEAST = 0.01
+"""Changes smaller than this are not said to matter, however sure: one picture in a hundred."""
+
+TITLES = ("shown to matter", "not shown to matter")
 
 
 def effects(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> pd.DataFrame:
@@ -52,8 +58,20 @@ def clear(effects: pd.DataFrame) -> pd.DataFrame:
     return effects[(effects["low"] > 0) | (effects["high"] < 0)]
 
 
+def mattered(effects: pd.DataFrame) -> pd.DataFrame:
+    """The rows that were shown to matter: clear, and by one picture in a hundred or more.
+
+    Args:
+        effects: rows with the columns difference, low and high.
+    """
+    told = clear(effects)
+    return told[told["difference"].abs() >= LEAST]
+
+
 def draw(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> Drawn:
-    """What one changed choice does to ALIGN: paired differences to its default, with intervals.
+    """What one changed choice does to ALIGN: differences to its default, grouped by what they say.
+
+    Above stands what was shown to matter, from the worst change up, below what was not.
 
     Args:
         table: what `results.frame` returns of the grid "ablations".
@@ -63,28 +81,49 @@ def draw(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> D
     rows = effects(table, metric, shift)
     if rows.empty:
         return absent("ablations")
-    fig, ax = plotting.figure(size=(5.6, 0.9 + 0.27 * len(rows)))
-    told = set(clear(rows).index)
-    for row, effect in enumerate(rows.itertuples()):
-        if np.isnan(effect.difference):
-            not_run(ax, row)
-            continue
-        color, face = ("#0066cc", "#0066cc") if effect.Index in told else (MUTED, PAPER)
-        ax.hlines(row, effect.low, effect.high, color=color)
-        ax.plot(effect.difference, row, "o", color=color, markerfacecolor=face)
-    ax.axvline(0, color=INK, linewidth=1)
-    names = list(rows.index)
-    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-    ax.set_xlabel(f"change in {words(metric)}")
-    ax.grid(axis="y", visible=False)
+    told = mattered(rows).sort_values("difference")
+    rest = rows.drop(index=told.index)
+    groups = [(title, part) for title, part in zip(TITLES, (told, rest), strict=True) if len(part)]
+    heights = [len(part) for _, part in groups]
+    size = (5.8, 1.4 + 0.25 * sum(heights))
+    fig, axes = plotting.figure(
+        len(groups), 1, size=size, squeeze=False, sharex=True, height_ratios=heights
+    )
+    # The widest intervals go on beyond the edge, so that the others can be read.
+    edge = 1.15 * max(LEAST, np.nanquantile(rows[["low", "high"]].abs().max(axis=1), 0.9))
+    for ax, (title, part) in zip(axes[:, 0], groups, strict=True):
+        _rows(ax, part, edge, title == TITLES[0])
+        ax.set_title(title, fontsize=11)
+    axes[-1, 0].set_xlabel(f"change in {words(metric)} (arrows: the interval goes on)")
     return Drawn(fig, _words(rows, metric))
 
 
+def _rows(ax: Axes, part: pd.DataFrame, edge: float, filled: bool) -> None:
+    """A dot and an interval a row; an arrow where the interval leaves the picture."""
+    color, face = ("#0066cc", "#0066cc") if filled else (MUTED, PAPER)
+    for row, effect in enumerate(part.itertuples()):
+        if np.isnan(effect.difference):
+            not_run(ax, row)
+            continue
+        ax.hlines(row, max(effect.low, -edge), min(effect.high, edge), color=color)
+        for end, marker in ((effect.low, "<"), (effect.high, ">")):
+            if abs(end) > edge:
+                ax.plot(np.sign(end) * edge, row, marker, color=color, markersize=6)
+        if abs(effect.difference) <= edge:
+            ax.plot(effect.difference, row, "o", color=color, markerfacecolor=face)
+    ax.axvline(0, color=INK, linewidth=1)
+    names = list(part.index)
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    ax.set_xlim(-1.05 * edge, 1.05 * edge)
+    ax.tick_params(axis="y", labelsize=10)
+    ax.grid(axis="y", visible=False)
+
+
 def _words(rows: pd.DataFrame, metric: str) -> str:
-    told = clear(rows)
+    told = mattered(rows)
     listed = "; ".join(f"{e.Index} {e.difference:+.3f}" for e in told.itertuples())
     return (
         f"A row for each changed choice, with the change in {words(metric)} against ALIGN's "
-        f"default. {(rows['runs'] > 0).sum()} of {len(rows)} were run; the 95 % intervals of "
-        f"{len(told)} exclude zero" + (f": {listed}." if listed else ".")
+        f"default. {(rows['runs'] > 0).sum()} of {len(rows)} were run; {len(told)} were shown to "
+        f"matter" + (f": {listed}." if listed else ".")
     )

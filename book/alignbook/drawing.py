@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from align.benchmark.statistics import Interval
 from alignbook import estimates, plotting
-from alignbook.plotting import MUTED, PAPER
+from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.show import NOT_RUN
 
 FORM_STYLES: dict[str, tuple[str, str, str]] = {
@@ -22,6 +22,39 @@ FORM_STYLES: dict[str, tuple[str, str, str]] = {
     "input gradient": ("#5a0f78", "^", "--"),
 }
 """Colour, marker and line of guidance by true masks in each form of alignment."""
+
+
+NO_LOOK = "#8c959f"
+"""Colour of what has not looked at the object: masks of brightness, a disc, blobs at random."""
+
+ROWS: dict[str, tuple[str | None, str]] = {
+    "both": (None, "X"),
+    "missed, 50% leaked": (None, "X"),
+    "missed": (None, "<"),
+    "leaked": (None, ">"),
+    "brightness": (NO_LOOK, "8"),
+    "centre": (NO_LOOK, "p"),
+    "disc": (NO_LOOK, "p"),
+    "random": (NO_LOOK, "+"),
+    "GrabCut": (None, "P"),
+    "BCE": (None, "d"),
+    "L1": ("#a5875a", "s"),
+    "input gradient": ("#5a0f78", "^"),
+    "the paper's terms": (None, "x"),
+}
+"""Colour and marker of rows of one method that differ in a word; None is the method's colour."""
+
+
+def look(label: str, method: str) -> tuple[str, str]:
+    """Colour and marker of a row, so that no two rows of a figure share both.
+
+    Args:
+        label: its name in tables.
+        method: its method.
+    """
+    style = plotting.method_style(method)
+    color, marker = next((v for word, v in ROWS.items() if word in label), (None, style.marker))
+    return color or style.color, marker
 
 
 @dataclass(frozen=True)
@@ -85,12 +118,74 @@ def dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> No
         if part.empty:
             not_run(ax, row)
             continue
-        style = plotting.method_style(part["method"].iloc[0])
         values = part.groupby("seed")[metric].mean()
         if found := estimates.mean(values, metric):
-            estimate(ax, row, found, style.color, style.marker)
+            estimate(ax, row, found, *look(name, part["method"].iloc[0]))
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
+
+
+def gains(ax: Axes, table: pd.DataFrame, names: Sequence[str], shift: str) -> dict[str, str]:
+    """One row a label: its accuracy against plain training's, paired, with its 95 % interval.
+
+    Args:
+        ax: where it is drawn.
+        table: rows with the columns of `results.frame`, ERM's among them.
+        names: labels, from top to bottom.
+        shift: tests "in" or "out" of distribution.
+
+    Returns:
+        Each label with its difference, in words.
+    """
+    said = {}
+    methods = table.drop_duplicates("label").set_index("label")["method"]
+    for row, name in enumerate(names):
+        gain = estimates.compare(table, name, "ERM", shift=shift)
+        if gain is None:
+            not_run(ax, row)
+            said[name] = f"{name} {NOT_RUN}"
+            continue
+        estimate(ax, row, gain, *look(name, methods[name]))
+        said[name] = f"{name} {gain.mean:+.3f}"
+    ax.axvline(0, color=INK, linewidth=1)
+    ax.locator_params(axis="x", nbins=3)
+    ax.tick_params(axis="x", labelsize=9)
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    ax.grid(axis="y", visible=False)
+    return said
+
+
+def name_lines(ax: Axes, ends: dict[str, tuple[float, float, str]], apart: float = 0.075) -> None:
+    """Write each line's name beside its last point; names that would touch are moved apart.
+
+    Args:
+        ax: where the lines are drawn, with its final limits.
+        ends: for each name the last point of its line and its colour.
+        apart: least distance of two names, as a share of the axes' height.
+    """
+    low, high = ax.get_ylim()
+    order = sorted(ends, key=lambda name: ends[name][1])
+    places = [(ends[name][1] - low) / (high - low) for name in order]
+    for _ in range(200):
+        for i in range(1, len(places)):
+            close = apart - (places[i] - places[i - 1])
+            if close > 0:
+                places[i - 1] -= close / 2
+                places[i] += close / 2
+        places = [min(max(place, 0.0), 1.0) for place in places]
+    for name, place in zip(order, places, strict=True):
+        x, y, color = ends[name]
+        ax.annotate(
+            name,
+            (x, y),
+            xytext=(1.06, place),
+            textcoords="axes fraction",
+            va="center",
+            color=color,
+            fontsize=9,
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkB": 3},
+            annotation_clip=False,
+        )
 
 
 def row_of(ax: Axes) -> object:

@@ -10,19 +10,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from alignbook import ablations, photographs, plotting, results, weights
-from alignbook.drawing import Drawn, absent, dots, ends
+from alignbook.drawing import NO_LOOK, Drawn, absent, dots, ends, look, name_lines
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.results import tested
 from alignbook.show import NOT_RUN
 
+RANDOM = "random maps (ERM)"
+
 CONTROLS = {
     "random": ("random", "x", "#8c959f"),
     "centre": ("centre", "+", "#8c959f"),
-    "constant": ("constant", "|", "#8c959f"),
     "true_mask": ("true mask", "d", INK),
 }
-"""Control explanations: label, marker and colour."""
+"""Control explanations: label, marker and colour. A constant map scores as random ones do."""
 
 
 def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> Drawn:
@@ -40,21 +41,31 @@ def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out")
     names = list(table["label"].drop_duplicates())
     domains = list(table[["benchmark", "domain"]].drop_duplicates().itertuples(index=False))
     several = table["benchmark"].nunique() > 1
-    columns = min(2, len(domains))
+    # Whoever has never looked is beside every share inside: a disc in the middle.
+    disc = "control_centre_energy_inside" if metric == "evidence_inside" else ""
+    disc = disc if disc in table else ""
+    columns = len(domains) if len(domains) < 4 else 2  # no panel stands alone in its row
     rows = -(-len(domains) // columns)
-    size = (5.6, rows * (0.9 + 0.27 * len(names)))
+    size = (5.6 if columns < 3 else 7.0, rows * (0.9 + 0.27 * len(names)))
     fig, axes = plotting.figure(rows, columns, size=size, squeeze=False, sharex=True, sharey=True)
     for ax, (benchmark, domain) in zip(axes.flat, domains, strict=False):
         part = table[(table["benchmark"] == benchmark) & (table["domain"] == domain)]
         dots(ax, part, metric, names)
-        title = domain + (", held out" if shift == "in" else "")
+        plain = part.loc[part["label"] == "ERM", metric].mean()
+        if not np.isnan(plain):
+            ax.axvline(plain, color=MUTED, linestyle=":", linewidth=1.5)
+        if disc:
+            ax.axvline(part[disc].mean(), color=NO_LOOK, linestyle="--", linewidth=1.5)
+        ax.locator_params(axis="x", nbins=4)
+        title = words(domain) + (", held out" if shift == "in" else "")
         # Two lines: in one, the titles of neighbours would run into each other.
         ax.set_title(f"{benchmark}\n{title}" if several else title)
     for ax in axes.flat[len(domains) :]:
         ax.set_visible(False)
-        axes[-2, -1].tick_params(labelbottom=True)  # nothing below it shows the scale
-    fig.supxlabel(f"{words(metric)}, mean and 95 % interval over seeds", fontsize=11)
-    return Drawn(fig, f"{_sentence(metric, where, len(domains))} {ends(table, metric)}")
+    lines = "dotted: ERM's mean" + ("; dashed: a disc in the middle" if disc else "")
+    fig.supxlabel(f"{words(metric)}, mean and 95 % interval\n({lines})", fontsize=11)
+    said = f" A disc in the middle has {table[disc].mean():.3f}." if disc else ""
+    return Drawn(fig, f"{_sentence(metric, where, len(domains))} {ends(table, metric)}{said}")
 
 
 def _sentence(metric: str, where: str, count: int) -> str:
@@ -122,36 +133,47 @@ def _diagonal(means: pd.DataFrame, order: list[str], on: bool) -> float:
     return float(np.nanmean(values[np.eye(len(order), dtype=bool) == on]))
 
 
+SHOWN = ("true masks, energy", "ALIGN, energy", "ALIGN, the paper's terms", RANDOM)
+"""Whose curves have a name; the rest stands behind them in grey."""
+
+
 def curves(table: pd.DataFrame, shift: str = "out") -> Drawn:
-    """Insertion and deletion curves: mean probability of the predicted class over pixels changed.
+    """Insertion and deletion curves: the predicted class's probability, as a difference to ERM's.
 
     Args:
-        table: what `results.frame` returns, with curves.
+        table: what `results.frame` returns, with curves, those of ERM among them.
         shift: tests "in" or "out" of distribution.
     """
     means = _curves(table, shift)
-    if not means:
+    plain = means.get(("ERM", "erm"))
+    if not plain:
         return absent("insertion and deletion curves")
-    fig, axes = plotting.figure(1, 2, size=(7.0, 3.4), sharey=True)
+    fig, axes = plotting.figure(1, 2, size=(7.6, 3.2))
     for ax, kind in zip(axes, ("insertion", "deletion"), strict=True):
+        ends = {}
         for (name, method), found in means.items():
-            if kind not in found:
+            if kind not in found or name == "ERM":
                 continue
-            points = np.mean(found[kind], axis=0)
-            style = {"label": name, "color": MUTED, "linestyle": ":"}
-            if method:
-                style = plotting.method_style(method).kwargs() | {"label": name}
-            ax.plot(np.linspace(0, 1, len(points)), points, **(style | {"markevery": 7}))
+            points = np.mean(found[kind], axis=0) - np.mean(plain[kind], axis=0)
+            style = {"label": name, "color": "#d0d7de", "linewidth": 1, "zorder": 1}
+            if name in SHOWN:
+                color = plotting.method_style(method).color if method else INK
+                line = {RANDOM: ":", SHOWN[2]: "--"}.get(name, "-")
+                style |= {"color": color, "linewidth": 2, "linestyle": line, "zorder": 2}
+                ends[name] = (1.0, points[-1], color)
+            ax.plot(np.linspace(0, 1, len(points)), points, **style)
+        ax.axhline(0, color=plotting.method_style("erm").color, linewidth=1)
+        ends["ERM"] = (1.0, 0.0, plotting.method_style("erm").color)
         ax.set(title=kind, xlabel=f"share of pixels {'restored' if kind[0] == 'i' else 'removed'}")
-    axes[0].set_ylabel("probability")
-    handles, labels = axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+        name_lines(ax, ends if kind == "deletion" else {})
+    axes[0].set_ylabel("probability − ERM's")
     areas = {name: np.mean(found["insertion"]) for (name, _), found in means.items()}
     best = max(areas, key=areas.get)
     return Drawn(
         fig,
-        f"Two panels of curves, insertion rising and deletion falling, for {len(means)} "
-        f"explanations; {best} has the highest insertion curve on average, {areas[best]:.2f}.",
+        f"Two panels of curves, differences to ERM's: insertion and deletion, for {len(means)} "
+        f"explanations. {best} has the highest insertion curve on average, {areas[best]:.2f}; "
+        f"ERM's is {areas['ERM']:.2f}, with random maps {areas.get(RANDOM, np.nan):.2f}.",
     )
 
 
@@ -163,7 +185,7 @@ def _curves(table: pd.DataFrame, shift: str) -> dict[tuple[str, str], dict[str, 
             column = f"{prefix}{kind}_curve"
             part = tested(table, column, shift)
             if prefix and len(part):
-                part = part[part["method"] == "erm"].assign(label="random maps (ERM)", method="")
+                part = part[part["method"] == "erm"].assign(label=RANDOM, method="")
             if len(part):
                 for key, rows in part.groupby(["label", "method"], sort=False):
                     found.setdefault(key, {})[kind] = rows[column].tolist()
@@ -215,22 +237,19 @@ def cost(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> D
     points = cost_table(table, metric, shift)
     if points.empty:
         return absent("accuracy against cost")
-    fig, ax = plotting.figure(size=(5.6, 3.8))
+    fig, ax = plotting.figure(size=(6.4, 3.8))
+    places: dict[tuple[float, float], list[str]] = {}
     for name, point in points.iterrows():
-        style = plotting.method_style(point["method"])
-        size = 14 if style.marker == "*" else 10
-        ax.plot(
-            point["cost"],
-            point[metric],
-            style.marker,
-            color=style.color,
-            markersize=size,
-            label=name,
-            linestyle="",
-        )
-    limits = (0, 1.1 * points["cost"].max())
+        color, marker = look(name, point["method"])
+        ax.plot(point["cost"], point[metric], marker, color=color, markersize=10)
+        # What falls together has one name.
+        places.setdefault((round(point["cost"], 1), round(point[metric], 2)), []).append(name)
+    for (x, y), names in places.items():
+        place = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 10}
+        ax.annotate(", ".join(names), (x, y), **place)
+    limits = (0, 1.25 * points["cost"].max())
     ax.set(xlabel="time of training, ERM = 1", ylabel=words(metric), xlim=limits)
-    fig.legend(loc="outside lower center", ncols=3, fontsize=9)
+    ax.margins(y=0.12)
     said = "; ".join(f"{n} {p['cost']:.1f} times, {p[metric]:.3f}" for n, p in points.iterrows())
     return Drawn(fig, f"A point for each method, cost against {words(metric)}: {said}.")
 

@@ -31,8 +31,12 @@ NAMES = {
     "object_reliance_logits": "reliance on the object",
     "weizmann_horse": "horses",
     "pennfudan_person": "pedestrians",
+    "photo": "photographs",
+    "art_painting": "paintings",
+    "cartoon": "cartoons",
+    "sketch": "sketches",
 }
-"""Metrics, and sets of photographs, in the words of tables and figures."""
+"""Metrics, sets of photographs and domains, in the words of tables and figures."""
 
 
 SHARES = re.compile(

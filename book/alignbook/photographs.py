@@ -6,12 +6,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from align.data.composite import DOMAINS
-from alignbook import estimates, plotting
-from alignbook.drawing import FORM_STYLES, Drawn, absent, dots, ends, estimate, not_run
+from alignbook import plotting
+from alignbook.drawing import FORM_STYLES, Drawn, absent, dots, ends, gains, name_lines
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.results import tested
-from alignbook.show import NOT_RUN
 
 
 def human(table: pd.DataFrame) -> pd.DataFrame:
@@ -26,6 +25,24 @@ def human(table: pd.DataFrame) -> pd.DataFrame:
     """
     part = table[table["shift"] == "people"] if len(table) else table
     return part.rename(columns={"domain": "photographs"})
+
+
+NAMED = 0.5
+"""A map of a class is an explanation where plain training names the class at least so often."""
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the tests against masks drawn by people, those on classes that the networks name.
+
+    A map of a class that is never answered explains no answer.
+
+    Args:
+        table: what `human` returns.
+    """
+    if table.empty:
+        return table
+    right = table[table["method"] == "erm"].groupby("photographs")["accuracy"].mean()
+    return table[table["photographs"].isin(right[right >= NAMED].index)]
 
 
 def _short(label: str) -> str:
@@ -44,8 +61,9 @@ def _short(label: str) -> str:
 def guidance(table: pd.DataFrame) -> Drawn:
     """What guidance by a segmenter's masks, spoilt ones and learned ones does on photographs.
 
-    Panels: accuracy on held-out images, accuracy on the other domains where there are any, and the
-    share of the positive evidence inside masks drawn by people.
+    Panels: accuracy against plain training's on held-out images, and on the other domains where
+    there are any; and the share of the positive evidence inside masks drawn by people, for those
+    photographs whose class the networks name.
 
     Args:
         table: what `results.frame` returns of the grid "pacs" or "caltech".
@@ -53,31 +71,41 @@ def guidance(table: pd.DataFrame) -> Drawn:
     if human(table).empty:
         return absent("guidance on photographs")
     table = table.assign(label=table["label"].map(_short))
-    against = human(table)
+    against = named(human(table))
     names = list(table["label"].drop_duplicates())
-    panels = [(table[table["shift"] == "in"], "accuracy", "accuracy, held out", None)]
-    if (table["shift"] == "out").any():
-        other = table[table["shift"] == "out"]
-        panels.append((other, "accuracy", "accuracy, other domains", None))
-    for key in against["photographs"].drop_duplicates():
-        part = against[against["photographs"] == key]
-        title = f"evidence inside, {words(key)}"
-        panels.append((part, "energy_inside", title, part["object_area"].mean()))
-    rows = -(-len(panels) // 2)
-    size = (7.0, rows * (0.9 + 0.29 * len(names)))
-    fig, axes = plotting.figure(rows, 2, size=size, squeeze=False, sharey=True)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_visible(False)
+    where = {"in": "held out", "out": "other domains"}
+    shifts = [shift for shift in where if (table["shift"] == shift).any()]
+    sets = list(against["photographs"].drop_duplicates())
+    size = (2.2 + 1.6 * max(2, len(shifts + sets)), 1.1 + 0.29 * len(names))
+    fig, axes = plotting.figure(1, len(shifts + sets), size=size, squeeze=False, sharey=True)
     said = []
-    for ax, (part, metric, title, chance) in zip(axes.flat, panels, strict=False):
-        dots(ax, part, metric, names)
-        ax.set_title(title, fontsize=11)
+    for ax, shift in zip(axes[0], shifts, strict=False):
+        gained = gains(ax, table, names, shift)
+        ax.set_title(f"accuracy gained,\n{where[shift]}", fontsize=11)
+        said.append(f"Accuracy gained, {where[shift]}: " + ", ".join(gained.values()) + ".")
+    for ax, key in zip(axes[0, len(shifts) :], sets, strict=True):
+        part = against[against["photographs"] == key]
+        dots(ax, part, "energy_inside", names)
+        ax.set_title(f"evidence inside,\n{words(key)}", fontsize=11)
         ax.locator_params(axis="x", nbins=4)
-        if chance is not None:
-            ax.axvline(chance, color=MUTED, linestyle=":", linewidth=1.5)
-        said.append(f"{title}: {ends(part, metric)}")
-    alt = f"{len(panels)} panels of dots with intervals, a row for each way of training. "
+        _constant(ax, part["object_area"].mean())
+        said.append(f"Evidence inside, {words(key)}: {ends(part, 'energy_inside')}")
+    alt = f"{len(shifts + sets)} panels of dots with intervals, a row for each way of training. "
     return Drawn(fig, alt + " ".join(said))
+
+
+def _constant(ax: Axes, area: float) -> None:
+    """The share inside of a map that is the same everywhere: the object's area."""
+    ax.axvline(area, color=MUTED, linestyle=":", linewidth=1.5)
+
+
+FITS = {
+    "masker_iou": ("learned mask", "*", "#0066cc"),
+    "centre_iou": ("disc in the middle", "p", INK),
+    "shifted_iou": ("the same mask elsewhere", "x", MUTED),
+    "random_iou": ("random pixels", "|", MUTED),
+}
+"""What is compared with a mask drawn by a person: name, marker and colour."""
 
 
 def mask_quality(table: pd.DataFrame) -> Drawn:
@@ -90,35 +118,26 @@ def mask_quality(table: pd.DataFrame) -> Drawn:
     if table.empty or "masker_iou" not in table:
         return absent("learned masks against masks drawn by people")
     table = table[table["masker_iou"].notna()]
-    compared = {
-        "masker_iou": ("learned mask", "*", "#0066cc"),
-        "centre_iou": ("disc in the middle", "+", INK),
-        "shifted_iou": ("the same mask elsewhere", "x", MUTED),
-        "random_iou": ("random pixels", "|", MUTED),
-    }
-    groups = list(table.groupby(["label", "photographs"], sort=False))
-    fig, ax = plotting.figure(size=(5.6, 1.5 + 0.5 * len(groups)))
+    groups = list(table.groupby("photographs", sort=False))
+    fig, axes = plotting.figure(
+        1, len(groups), size=(7.0, 2.4), squeeze=False, sharey=True, sharex=True
+    )
     said = []
-    for row, ((_, key), part) in enumerate(groups):
-        for metric, (name, marker, color) in compared.items():
-            shown = name if row == 0 else None
-            edge = PAPER if marker == "*" else color
-            jitter = [row + 0.12 * (seed - 1) for seed in part["seed"]]
-            style = {"markersize": 12 if marker == "*" else 8, "markeredgecolor": edge}
-            ax.plot(part[metric], jitter, marker, color=color, label=shown, **style)
-        means = {name: part[metric].mean() for metric, (name, *_) in compared.items()}
+    for ax, (key, part) in zip(axes[0], groups, strict=True):
+        for row, (metric, (_, marker, color)) in enumerate(FITS.items()):
+            edge = PAPER if marker in "*p" else color
+            style = {"color": color, "markeredgecolor": edge, "alpha": 0.7, "markersize": 11}
+            ax.plot(part[metric], [row] * len(part), marker, **style)
+        means = {name: part[metric].mean() for metric, (name, *_) in FITS.items()}
         listed = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
         said.append(f"{words(key)}: {listed}")
-    ax.set(
-        yticks=range(len(groups)),
-        yticklabels=[words(key) for (_, key), _ in groups],
-        xlabel="IoU with the mask drawn by a person",
-        xlim=(0, None),
-        ylim=(len(groups) - 0.5, -0.5),
-    )
-    ax.grid(axis="y", visible=False)
-    fig.legend(loc="outside lower center", ncols=2, fontsize=9)
-    return Drawn(fig, "A dot a seed, a row for each set of photographs. " + "; ".join(said) + ".")
+        names = [name for name, *_ in FITS.values()]
+        ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        ax.set_title(words(key), fontsize=11)
+        ax.grid(axis="y", visible=False)
+    axes[0, 0].set_xlim(0, None)
+    fig.supxlabel("IoU with the mask drawn by a person, one mark a seed", fontsize=11)
+    return Drawn(fig, "Two panels, a row for each kind of mask. " + "; ".join(said) + ".")
 
 
 COMPOSITE_STYLES: dict[str, tuple[str, str, str]] = {
@@ -133,7 +152,8 @@ COMPOSITE_STYLES: dict[str, tuple[str, str, str]] = {
 def composite(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
     """A metric in composite worlds as scene and class correlate, one panel a test domain.
 
-    Shown are plain training, ALIGN, and guidance by true masks in each form of alignment.
+    Shown are ALIGN, and guidance by true masks in each form of alignment: accuracy as the
+    difference to plain training, with which all ways rise and fall; another metric as it is.
 
     Args:
         table: what `results.frame` returns of the grid "composite".
@@ -142,23 +162,38 @@ def composite(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
     name = words(metric)
     if table.empty or metric not in table:
         return absent(f"{name} in composite worlds")
+    if gained := metric == "accuracy":
+        table, name = _against_plain(table), "accuracy − ERM's"
     domains = [name for name in DOMAINS if name in set(table["domain"])]
-    fig, axes = plotting.figure(1, len(domains), size=(7.0, 4.2), sharey=True, squeeze=False)
+    fig, axes = plotting.figure(1, len(domains), size=(7.8, 3.2), sharey=True, squeeze=False)
     for ax, domain in zip(axes[0], domains, strict=True):
-        _lines(ax, table[table["domain"] == domain], metric)
+        ends = _lines(ax, table[table["domain"] == domain], metric)
+        if gained:
+            ax.axhline(0, color=INK, linewidth=1)
+        elif metric == "evidence_inside":  # the share of a map that is the same everywhere
+            ax.axhline(table["object_area"].mean(), color=MUTED, linestyle=":", linewidth=1.5)
         ax.set_title(domain + (" (held out)" if domain == "paired" else ""), fontsize=11)
         ax.set(xlabel="ρ", xticks=sorted(table["rho"].unique()))
+        ax.tick_params(axis="x", labelsize=10)
+    name_lines(axes[0, -1], ends)
     axes[0, 0].set_ylabel(name)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
-    hardest = table[(table["domain"] == domains[-1]) & (table["rho"] == table["rho"].max())]
-    means = hardest.groupby("label", sort=False)[metric].mean().reindex(labels)
-    listed = ", ".join(f"{label} {mean:.2f}" for label, mean in means.items())
+    listed = ", ".join(
+        f"{label} {mean:{'+' if gained else ''}.2f}" for label, (_, mean, _) in ends.items()
+    )
     return Drawn(
         fig,
         f"{len(domains)} panels of lines over ρ, one a way of training. At the largest ρ, "
         f"{name} on the domain {domains[-1]}: {listed}.",
     )
+
+
+def _against_plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy as the difference to plain training with the same seed on the same test."""
+    same = ["rho", "seed", "domain"]
+    plain = table[table["label"] == "ERM"].set_index(same)["accuracy"]
+    wanted = pd.MultiIndex.from_frame(table[same])
+    gained = table["accuracy"].to_numpy() - plain.reindex(wanted).to_numpy()
+    return table.assign(accuracy=gained)[table["label"] != "ERM"]
 
 
 def composite_masks(table: pd.DataFrame) -> Drawn:
@@ -176,45 +211,28 @@ def composite_masks(table: pd.DataFrame) -> Drawn:
         return absent("sources of masks in composite worlds")
     away = away[away["rho"] == away["rho"].max()]
     away = away[away["label"].str.endswith(", energy") | (away["method"] == "erm")]
+    away = away.assign(label=away["label"].map(_short))
     labels = list(away["label"].drop_duplicates())
     fig, axes = plotting.figure(1, 2, size=(7.0, 0.9 + 0.29 * len(labels)), sharey=True)
-    gained = _gains(axes[0], away)
-    dots(axes[1], away.assign(label=away["label"].map(_short)), "evidence_inside", [*gained])
-    axes[1].axvline(away["object_area"].mean(), color=MUTED, linestyle=":", linewidth=1.5)
+    gained = gains(axes[0], away, labels, "out")
+    dots(axes[1], away, "evidence_inside", labels)
+    _constant(axes[1], away["object_area"].mean())
     inside = away.groupby("label")["evidence_inside"].mean()
-    listed = (
-        f"{gained[_short(name)]}, with {inside[name]:.2f} of the evidence inside" for name in labels
-    )
+    listed = (f"{gained[name]}, with {inside[name]:.2f} of the evidence inside" for name in labels)
     for ax, title in zip(axes, ("accuracy gained", "evidence inside the object"), strict=True):
         ax.set_title(title, fontsize=11)
     alt = "Two panels of dots with intervals, a row for each way of training. Accuracy gained: "
     return Drawn(fig, alt + "; ".join(listed) + ".")
 
 
-def _gains(ax: Axes, away: pd.DataFrame) -> dict[str, str]:
-    """A row for each label with its accuracy against plain training's; says each in words."""
-    said = {}
-    methods = away.drop_duplicates("label").set_index("label")["method"]
-    for row, (label, method) in enumerate(methods.items()):
-        style, name = plotting.method_style(method), _short(label)
-        gain = estimates.compare(away, label, "ERM", shift="out")
-        if gain is None:
-            not_run(ax, row)
-            said[name] = f"{name} {NOT_RUN}"
-            continue
-        estimate(ax, row, gain, style.color, style.marker)
-        said[name] = f"{name} {gain.mean:+.3f}"
-    ax.axvline(0, color=INK, linewidth=1)
-    ax.locator_params(axis="x", nbins=4)
-    return said
-
-
-def _lines(ax: Axes, table: pd.DataFrame, metric: str) -> None:
-    """A line through each way's means, and a small dot a run."""
+def _lines(ax: Axes, table: pd.DataFrame, metric: str) -> dict[str, tuple[float, float, str]]:
+    """A line through each way's means; returns where each line ends."""
+    ends = {}
     for label, (color, marker, line) in COMPOSITE_STYLES.items():
         part = table[table["label"] == label]
         if part.empty:
             continue
         means = part.groupby("rho")[metric].mean()
-        ax.plot(part["rho"], part[metric], ".", color=color, alpha=0.35, markersize=4)
         ax.plot(means.index, means, color=color, marker=marker, linestyle=line, label=label)
+        ends[label] = (means.index[-1], means.iloc[-1], color)
+    return ends

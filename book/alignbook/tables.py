@@ -11,9 +11,6 @@ from alignbook import estimates
 from alignbook.published import Published
 from alignbook.results import by_seed, refuse_mixed, refuse_unknown, tested
 
-MIN_NOISE_SEEDS = 5
-"""From so many seeds on, the spread of a method's mean is known well enough to divide by."""
-
 NOTHING = Interval(math.nan, math.nan, math.nan)
 
 
@@ -131,7 +128,7 @@ def per_domain(table: pd.DataFrame, metric: str = "accuracy", against: str = "ER
 def comparison(
     table: pd.DataFrame, metric: str = "accuracy", shift: str = "out", against: str = "ERM"
 ) -> pd.DataFrame:
-    """Each label's mean, its paired difference, that difference beside the seeds' noise, its rank.
+    """Each label's mean, its paired difference, its spread over seeds, its rank.
 
     Args:
         table: what `results.frame` returns, of one benchmark and protocol.
@@ -141,8 +138,8 @@ def comparison(
 
     Returns:
         Rows labels by average rank; columns (what, part): mean, − against (difference, low, high),
-        seed noise (standard deviation of the label's mean over seeds), effect / noise from 5 seeds
-        on, average rank (over test domains), seeds. Empty without records.
+        spread over seeds (standard deviation of the label's mean), average rank (over test
+        domains), seeds. Empty without records.
 
     Raises:
         ValueError: if the rows are of several settings, see `results.settings`, or none has the
@@ -160,15 +157,17 @@ def comparison(
     gains = differences(table, metric, shift, against)
     noise = seeds.groupby("label").std()
     counts = seeds.groupby("label").count()
-    effect = (gains["difference"] / noise).where((counts >= MIN_NOISE_SEEDS) & (noise > 0))
     # What is read first stands first: on a phone the last columns are out of sight.
     columns = {("mean", ""): seeds.groupby("label").mean()}
     columns |= {(f"− {against}", part): gains[part] for part in gains}
-    columns |= {("seed noise", ""): noise, ("effect / noise", "difference"): effect}
-    columns |= {("average rank", ""): ranks, ("seeds", ""): counts}
+    columns |= {
+        ("spread over seeds", ""): noise,
+        ("average rank", ""): ranks,
+        ("seeds", ""): counts,
+    }
     order = [*ranks.index, *scores.index.difference(ranks.index)]
     found = _table(columns).reindex(order).dropna(axis=1, how="all").rename_axis(None)
-    found.attrs["digits"] = {"effect / noise": 1, "average rank": 1}
+    found.attrs["digits"] = {"average rank": 1}
     return found
 
 

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from alignbook import estimates, plotting
-from alignbook.drawing import FORM_STYLES, Drawn, absent
+from alignbook.drawing import FORM_STYLES, Drawn, absent, name_lines
 from alignbook.measures import words
 from alignbook.results import tested
 from alignbook.tables import difference, selected
@@ -65,26 +65,28 @@ def draw(table: pd.DataFrame) -> Drawn:
     """
     if guided(table).empty:
         return absent("forms of alignment over their weights")
-    fig, axes = plotting.figure(1, 2, size=(7.0, 3.8))
+    fig, axes = plotting.figure(1, 2, size=(7.4, 3.4))
     said = []
     for ax, metric in zip(axes, ("accuracy", "evidence_inside"), strict=True):
-        part = tested(table, metric, "out")
+        part, ends = tested(table, metric, "out"), {}
         for form, (color, marker, line) in FORM_STYLES.items():
             rows = guided(part).query("form == @form")
             runs = rows.groupby(["weight", "seed"])[metric].mean()
             means = runs.groupby("weight").mean()
-            ax.plot(runs.index.get_level_values("weight"), runs, ".", color=color, alpha=0.4)
+            ax.plot(runs.index.get_level_values("weight"), runs, ".", color=color, alpha=0.25)
             ax.plot(means.index, means, color=color, marker=marker, linestyle=line, label=form)
+            if len(means):
+                ends[form] = (means.index[-1], means.iloc[-1], color)
             if len(means) and metric == "accuracy":
                 said.append(f"{form} from {means.min():.2f} to {means.max():.2f}")
         plain = part[part["method"] == "erm"]
         if len(plain):
-            style = plotting.method_style("erm")
-            ax.axhline(plain[metric].mean(), color=style.color, linewidth=1.5, label=style.label)
+            level, color = plain[metric].mean(), plotting.method_style("erm").color
+            ax.axhline(level, color=color, linewidth=1.5, label="ERM")
+            ends["ERM"] = (part["weight"].max(), level, color)
         ax.set(xscale="log", xlabel="weight of the alignment, λ3")
         ax.set_title(words(metric), fontsize=11)
-    handles, labels = axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+        name_lines(ax, ends)
     alt = "Two panels of lines over the weight, one a form of alignment. Accuracy away from home: "
     return Drawn(fig, alt + "; ".join(said) + ".")
 
