@@ -103,3 +103,9 @@ def test_no_chapter_reads_numbers_back_from_text():
     for path in sorted((project.ROOT / "book").rglob("*.ipynb")):
         code = [one.source for one in nbformat.read(path, as_version=4).cells]
         assert not re.search(TEXT_READ_BACK, "\n".join(code)), path
+
+
+def test_rows_of_one_name_are_all_shown():
+    """As where each row is a picture, and three of them are birds."""
+    twice = show(pd.DataFrame({"kept": [0.9, 0.25]}, index=["bird", "bird"]))._repr_html_()
+    assert twice.count("bird") == 2 and "0.900" in twice and "0.250" in twice

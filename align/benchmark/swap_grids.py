@@ -50,6 +50,8 @@ def waterbirds() -> list[Experiment]:
         (ours | HELD | {"epochs": 8, "warmup": 3}, "boxes"),
         (ours | HELD | HEAVY, "boxes"),
         (ours | HELD | HEAVY | {"balanced": False}, "boxes"),
+        (ours | HELD | {"target": "soft"}, "boxes"),
+        (ours | HELD | {"target": "soft", "swap_background": "picture"}, "boxes"),
     ]
     return [
         Experiment(

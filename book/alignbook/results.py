@@ -251,6 +251,8 @@ def _variant(config: dict) -> str:
         parts.append("objectness held" if config["masker_lr"] == 0 else "objectness refined")
     elif "masker_reads" in config:
         parts.append("masks from nothing")
+    if "masker_start" in config and config["target"] != "hard":
+        parts.append(f"{config['target']} masks")
     if "swap_weight" in config:
         parts.append(f"swap weight {config['swap_weight']:g}")
     if "masker_start" in config and not config.get("balanced"):

@@ -51,7 +51,9 @@ class Shown:
         classes = self.text.mask(long, "sentence").where(long, "")
         uuid = f"{zlib.crc32(self.text.to_string().encode()):08x}"
         style = Styler(self.text.map(_joined), uuid=uuid, cell_ids=False).format(escape="html")
-        style.set_td_classes(classes).set_table_attributes('class="dataframe"')
+        style.set_table_attributes('class="dataframe"')
+        if classes.index.is_unique and classes.columns.is_unique:  # else pandas takes no classes
+            style.set_td_classes(classes)
         return style.to_html() + note
 
 
