@@ -72,6 +72,7 @@ def opened(browser: tuple[Any, str], axe: str, name: str, width: int) -> Any:
     set_width(driver, width)
     driver.get(f"{address}/{name}.html")
     settle(driver)
+    driver.set_script_timeout(120)  # the library's reference is a long page
     # A colour on its way from one theme to the other is neither theme's.
     driver.execute_script(STILL)
     driver.execute_script(axe)

@@ -122,7 +122,7 @@ def test_official_splits_are_trained_on_whole_whatever_the_seed(root):
     assert len(training) == 12 and list(tests) == ["val", "test"]
     assert splits[1][0].fingerprint() == training.fingerprint()
     assert one.data(root).test_domains == ("val", "test")
-    world = align.load("toy-vlcs", n=4, size=8)
+    world = align.load("toy-vlcs", n=5, size=16)
     assert world.test_domains == world.domains and not world.training_split
     for wrong in ({"source": "val"}, {"source": "", "target": "test"}):
         one = Experiment(**({"benchmark": "waterbirds", "source": "", "config": TINY} | wrong))

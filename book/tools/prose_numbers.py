@@ -124,8 +124,12 @@ def names() -> dict[str, Any]:
     """What an expression over the records may call."""
     from alignbook import estimates, results
 
-    def mean(grid: str, label: str, metric: str = "accuracy", shift: str = "out") -> float:
-        return results.by_seed(results.recorded(grid), metric, shift)[label].mean()
+    def mean(
+        grid: str, label: str, metric: str = "accuracy", shift: str = "out", domain: str = ""
+    ) -> float:
+        table = results.recorded(grid)
+        table = table[table["domain"] == domain] if domain else table
+        return results.by_seed(table, metric, shift)[label].mean()
 
     def gap(grid: str, first: str, second: str = "ERM", metric: str = "accuracy", **where) -> Any:
         shift = {"shift": "out"} | where
