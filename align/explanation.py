@@ -231,12 +231,12 @@ def draw(explanation: Explanation, names: Sequence[str] | None = None) -> Figure
             ax.set_axis_off()
         share = explanation.probabilities[index].max().item()
         said = f"{explanation.classes[explanation.predicted[index]]}, {share:.0%}"
-        row[0].set_title(f"{names[index]}\n{said}" if names else said, fontsize=9)
+        row[0].set_title(f"{names[index]}\n{said}" if names else said, fontsize=9, loc="left")
         heat = explanation.maps[index].numpy()
         row[1].imshow(heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
-        row[1].set_title("where the evidence is", fontsize=9)
+        row[1].set_title("where the evidence is", fontsize=9, loc="left")
         if explanation.masks is not None:
             row[2].imshow(explanation.masks[index].numpy(), cmap="gray", vmin=0, vmax=1)
             words = f"mask; kept {explanation.kept[index]:.0%}"
-            row[2].set_title(f"{words}, removed {explanation.removed[index]:.0%}", fontsize=9)
+            row[2].set_title(f"{words}, removed {explanation.removed[index]:.0%}", fontsize=9, loc="left")
     return figure

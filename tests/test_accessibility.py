@@ -29,7 +29,7 @@ EXAMINE = """
 const [rules, done] = arguments;
 const options = {resultTypes: ['violations'], preload: false};
 if (rules) options.runOnly = {type: 'rule', values: rules};
-axe.run({exclude: ['mjx-container']}, options).then(
+axe.run(document, options).then(
   found => done(found.violations.map(v => ({
     rule: v.id, impact: v.impact,
     where: v.nodes.slice(0, 3).map(n => n.target.join(' ') + ' · ' + n.failureSummary)}))),
@@ -67,6 +67,23 @@ document.head.append(style);
 """
 
 
+THIN = """
+document.querySelectorAll('mjx-container').forEach(e => e.remove());
+const once = (selector, most) => {
+  const seen = {};
+  for (const e of document.querySelectorAll(selector)) {
+    const kind = e.className + (e.closest('.cell_output') ? ' in output' : '');
+    seen[kind] = (seen[kind] || 0) + 1;
+    if (seen[kind] > most) most > 1 ? e.remove() : e.replaceWith(e.textContent);
+  }
+};
+once('.highlight pre span', 1);
+once('dl.py', 8);
+"""
+"""Formulas are not examined; of code and of the reference's entries some of each kind stand for all,
+for the examination's time grows with the square of the page."""
+
+
 def opened(browser: tuple[Any, str], axe: str, name: str, width: int) -> Any:
     driver, address = browser
     set_width(driver, width)
@@ -75,6 +92,7 @@ def opened(browser: tuple[Any, str], axe: str, name: str, width: int) -> Any:
     driver.set_script_timeout(120)  # the library's reference is a long page
     # A colour on its way from one theme to the other is neither theme's.
     driver.execute_script(STILL)
+    driver.execute_script(THIN)
     driver.execute_script(axe)
     return driver
 

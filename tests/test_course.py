@@ -168,7 +168,7 @@ def test_every_slide_fits_its_room(made, part):
         driver.set_window_size(1280, 800)
         driver.get(f"{address}/{course.deck_name(part)}")
         settle(driver)
-        driver.set_script_timeout(60)
+        driver.set_script_timeout(180)
         cut, size = driver.execute_async_script(CUT)
         assert cut == [] and size == 30  # the theme would have larger letters and capitals
 
