@@ -237,6 +237,7 @@ def draw(explanation: Explanation, names: Sequence[str] | None = None) -> Figure
         row[1].set_title("where the evidence is", fontsize=9, loc="left")
         if explanation.masks is not None:
             row[2].imshow(explanation.masks[index].numpy(), cmap="gray", vmin=0, vmax=1)
-            words = f"mask; kept {explanation.kept[index]:.0%}"
-            row[2].set_title(f"{words}, removed {explanation.removed[index]:.0%}", fontsize=9, loc="left")
+            kept, removed = explanation.kept[index], explanation.removed[index]
+            words = f"mask; kept {kept:.0%}, removed {removed:.0%}"
+            row[2].set_title(words, fontsize=9, loc="left")
     return figure

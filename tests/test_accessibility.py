@@ -80,8 +80,8 @@ const once = (selector, most) => {
 once('.highlight pre span', 1);
 once('dl.py', 8);
 """
-"""Formulas are not examined; of code and of the reference's entries some of each kind stand for all,
-for the examination's time grows with the square of the page."""
+"""Formulas are not examined; of code and of the reference's entries some of each kind stand for
+all, for the examination's time grows with the square of the page."""
 
 
 def opened(browser: tuple[Any, str], axe: str, name: str, width: int) -> Any:
