@@ -264,15 +264,14 @@ def _check_method(method: object) -> None:
 
 def _check_alone(config: Config) -> None:
     """Refuse a batch of one image where the method sets each against another of its batch."""
-    pairing = config.method_class.pairs_images
-    if pairing is None or any(getattr(config, name) != value for name, value in pairing.items()):
-        return
-    chosen = "".join(f' and {name} "{value}"' for name, value in pairing.items())
-    raise ValueError(
-        f"batch_size is 1 with method '{config.method_name}'{chosen}, expected at least 2: it sets "
-        "each image against another of its batch, and learns nothing from itself"
-        + "".join(f"; or choose another {name}" for name in pairing)
-    )
+    for pairing in config.method_class.pairs_images:
+        if all(getattr(config, name) in values for name, values in pairing.items()):
+            chosen = "".join(f' and {name} "{getattr(config, name)}"' for name in pairing)
+            raise ValueError(
+                f"batch_size is 1 with method '{config.method_name}'{chosen}, expected at least 2: "
+                "it sets each image against another of its batch, and learns nothing from itself"
+                + "".join(f"; or choose another {name}" for name in pairing)
+            )
 
 
 def _check_value(name: str, value: object, kinds: tuple[type, ...], expected: str) -> None:

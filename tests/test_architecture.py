@@ -11,10 +11,10 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 9_898
+CODE = 9_896
 """Most lines of code in `align`: without docstrings, comments and empty lines. It only falls."""
 
-LINES = 17_144
+LINES = 17_139
 """Most lines of `align` in all. It only falls."""
 
 FILE = 400

@@ -153,6 +153,16 @@ def test_a_batch_of_one_is_refused_where_another_image_is_needed(method):
     align.Config(method=method, batch_size=2)
 
 
+@pytest.mark.parametrize("method", ["align", "guided"])
+@pytest.mark.parametrize("alignment", ["swap", "swap+energy"])
+def test_a_batch_of_one_has_no_other_background_to_swap_with(method, alignment):
+    choices = {"method": method, "alignment": alignment, "fill": "zero", "batch_size": 1}
+    with pytest.raises(ValueError, match="choose another alignment; or choose another swap_back"):
+        align.Config(**choices)
+    align.Config(**choices, swap_background="blur")
+    align.Config(**choices | {"alignment": "energy"})
+
+
 def test_a_batch_of_one_is_taken_where_it_teaches():
     align.Config(method="align", batch_size=1, fill="zero")
     for method in ("erm", "guided", "irm", "groupdro", "sgt"):

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -53,7 +52,7 @@ class Align(Method):
         *("masker_reads", "masker_start", "start_weight", "mask_level"),
     )
     learns_masks = True
-    pairs_images: ClassVar[dict[str, object]] = {"fill": "shuffle"}
+    pairs_images = ({"fill": ("shuffle",)}, *Guided.pairs_images)
     # The batch forward and back; masked twice, forward and back to the pixels.
     passes = Passes(forward=3, to_weights=1, to_pixels=2)
 

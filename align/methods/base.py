@@ -50,8 +50,8 @@ class Method:
         needs_masks: whether the training images must have masks.
         learns_masks: whether a masker is trained beside the classifier.
         reads_environments: whether it tells the domains apart that images were joined from.
-        pairs_images: the choices under which a step sets each image against another of its batch;
-            always where it is empty, never where it is None.
+        pairs_images: cases in which a step sets each image against another of its batch; a case
+            names choices with the values that make it, none where it is always so.
         passes: what a step asks of the classifier, for `align speed`.
 
     Raises:
@@ -63,7 +63,7 @@ class Method:
     needs_masks: ClassVar[bool] = False
     learns_masks: ClassVar[bool] = False
     reads_environments: ClassVar[bool] = False
-    pairs_images: ClassVar[dict[str, object] | None] = None
+    pairs_images: ClassVar[tuple[dict[str, tuple[str, ...]], ...]] = ()
     passes: ClassVar[Passes] = Passes()
 
     def __init_subclass__(cls) -> None:

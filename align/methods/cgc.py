@@ -12,8 +12,6 @@ code's λ and T for ImageNet. The map is compared cell by cell, not enlarged to 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, normalize
@@ -31,7 +29,7 @@ class CGC(Method):
     """Training for maps that move with the image."""
 
     reads = ("cgc_weight", "cgc_temperature")
-    pairs_images: ClassVar[dict[str, object]] = {}
+    pairs_images = ({},)
     passes = Passes(forward=2, to_weights=2)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:

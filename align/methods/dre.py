@@ -13,8 +13,6 @@ go through the network in one pass.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Generator
 from torch.nn.functional import cross_entropy
@@ -31,7 +29,7 @@ class DRE(Method):
     """Training for maps that stay consistent between images of a class."""
 
     reads = ("dre_consistency", "dre_sparsity", "dre_mixed")
-    pairs_images: ClassVar[dict[str, object]] = {}
+    pairs_images = ({},)
     passes = Passes(forward=2, to_weights=2)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:

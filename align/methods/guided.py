@@ -35,6 +35,9 @@ class Guided(Method):
         *("swap_weight", "swap_background", "swap_loss"),
     )
     needs_masks = True
+    pairs_images = (
+        {"alignment": ("swap", "swap+energy"), "swap_background": ("picture", "emptied")},
+    )
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy, and alignment with the batch's masks once the warm-up is over."""

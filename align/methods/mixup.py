@@ -10,8 +10,6 @@ has a share of its own, where the public codes draw one a batch.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Generator
 from torch.nn.functional import cross_entropy
@@ -26,7 +24,7 @@ class Mixup(Method):
     """Training on mixtures of images and of labels."""
 
     reads = ("mixup_concentration",)
-    pairs_images: ClassVar[dict[str, object]] = {}
+    pairs_images = ({},)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """Cross-entropy of mixtures with both labels, in the mixture's shares."""
