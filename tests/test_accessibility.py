@@ -69,16 +69,16 @@ document.head.append(style);
 
 THIN = """
 document.querySelectorAll('mjx-container').forEach(e => e.remove());
-const once = (selector, most) => {
+const thin = (selector, most, drop) => {
   const seen = {};
   for (const e of document.querySelectorAll(selector)) {
     const kind = e.className + (e.closest('.cell_output') ? ' in output' : '');
     seen[kind] = (seen[kind] || 0) + 1;
-    if (seen[kind] > most) most > 1 ? e.remove() : e.replaceWith(e.textContent);
+    if (seen[kind] > most) drop(e);
   }
 };
-once('.highlight pre span', 1);
-once('dl.py', 8);
+thin('.highlight pre span', 1, e => e.replaceWith(e.textContent));
+thin('dl.py', 8, e => e.remove());
 """
 """Formulas are not examined; of code and of the reference's entries some of each kind stand for
 all, for the examination's time grows with the square of the page."""

@@ -101,7 +101,7 @@ def _asserted(cell: str, page: str) -> bool:
     source = next((one.source for one in cells if one.get("id") == cell), "")
     return any(
         isinstance(node, ast.Assert) or isinstance(node, ast.Attribute) and node.attr in CHECKS
-        for node in ast.walk(ast.parse(re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)))
+        for node in ast.walk(prose_numbers.parsed(source))
     )
 
 

@@ -54,7 +54,7 @@ def cached(notebooks: Sequence[Path], cache_folder: Path, key: str, workers: int
                 print(f"\n{jobs[job].name} failed:\n{result.exc_string}", file=sys.stderr)
                 complete = False
                 continue
-            _store(cache, jobs[job], result)
+            _store(cache, jobs[job], result.nb, execution_seconds=result.time)
             print(f"  {jobs[job].stem:24s} {result.time / 60:6.2f} min", flush=True)
     return complete
 
@@ -124,10 +124,8 @@ def keep(cache_folder: Path, path: Path, notebook: Any) -> None:
         notebook: the run, with its cells' new metadata.
     """
     from jupyter_cache import get_cache
-    from jupyter_cache.base import CacheBundleIn
 
-    bundle = CacheBundleIn(notebook, str(path))
-    get_cache(cache_folder).cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    _store(get_cache(cache_folder), path, notebook)
 
 
 def environment(tier: str, workers: int) -> dict[str, str]:
@@ -174,10 +172,10 @@ def _holds(cache: Any, path: Path) -> bool:
     return True
 
 
-def _store(cache: Any, path: Path, result: Any) -> None:
+def _store(cache: Any, path: Path, notebook: Any, **data: float) -> None:
     from jupyter_cache.base import CacheBundleIn
 
-    bundle = CacheBundleIn(result.nb, str(path), data={"execution_seconds": result.time})
+    bundle = CacheBundleIn(notebook, str(path), data=data)
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 

@@ -105,9 +105,13 @@ def problems(page: str, markdown: str, code: str, constants: dict[str, Any]) -> 
     return found
 
 
+def parsed(code: str) -> ast.Module:
+    """The syntax of a notebook's code, in which magics and commands do nothing."""
+    return ast.parse(re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", code))
+
+
 def _literals(code: str) -> Iterator[float]:
-    magic = re.compile(r"(?m)^(\s*)[%!].*$")
-    for node in ast.walk(ast.parse(magic.sub(r"\1pass", code))):
+    for node in ast.walk(parsed(code)):
         if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
             yield float(node.value)
 
