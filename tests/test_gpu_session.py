@@ -137,43 +137,44 @@ def _ended(process):
     return process.exitcode
 
 
-def _many(folder, log):
+def _many(folder, log, allowed):
     def work(number):
-        time.sleep(0.01)
+        while number >= allowed.value:  # the kill comes, however slow the machine
+            time.sleep(0.001)
         with log.open("a") as file:
             file.write(f"{number}\n")
         return {"value": number, "padding": "x" * 5000}
 
-    units = [unit(str(i), 0.01, work=lambda i=i: work(i)) for i in range(25)]
+    units = [unit(f"{i:02}", 0.01, work=lambda i=i: work(i)) for i in range(25)]
     do(units, folder, 300)
 
 
 def test_a_kill_at_any_moment_loses_nothing_that_was_done(tmp_path):
-    folder, log = tmp_path / "out", tmp_path / "log"
-    rng, kills, before = np.random.default_rng(0), 0, set()
-    while kills < 6:
-        process = FORK.Process(target=_many, args=(folder, log))
+    folder, log, allowed = tmp_path / "out", tmp_path / "log", FORK.Value("i", 0)
+    log.touch()
+    rng, before = np.random.default_rng(0), set()
+    for begun in range(0, 24, 4):
+        allowed.value = begun + 4
+        process = FORK.Process(target=_many, args=(folder, log, allowed))
         process.start()
-        time.sleep(0.1 + 0.4 * rng.random())
+        _wait_for(lambda begun=begun: f"{begun}\n" in log.read_text().splitlines(keepends=True))
+        time.sleep(0.03 * rng.random())  # somewhere in the next four units, or in writing one down
         process.kill()
         process.join()
-        if process.exitcode == 0:
-            break
-        kills += 1
-        found = reports.read(folder)
-        now = set(found["units"]) if found else set()
-        assert before <= now
+        assert process.exitcode == -signal.SIGKILL
+        now = {int(key.split("/")[1]) for key in reports.read(folder)["units"]} if begun else set()
+        assert before | set(range(begun)) <= now
         before = now
         assert len(list(tmp_path.glob("out/*"))) <= 8
-    assert kills >= 2, "the kills came too late to show anything"
-    process = FORK.Process(target=_many, args=(folder, log))
+    allowed.value = 25
+    process = FORK.Process(target=_many, args=(folder, log, allowed))
     process.start()
     assert _ended(process) == 0
     units = reports.read(folder)["units"]
     assert {int(key.split("/")[1]): entry["result"]["value"] for key, entry in units.items()} == {
         i: i for i in range(25)
     }
-    assert len(log.read_text().split()) <= 25 + kills
+    assert len(log.read_text().split()) <= 25 + 6  # a kill costs the unit it came in
     left = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
     assert left == ["report.json", "report.md"]
 
