@@ -208,11 +208,13 @@ def test_progress_says_what_is_left(tmp_path, monkeypatch, capsys):
     assert (runner._duration(30), runner._duration(600)) == ("30 minutes", "10.0 hours")
 
 
-def _slow_runs(path, made, nothing):
+def _slow_runs(path, made, nothing, allowed):
     """Make 40 runs that only wait, so that kills fall in the middle of runs, too."""
 
     def slow(one, **options):
         time.sleep(0.01 * (1 + one.config.seed % 3))
+        while one.config.seed >= allowed.value:  # the kills come, however slow the machine
+            time.sleep(0.001)
         with made.open("a") as file:
             file.write(one.key() + "\n")
         time.sleep(0.01)
@@ -224,33 +226,42 @@ def _slow_runs(path, made, nothing):
 
 
 def test_killed_processes_lose_nothing_and_double_nothing(tmp_path):
-    path, made = tmp_path / "r.jsonl", tmp_path / "made"
+    path, made, allowed = tmp_path / "r.jsonl", tmp_path / "made", FORK.Value("i", 0)
+    made.touch()
     wanted = [tiny(seed) for seed in range(40)]
     nothing = experiment.prepare(tiny())
 
     def start():
-        process = FORK.Process(target=_slow_runs, args=(path, made, nothing))
+        process = FORK.Process(target=_slow_runs, args=(path, made, nothing, allowed))
         process.start()
         return process
 
-    pair, rng, kills = [start(), start()], np.random.default_rng(0), 0
-    while kills < 8:
-        time.sleep(0.03 + 0.1 * rng.random())
+    pair, rng = [start(), start()], np.random.default_rng(0)
+    for begun in range(0, 32, 4):
+        allowed.value = begun + 4
+        new = {one.key() for one in wanted[begun : begun + 4]}
+        _wait_for(lambda new=new: new & set(made.read_text().split()))
+        time.sleep(0.05 * rng.random())
         victim = pair.pop(0)
         victim.kill()  # SIGKILL: no handler, no goodbye
         victim.join()
-        kills += victim.exitcode == -signal.SIGKILL
+        assert victim.exitcode == -signal.SIGKILL
         pair.append(start())
-        if not missing(wanted, path):
-            break
-    assert kills >= 3, "the kills came too late to show anything"
+    allowed.value = 40
     for process in pair:
         process.join(60)
         assert process.exitcode == 0
     found = collections.Counter(record["key"] for record in records.read(path))
     assert found == {one.key(): 1 for one in wanted}
     # A run was made twice only if a kill cut it off before its record.
-    assert len(made.read_text().split()) <= 40 + kills
+    assert len(made.read_text().split()) <= 40 + 8
+
+
+def _wait_for(condition):
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def test_several_jobs_make_each_run_once_and_a_broken_one_is_told(tmp_path):

@@ -24,7 +24,7 @@ from align.benchmark.photo_grids import (
 )
 from align.benchmark.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
 from align.benchmark.records import RESULTS
-from align.benchmark.swap_grids import toy_swap, waterbirds
+from align.benchmark.swap_grids import toy_swap, waterbirds, waterbirds_128
 from align.data.toy import WORLDS
 
 RHOS = (0.5, 0.8, 0.9, 0.95, 0.99)
@@ -248,6 +248,7 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "terra": terra,
     "terra-leave-one-out": terra_leave_one_out,
     "waterbirds": waterbirds,
+    "waterbirds-128": waterbirds_128,
     "toy-swap": toy_swap,
 }
 
