@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from align.benchmark_cli import benchmark_app
 from align.config import METHODS
 from align.data.download import DownloadError
 from align.data_cli import Root, data_app
@@ -31,11 +30,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
 
 FURTHER = "align.commands"
-"""Entry points: each a function that is given `app` and `benchmark_app` and adds to them."""
+"""Entry points: each a function that is given `app` and adds to it."""
 
 Settings = Annotated[
     list[str] | None,
@@ -62,9 +60,9 @@ def train(
     settings: Settings = None,
 ) -> None:
     """Train on one domain, test on its held-out part and on every other domain."""
-    from align.benchmark.experiment import Experiment, run
     from align.config import Config
     from align.data import load
+    from align.experiment import Experiment, run
 
     options = _options(size, masks)
     if source is None:
@@ -260,4 +258,4 @@ def _print_metrics(metrics: dict, source: str) -> None:
 
 
 for point in further():
-    point.load()(app, benchmark_app)
+    point.load()(app)

@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from align import Run
-from align.benchmark import records
+from align import Run, records
 from align.data.toy import WORLDS
 from align.training import start
 

@@ -20,9 +20,7 @@ from PIL import Image
 from synthetic import BARE, untrained
 
 import align
-from align import checkpoint, files, losses, metrics, saliency, training, weights
-from align.benchmark import records, rerun, runner, statistics
-from align.benchmark.experiment import Experiment
+from align import checkpoint, files, losses, metrics, records, saliency, training, weights
 from align.data import Benchmark, Domain, batches, cache
 from align.data.composite import load_composite
 from align.data.decoding import open_rgb
@@ -33,7 +31,9 @@ from align.data.mask_sources import brightness, mask_source
 from align.data.masks import corrupt
 from align.data.terra import box_mask
 from align.data.toy import load_toy
+from align.experiment import Experiment
 from align.theory import alignment, gap, information, masker
+from alignbook.campaign import rerun, runner, statistics
 
 TINY = align.Config(method="erm", epochs=1, batch_size=4)
 CLASSIFIER = align.Classifier("small-cnn", 3).eval()

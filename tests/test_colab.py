@@ -26,7 +26,7 @@ REPORT = """
 import hashlib, json, sys
 from importlib.metadata import version
 import align
-from align.benchmark import records
+from align import records
 from alignbook import results, tables
 files = sorted(p for p in records.RESULTS.rglob("*") if p.is_file())
 print("REPORT " + json.dumps({

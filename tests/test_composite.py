@@ -9,8 +9,8 @@ import torch
 
 import align
 from align import Domain
-from align.benchmark.experiment import Experiment, run
-from align.benchmark.recipes import PHOTOS
+from align.experiment import Experiment, run
+from alignbook.campaign.recipes import PHOTOS
 
 COLOURS = ((255, 0, 0), (0, 0, 255))
 LIGHT = (60, 200)

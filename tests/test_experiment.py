@@ -9,14 +9,15 @@ import torch
 from typer.testing import CliRunner
 
 import align
-from align.benchmark import grid, records, runner
-from align.benchmark.experiment import Experiment, run
-from align.benchmark.recipes import PHOTOS
-from align.benchmark.runner import run_all
+from align import records
 from align.cli import app, main
 from align.config import Config
+from align.experiment import Experiment, run
 from align.training import CHECKPOINT, Run
 from alignbook import estimates, results, tables
+from alignbook.campaign import grid, runner
+from alignbook.campaign.recipes import PHOTOS
+from alignbook.campaign.runner import run_all
 
 TINY = Config(method="erm", epochs=2, batch_size=32, warmup=1, head_start=0)
 SMALL = {"n": 100, "size": 32}

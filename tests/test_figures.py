@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from synthetic import record
 
-from align.benchmark import grid, records
-from align.benchmark.statistics import paired
+from align import records
 from alignbook import ablations, figures, plotting
+from alignbook.campaign import grid
+from alignbook.campaign.statistics import paired
 from alignbook.drawing import look, name_lines
 from alignbook.figures import FIGURES
 from alignbook.results import frame

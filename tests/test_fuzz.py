@@ -22,8 +22,7 @@ from PIL import Image
 from synthetic import BARE, untrained
 
 import align
-from align import checkpoint
-from align.benchmark import records
+from align import checkpoint, records
 from align.data import terra
 from align.data.archives import ArchiveError, Bounds, unpack
 from align.data.decoding import UnreadableImageError, decode

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from synthetic import BARE
 
-from align.benchmark import grid, records, runner
-from align.benchmark.merging import merge
+from align import records
 from align.cli import main
+from alignbook.campaign import grid, runner
+from alignbook.campaign.merging import merge
 from book.tools import project
 
 FORK = multiprocessing.get_context("fork")

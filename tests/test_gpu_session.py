@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from align.benchmark import records
+from align import records
 from alignbook.gpu import plan as plans
 from alignbook.gpu import report as reports
 from alignbook.gpu import session

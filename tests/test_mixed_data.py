@@ -11,15 +11,16 @@ from synthetic import BARE, record
 from typer.testing import CliRunner
 
 import align
-from align.benchmark import experiment, grid, records, runner
-from align.benchmark.experiment import Experiment, prepare
-from align.benchmark.runner import missing, run_all
+from align import experiment, records
 from align.cli import app
 from align.config import Config
 from align.contract import Contract
 from align.data import join
 from align.data.mask_sources import mask_source
+from align.experiment import Experiment, prepare
 from alignbook import results
+from alignbook.campaign import grid, runner
+from alignbook.campaign.runner import missing, run_all
 
 TINY = Config(method="erm", epochs=2, batch_size=8, warmup=0, head_start=0)
 

@@ -197,8 +197,9 @@ USE = """
 import json, sys
 from pathlib import Path
 import align
-from align.benchmark import grid, records
-from align.benchmark.experiment import Experiment, run
+from align import records
+from alignbook.campaign import grid
+from align.experiment import Experiment, run
 from align.cli import app
 from alignbook import plotting, results, speed
 from typer.testing import CliRunner

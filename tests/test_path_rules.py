@@ -9,9 +9,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 
-from align import files, run, training
-from align.benchmark import grid, records
+from align import files, records, run, training
 from align.data.archives import ArchiveError, safe_name
+from alignbook.campaign import grid
 from book.tools import project
 
 RESERVED = {

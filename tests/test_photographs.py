@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from align.benchmark import grid
-from align.benchmark.photo_grids import COMPOSITE_RHOS
 from alignbook import photographs
+from alignbook.campaign import grid
+from alignbook.campaign.photo_grids import COMPOSITE_RHOS
 from alignbook.estimates import compare
 from alignbook.results import frame
 

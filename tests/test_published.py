@@ -5,8 +5,8 @@ from importlib import resources
 
 import pytest
 
-from align.benchmark.grid import GRIDS
 from align.data import BENCHMARKS, folders
+from alignbook.campaign.grid import GRIDS
 from alignbook.published import MARKS, PUBLISHED
 from book.tools import project as project_root
 

@@ -3,7 +3,7 @@
 import pytest
 
 import align
-from align.benchmark import records
+from align import records
 from align.training import Run
 from alignbook import results
 

@@ -11,8 +11,8 @@ import torch
 from filelock import FileLock
 from synthetic import BARE
 
-from align.benchmark import records
-from align.benchmark.statistics import interval, paired
+from align import records
+from alignbook.campaign.statistics import interval, paired
 
 
 def _write(arguments):

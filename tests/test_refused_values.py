@@ -5,8 +5,8 @@ import torch
 
 import align
 from align import losses, metrics, saliency
-from align.benchmark.experiment import Experiment
 from align.config import Config
+from align.experiment import Experiment
 from align.metrics import localisation
 from align.metrics.accuracy import accuracy_per_class
 from align.metrics.faithfulness import _pixel_counts, area

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from synthetic import record
 
 import align
-from align.benchmark.experiment import Experiment
+from align.experiment import Experiment
 from align.metrics import predict, reliance
 from align.metrics.reliance import background, elsewhere, partners
 from alignbook import results

@@ -14,10 +14,11 @@ import pytest
 import torch
 from synthetic import BARE
 
-from align.benchmark import experiment, grid, records, runner
-from align.benchmark.experiment import Experiment, run
-from align.benchmark.runner import choose, claim, missing, run_all
+from align import experiment, records
 from align.config import Config
+from align.experiment import Experiment, run
+from alignbook.campaign import grid, runner
+from alignbook.campaign.runner import choose, claim, missing, run_all
 from alignbook.results import frame
 
 TINY = Config(method="erm", epochs=1, batch_size=32, warmup=0, head_start=0)
@@ -280,7 +281,7 @@ def test_several_jobs_make_each_run_once_and_a_broken_one_is_told(tmp_path):
 
 def test_a_ray_cluster_makes_the_same_records(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed; the extra `ray` brings it")
-    from align.benchmark import ray_launcher
+    from alignbook.campaign import ray_launcher
 
     wanted = [tiny(seed) for seed in range(2)]
     path = tmp_path / "ray.jsonl"
@@ -295,7 +296,7 @@ def test_a_ray_cluster_makes_the_same_records(tmp_path):
 
 
 def test_without_ray_a_sentence_says_how_to_get_it(monkeypatch, tmp_path):
-    from align.benchmark import ray_launcher
+    from alignbook.campaign import ray_launcher
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ModuleNotFoundError, match="extra `ray`"):

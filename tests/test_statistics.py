@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from align.benchmark.statistics import average_rank, interval, paired_bootstrap
+from alignbook.campaign.statistics import average_rank, interval, paired_bootstrap
 
 
 def outcomes(rows):

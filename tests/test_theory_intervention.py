@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import align
-from align import losses, saliency
-from align.benchmark import records
+from align import losses, records, saliency
 from align.theory import alignment, carry, gap, information, intervention, swap
 from align.theory.gaussian import World
 from align.training import Run

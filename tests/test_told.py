@@ -12,10 +12,10 @@ from synthetic import BARE, record
 from typer.testing import CliRunner
 
 import align
-from align import cli
-from align.benchmark import grid, records, rerun
+from align import cli, records
 from align.cli import app
 from alignbook import plotting
+from alignbook.campaign import grid, rerun
 from book.tools import build, execute, first_cell, project, strip
 
 

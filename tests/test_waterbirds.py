@@ -19,11 +19,11 @@ from typer.testing import CliRunner
 
 import align
 from align import metrics
-from align.benchmark.experiment import Experiment
 from align.cli import app
 from align.config import Config
 from align.data import download, install, join, manifest, waterbirds, waterbirds_archive
 from align.data.waterbirds import FOLDERS, GROUPS, LAYOUT, box_masks
+from align.experiment import Experiment
 from align.methods import METHODS
 from alignbook import groups
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from align.benchmark import grid
 from alignbook import drawing, results, tables, weights
+from alignbook.campaign import grid
 from alignbook.results import frame
 
 BEST = {"energy": 8.0, "bce": 0.1, "l1": 0.5, "rrr": 0.002}

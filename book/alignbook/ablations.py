@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from align.benchmark.grid import ablation_levels
 from alignbook import estimates, plotting
+from alignbook.campaign.grid import ablation_levels
 from alignbook.drawing import Drawn, absent, not_run
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER

@@ -1,4 +1,4 @@
-"""What the book adds to `align` on the command line: its tables, figures, timings and demo."""
+"""What the book adds to `align` on the command line: runs, tables, figures, timings and demo."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Annotated
 
 import typer
 
-from align.benchmark_cli import Grid
 from align.data_cli import Root
+from alignbook.benchmark_commands import Grid, benchmark_app
 
 
-def add(app: typer.Typer, benchmark_app: typer.Typer) -> None:
+def add(app: typer.Typer) -> None:
     """Add the commands; `pyproject.toml` names this function as the entry point.
 
     Args:
         app: of `align`.
-        benchmark_app: of `align benchmark`.
     """
     for command in (demo, speed, gpu):
         app.command()(command)
     for command in (table, figure):
         benchmark_app.command()(command)
+    app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
 
 
 def demo(
@@ -68,7 +68,7 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from align.benchmark import records
+    from align import records
     from alignbook import ablations, results, tables, weights
     from alignbook.show import show
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from align.benchmark.experiment import Experiment
-from align.benchmark.grid import GRIDS, experiments
 from align.data.toy import WORLDS
+from align.experiment import Experiment
 from alignbook import results
+from alignbook.campaign.grid import GRIDS, experiments
 from alignbook.figures import FIGURES
 
 

@@ -9,13 +9,13 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from align.benchmark.experiment import Experiment, run
-from align.benchmark.recipes import TOY
 from align.config import Config
 from align.data.benchmark import Domain
+from align.experiment import Experiment, run
 from align.saliency import grad_cam
 from align.training import Run
 from alignbook import plotting
+from alignbook.campaign.recipes import TOY
 
 SHOWN = ("accuracy", "energy_inside", "masker_iou", "random_iou")
 

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from align.benchmark.statistics import Interval
 from alignbook import estimates, plotting
+from alignbook.campaign.statistics import Interval
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.show import NOT_RUN
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from align.benchmark import records
-from align.benchmark.statistics import Interval, interval, paired, paired_bootstrap
+from align import records
+from alignbook.campaign.statistics import Interval, interval, paired, paired_bootstrap
 from alignbook.measures import bounds
 from alignbook.results import TEST, refuse_mixed, refuse_unknown
 

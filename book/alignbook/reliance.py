@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from align.benchmark.statistics import Interval, interval
 from alignbook import plotting, results
+from alignbook.campaign.statistics import Interval, interval
 from alignbook.drawing import Drawn, absent
 from alignbook.plotting import MUTED, PAPER
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from align.benchmark import records
-from align.benchmark.grid import experiments, records_file
-from align.benchmark.recipes import WATERBIRDS
+from align import records
+from alignbook.campaign.grid import experiments, records_file
+from alignbook.campaign.recipes import WATERBIRDS
 from alignbook.plotting import METHODS
 
 FORMS = {

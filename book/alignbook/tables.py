@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 
-from align.benchmark.statistics import Interval, average_rank
 from alignbook import estimates
+from alignbook.campaign.statistics import Interval, average_rank
 from alignbook.published import Published
 from alignbook.results import by_seed, refuse_mixed, refuse_unknown, tested
 

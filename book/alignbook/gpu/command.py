@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from align.benchmark.records import RESULTS, ROOT
+from align.records import RESULTS, ROOT
 from alignbook.gpu import device as devices
 from alignbook.gpu import plan as plans
 from alignbook.gpu import session

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from align.benchmark import records
+from align import records
 from align.files import replacing
 from alignbook.gpu.device import Device
 

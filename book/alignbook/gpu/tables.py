@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from align.benchmark.records import RESULTS
+from align.records import RESULTS
 from alignbook.gpu.anchors import (
     COUNT,
     DATA,

@@ -81,7 +81,7 @@ def loss(answers: types.ModuleType, seed: int) -> Result:
 
 def verdict(answers: types.ModuleType, seed: int) -> Result:
     """Grade `verdict` on runs whose difference is clear, absent, or hidden in the noise."""
-    from align.benchmark.statistics import paired
+    from alignbook.campaign.statistics import paired
 
     rng = np.random.default_rng(seed)
     right, count = 0, 0

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import torch
 
-from align.benchmark import records
-from align.benchmark.experiment import Experiment, run
-from align.benchmark.runner import describe, missing
-from align.benchmark.swap_grids import HELD
+from align import records
 from align.config import Config
 from align.data import Benchmark
 from align.data.mask_sources import SOURCES
+from align.experiment import Experiment, run
 from align.feature_masker import start_path
+from alignbook.campaign.runner import describe, missing
+from alignbook.campaign.swap_grids import HELD
 from alignbook.gpu import packed
 from alignbook.gpu.device import Device
 from alignbook.gpu.plan import NotHereError, Unit

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from align.benchmark.experiment import Experiment
-from align.benchmark.recipes import COMPOSITE, PAPER, PHOTOS, RESNET, RRR, UNMASKED
 from align.data.layouts import TERRA, VLCS
+from align.experiment import Experiment
+from alignbook.campaign.recipes import COMPOSITE, PAPER, PHOTOS, RESNET, RRR, UNMASKED
 
 
 def pacs() -> list[Experiment]:

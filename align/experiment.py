@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from align.benchmark import records
+from align import records
 from align.checks import check_flag, check_kind, check_number, check_texts
 from align.config import Config
 from align.data import Benchmark, Domain, join, load

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from align.benchmark.experiment import Experiment
-from align.benchmark.recipes import EXPLAINED, TOY, WATERBIRDS
+from align.experiment import Experiment
+from alignbook.campaign.recipes import EXPLAINED, TOY, WATERBIRDS
 
 START = {"masker_reads": "pretrained", "masker_start": "objectness"}
 """ALIGN's masker on frozen feature maps, from objectness learned on horses and people."""

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from align.benchmark import records
-from align.benchmark.experiment import Experiment, run
+from align import records
 from align.checks import check_kind
 from align.config import Config
+from align.experiment import Experiment, run
 
 PLACE = ("device", "processor", "threads", "torch", "torchvision", "python")
 """What may change the last digits of a run: where these agree, all numbers must be the same."""
@@ -62,7 +62,7 @@ def rerun(
     """Make a recorded run again: load the data, train, test, compare.
 
     Args:
-        record: a record of `align.benchmark.experiment.run`.
+        record: a record of `align.experiment.run`.
         root: where real data are; see `align.load`.
         device: where to run; None takes a GPU if there is one.
         progress: show a progress bar.

@@ -1,6 +1,6 @@
 """What is run: each grid is a list of experiments, and the file that its records go to.
 
-The grids on toy worlds stand here, those on photographs in `align.benchmark.photo_grids`.
+The grids on toy worlds stand here, those on photographs in `alignbook.campaign.photo_grids`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from align.benchmark.experiment import Experiment
-from align.benchmark.photo_grids import (
+from align.data.toy import WORLDS
+from align.experiment import Experiment
+from align.records import RESULTS
+from alignbook.campaign.photo_grids import (
     caltech,
     composite,
     pacs,
@@ -22,10 +24,8 @@ from align.benchmark.photo_grids import (
     vlcs,
     vlcs_leave_one_out,
 )
-from align.benchmark.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
-from align.benchmark.records import RESULTS
-from align.benchmark.swap_grids import toy_swap, waterbirds, waterbirds_128
-from align.data.toy import WORLDS
+from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
+from alignbook.campaign.swap_grids import toy_swap, waterbirds, waterbirds_128
 
 RHOS = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Levels of the scene's correlation with the class, from weak to nearly full."""

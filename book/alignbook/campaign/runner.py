@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from align.benchmark import records
-from align.benchmark.experiment import Experiment, Prepared, prepare, run
+from align import records
 from align.checks import check_kind, check_texts
+from align.experiment import Experiment, Prepared, prepare, run
 
 
 def choose(

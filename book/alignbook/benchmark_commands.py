@@ -38,8 +38,8 @@ def run(
     ),
 ) -> None:
     """Make the runs of a grid that are not recorded yet; stop and start it as you like."""
-    from align.benchmark.grid import experiments, records_file
-    from align.benchmark.runner import choose, missing, run_all
+    from alignbook.campaign.grid import experiments, records_file
+    from alignbook.campaign.runner import choose, missing, run_all
 
     wanted = choose(experiments(grid), shard, only or ())
     if only and not choose(experiments(grid), None, only):
@@ -47,7 +47,7 @@ def run(
     path, work = records_file(grid), Path("runs") / grid
     try:
         if launcher is Launcher.ray:
-            from align.benchmark.ray_launcher import run_all as run_all_on_ray
+            from alignbook.campaign.ray_launcher import run_all as run_all_on_ray
 
             threads = max(1, (os.cpu_count() or 1) // jobs)
             made = run_all_on_ray(wanted, path, root=root, work=work, threads=threads)
@@ -65,8 +65,8 @@ def status(
     grid: Annotated[str | None, typer.Argument(help="A grid's name; default all.")] = None,
 ) -> None:
     """Say for each grid how many of its runs are recorded, and how long they took."""
-    from align.benchmark import records
-    from align.benchmark.grid import GRIDS, experiments, records_file
+    from align import records
+    from alignbook.campaign.grid import GRIDS, experiments, records_file
 
     for name in GRIDS if grid is None else (grid,):
         wanted = {e.key() for e in experiments(name)}
@@ -82,8 +82,8 @@ def merge(
     files: Annotated[list[Path], typer.Argument(help="Files of records of other machines.")],
 ) -> None:
     """Add what other machines have recorded of a grid, each run once."""
-    from align.benchmark.grid import experiments, records_file
-    from align.benchmark.merging import merge as add
+    from alignbook.campaign.grid import experiments, records_file
+    from alignbook.campaign.merging import merge as add
 
     experiments(grid)  # refuses a name that is none
     merged = add(records_file(grid), files)
@@ -99,7 +99,7 @@ def rerun(
     tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 0.0,
 ) -> None:
     """Make a recorded run again from its record alone and compare every number."""
-    from align.benchmark import rerun as again
+    from alignbook.campaign import rerun as again
 
     made = again.rerun(again.find(record), root=root)
     for name, (before, after) in made.place().items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from align.benchmark import records
+from align import records
 
 
 @dataclass(frozen=True)

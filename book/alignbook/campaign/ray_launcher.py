@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from align.benchmark import records
-from align.benchmark.experiment import Experiment, run
-from align.benchmark.runner import OTHER_DATA, claim, describe, missing
+from align import records
+from align.experiment import Experiment, run
+from alignbook.campaign.runner import OTHER_DATA, claim, describe, missing
 
 GPU_SHARE = 0.25
 """Part of a GPU that a run asks for where the cluster has any: toy runs leave most of it idle."""

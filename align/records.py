@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from align.data.toy import WORLDS
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
 # Beside the library in a clone; inside it where it was installed, as in Colab (see setup.py).
 RESULTS = (ROOT if (ROOT / "pyproject.toml").is_file() else PACKAGE) / "results"

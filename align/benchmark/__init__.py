@@ -1,1 +1,0 @@
-"""The benchmark: what is run, what was run, and what it says."""

@@ -1,0 +1,1 @@
+"""The runs behind the tables: grids of experiments, who makes them, and what they say together."""
