@@ -25,7 +25,14 @@ from alignbook.campaign.photo_grids import (
     vlcs_leave_one_out,
 )
 from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
-from alignbook.campaign.swap_grids import toy_swap, waterbirds, waterbirds_128
+from alignbook.campaign.swap_grids import (
+    composite_swap,
+    pacs_swap,
+    toy_swap,
+    toy_terra_swap,
+    waterbirds,
+    waterbirds_128,
+)
 
 RHOS = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Levels of the scene's correlation with the class, from weak to nearly full."""
@@ -250,6 +257,9 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "waterbirds": waterbirds,
     "waterbirds-128": waterbirds_128,
     "toy-swap": toy_swap,
+    "toy-terra-swap": toy_terra_swap,
+    "composite-swap": composite_swap,
+    "pacs-swap": pacs_swap,
 }
 
 

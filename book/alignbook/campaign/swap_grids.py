@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from align.data.toy import WORLDS
 from align.experiment import Experiment
-from alignbook.campaign.recipes import EXPLAINED, TOY, WATERBIRDS
+from alignbook.campaign.recipes import COMPOSITE, EXPLAINED, PHOTOS, TOY, WATERBIRDS
 
 START = {"masker_reads": "pretrained", "masker_start": "objectness"}
 """ALIGN's masker on frozen feature maps, from objectness learned on horses and people."""
@@ -15,6 +16,9 @@ HELD = {**START, "masker_lr": 0.0}
 
 NOTHING = {"masker_reads": "pretrained", "masker_lr": 1e-3, "lambda1": 1.0, "head_start": 1}
 """The same decoder from random weights."""
+
+OWN = {"masker_reads": "classifier", "masker_lr": 1e-3, "lambda1": 1.0}
+"""A decoder from random weights on the feature maps of the classifier itself."""
 
 HEAVY = {"swap_weight": 3.0, "warmup": 0}
 """Most of the loss is the swap. It begins at once: AdamW's second moments, grown on the small
@@ -108,4 +112,63 @@ def toy_swap() -> list[Experiment]:
         )
         for seed in range(5)
         for choices in variants
+    ]
+
+
+def toy_terra_swap() -> list[Experiment]:
+    """The intervention aligned on `toy-terra`, at learned masks, 5 seeds."""
+    return [
+        Experiment(
+            "toy-terra",
+            WORLDS["toy-terra"].domains[0],
+            replace(TOY, method="align", alignment=form, seed=seed),
+            explained=EXPLAINED,
+            controls=True,
+        )
+        for seed in range(5)
+        for form in ("swap", "swap+energy")
+    ]
+
+
+def composite_swap() -> list[Experiment]:
+    """Horses and people on scenes, the intervention aligned, at the strongest correlation.
+
+    The masker begins from nothing: the embedded start was learned on these very objects.
+    """
+    cases = (
+        {"method": "guided"},
+        {"method": "align"} | OWN,
+        {"method": "align", "target": "soft"} | OWN,
+    )
+    return [
+        Experiment(
+            "composite",
+            "paired",
+            replace(COMPOSITE, alignment="swap", seed=seed, **choices),
+            {"size": 96, "rho": 0.95, "seed": seed},
+            48,
+            localisation_only=True,
+        )
+        for seed in range(3)
+        for choices in cases
+    ]
+
+
+def pacs_swap() -> list[Experiment]:
+    """PACS dog, horse and person from photographs, the intervention aligned, 3 seeds.
+
+    The start has seen horses and people with masks, of other collections, and no dog.
+    """
+    options = {"size": 96, "classes": ["dog", "horse", "person"], "progress": False}
+    cases = (HELD, OWN)
+    return [
+        Experiment(
+            "pacs",
+            "photo",
+            replace(PHOTOS, method="align", alignment="swap", target="soft", seed=seed, **choices),
+            options,
+            48,
+        )
+        for seed in range(3)
+        for choices in cases
     ]
