@@ -47,7 +47,7 @@ def label(record: dict) -> str:
         return METHODS[config["method"]].label + alike
     if config["alignment"] == "bce" and config["distinction"] == "probability":
         return "ALIGN, the paper's terms"
-    return f"ALIGN, {FORMS[config['alignment']]}{_variant(config)}"
+    return f"ALIGN, {FORMS[config['alignment']]}{_variant(record)}"
 
 
 def current(grid: str) -> list[dict]:
@@ -237,11 +237,12 @@ def _run(record: dict) -> dict[str, object]:
     }
 
 
-def _variant(config: dict) -> str:
+def _variant(record: dict) -> str:
     """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
-    parts = []
-    swaps = config["alignment"].startswith("swap")
-    if swaps and "masker_reads" in config and "swap_background" not in config:
+    config, parts = record["config"], []
+    if "masker_reads" not in config:
+        return ""
+    if config["alignment"].startswith("swap") and "swap_background" not in config:
         parts.append("whole backgrounds")
     if "mask_level" in config:
         parts.append(f"cut at {config['mask_level']:g}")
@@ -249,16 +250,17 @@ def _variant(config: dict) -> str:
         parts.append(config["swap_loss"])
     if "masker_start" in config:
         parts.append("objectness held" if config["masker_lr"] == 0 else "objectness refined")
-    elif "masker_reads" in config:
+    else:
         parts.append("masks from nothing")
-    if "masker_start" in config and config["target"] != "hard":
+    if config["target"] != "hard":
         parts.append(f"{config['target']} masks")
     if "swap_weight" in config:
         parts.append(f"swap weight {config['swap_weight']:g}")
-    if "masker_start" in config and not config.get("balanced"):
-        parts.append("classes as they come")
-    if "masker_start" in config and config["epochs"] != WATERBIRDS.epochs:
-        parts.append(f"{config['epochs']} epochs")
+    if record["benchmark"] == "waterbirds":
+        if not config.get("balanced"):
+            parts.append("classes as they come")
+        if config["epochs"] != WATERBIRDS.epochs:
+            parts.append(f"{config['epochs']} epochs")
     return "".join(f", {part}" for part in parts)
 
 
