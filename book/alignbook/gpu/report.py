@@ -14,8 +14,10 @@ from filelock import FileLock, Timeout
 from align import records
 from align.files import replacing
 from alignbook.gpu.device import Device
+from alignbook.gpu.folder import REPORT, read
+from alignbook.gpu.tables import page
 
-REPORT, RECORDS, PAGE, LOCK = "report.json", "records.jsonl", "report.md", ".folder.lock"
+RECORDS, PAGE, LOCK = "records.jsonl", "report.md", ".folder.lock"
 
 LARGEST = 16 * 2**20
 """Bytes that a file may have: small enough to be handed on anywhere."""
@@ -91,8 +93,6 @@ class Report:
 
     def write(self) -> None:
         """Replace report and page, whole or not at all."""
-        from alignbook.gpu.tables import page
-
         # The numbers first: a page can be made again.
         _replace(self.folder / REPORT, json.dumps(self.content, indent=1, allow_nan=False))
         _replace(self.folder / PAGE, page(self.content))
@@ -103,27 +103,6 @@ def _replace(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-
-
-def read(folder: Path) -> dict | None:
-    """What a report says, or None where there is none.
-
-    Args:
-        folder: a device's folder.
-
-    Raises:
-        ValueError: if the file is not a report.
-    """
-    path = folder / REPORT
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {name: content[name] for name in ("device", "units", "sessions")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"'{path}' is broken or no report ({error}); move it away to start anew"
-        ) from error
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from alignbook.gpu.anchors import (
     METRICS,
     RATE,
 )
+from alignbook.gpu.folder import read
 
 FOLDER = RESULTS / "gpu"
 """One folder a device."""
@@ -34,8 +35,6 @@ def reports(folder: Path = FOLDER) -> dict[str, dict]:
     Args:
         folder: one folder a device.
     """
-    from alignbook.gpu.report import read
-
     found = {}
     for part in sorted(folder.glob("*/")):
         content = read(part)
