@@ -89,14 +89,6 @@ def test_the_map_shows_every_page_in_the_order_of_the_contents():
     assert re.findall(r"(?m)^\| \*\*(\w+)\*\* \|", rows) == [part["caption"] for part in parts]
 
 
-def test_every_chapter_has_learning_goals():
-    goals = (ROOT / "book" / "teaching" / "goals.md").read_text(encoding="utf-8")
-    linked = re.findall(r"(?m)^## \[[^\]]+\]\(\.\./([\w/]+)\.ipynb\)\n\n(- .+)", goals)
-    names = {path.relative_to(ROOT / "book").with_suffix("").as_posix()
-             for path in project.notebooks()}  # fmt: skip
-    assert {name for name, _ in linked} == names
-
-
 def test_announced_minutes_are_not_far_below_the_measured_ones():
     for tier, found in minutes.recorded().items():
         for name, seconds in found["seconds"].items():

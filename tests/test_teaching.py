@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from book.tools import project
+from book.tools import course, project
 
 TEACHING = project.ROOT / "book" / "teaching"
 CHAPTERS = [p.relative_to(project.ROOT / "book").as_posix() for p in project.notebooks()]
@@ -15,25 +15,39 @@ QUESTION = re.compile(
 )
 
 
-def linked(name: str) -> set[str]:
-    text = (TEACHING / name).read_text(encoding="utf-8")
+def section(page: str, label: str) -> str:
+    """The section of a teaching page that a label names."""
+    text = (TEACHING / page).read_text(encoding="utf-8")
+    _, found, rest = text.partition(f"({label})=\n## ")
+    assert found, (page, label)
+    return rest.partition("\n## ")[0]
+
+
+def linked(text: str) -> set[str]:
     return set(re.findall(r"\]\(\.\./([\w/]+\.ipynb)\)", text))
 
 
 def test_the_syllabi_leave_no_chapter_out():
-    assert linked("syllabi.md") == set(CHAPTERS)
+    assert linked(section("kit.md", "sec-syllabi")) == set(CHAPTERS)
+
+
+def test_every_chapter_has_learning_goals():
+    folded = section("kit.md", "sec-goals")
+    rows = re.findall(r"(?m)^- \[[^\]]+\]\(\.\./([\w/]+\.(?:ipynb|md))\)\n  - .+", folded)
+    assert [page for page in rows if page.endswith(".ipynb")] == CHAPTERS
+    assert re.findall(r"<summary>(.+)</summary>", folded) == list(course.parts())
 
 
 def misconceptions() -> list[str]:
-    text = (TEACHING / "misconceptions.md").read_text(encoding="utf-8")
-    return re.split(r"(?m)^## ", text)[1:]
+    text = section("exercises.md", "sec-misconceptions")
+    return re.split(r"(?m)^### ", text)[1:]
 
 
 def test_each_misconception_has_a_question_with_an_answer_and_a_chapter():
     found = []
-    for section in misconceptions():
-        question = QUESTION.search(section)
-        assert question, section.splitlines()[0]
+    for asked in misconceptions():
+        question = QUESTION.search(asked)
+        assert question, asked.splitlines()[0]
         assert re.findall(r"- \(([a-c])\) ", question[1]) == ["a", "b", "c"]
         assert question["page"] in CHAPTERS
         found.append(question["right"])
@@ -42,4 +56,4 @@ def test_each_misconception_has_a_question_with_an_answer_and_a_chapter():
 
 
 def test_every_chapter_has_a_misconception_of_its_own():
-    assert set(CHAPTERS) <= set(linked("misconceptions.md"))
+    assert set(CHAPTERS) <= linked(section("exercises.md", "sec-misconceptions"))
