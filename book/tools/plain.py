@@ -226,7 +226,7 @@ class Plain:
         return f"[{text}]({match['target']})" if target in self.book.titles else text
 
     def _to_section(self, match: re.Match[str]) -> str:
-        # A notebook has no targets of its own: the link leads to the notebook that the section is in.
+        # A notebook has no targets: the link leads to the notebook that the section is in.
         page = self.book.sections.get(match["name"], self.page)
         if page == self.page:
             return match["text"]
