@@ -192,7 +192,7 @@ def evidence_by_gradient(
         `(N, h, w)`: `Σ_k (mean over cells of ∂z_y/∂A_k) A_k`.
 
     Book: saliency, eq-saliency-gradcam.
-    Book: beyond/other_attributions, eq-attr-contrast.
+    Book: beyond/other_maps_and_networks, eq-attr-contrast.
     """
     sizes = check_floats("features", features, "NKhw")
     check_flag("create_graph", create_graph)

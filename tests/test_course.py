@@ -99,6 +99,23 @@ def test_references_become_numbers_and_names():
     assert here.text("[table](notation.md)") == "table"
 
 
+def test_links_to_sections_lead_to_their_notebooks(tmp_path):
+    targets = {"sec-here": "book/x.ipynb", "sec-there": "book/theory/y.ipynb"}
+    book = plain.Book({}, {}, {}, targets)
+    here = plain.Plain(book, "book/x.ipynb")
+    assert here.text("(sec-here)=\n## Here") == "## Here"
+    assert here.text("See [below](sec-here), [there](sec-there).") == (
+        "See below, [there](theory/y.ipynb)."
+    )
+    deeper = plain.Plain(book, "book/benchmark/z.ipynb")
+    assert deeper.text("[there](sec-there)") == "[there](../theory/y.ipynb)"
+    path = tmp_path / "z.ipynb"
+    cells = [nbformat.v4.new_markdown_cell(text) for text in ("# Z", "(sec-z)=\n## A section")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    read = plain.read_book([path], tmp_path, course.BIBLIOGRAPHY)
+    assert read.sections == {"sec-z": "z.ipynb"}
+
+
 def test_a_solution_that_is_not_marked_as_one_would_be_noticed(made):
     """The control: the same notebook, exercises and solutions unmarked, leaks."""
     path = NOTEBOOKS[0]

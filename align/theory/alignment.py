@@ -71,7 +71,7 @@ def contrastive_evidence(features: Any, weight: Any, labels: Any) -> Array:
     Raises:
         ValueError: if the shapes do not fit or a label is no class.
 
-    Book: theory/what_to_align, eq-evidence.
+    Book: saliency, eq-saliency-contrast.
     """
     maps, weights = _check_head(features, weight)
     classes = check_labels(labels, (len(maps), len(weights)))

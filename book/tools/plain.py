@@ -8,6 +8,7 @@ solutions out or shows them.
 from __future__ import annotations
 
 import copy
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ OPTION = re.compile(r"^:(?P<key>[\w-]+):[ \t]*(?P<value>.*)$")
 EQUATION = re.compile(r"\$\$(?P<body>.*?)\$\$(?:[ \t]*\((?P<label>[\w-]+)\))?", re.DOTALL)
 ROLE = re.compile(r"\{(?P<name>[\w:]+)\}`(?P<value>[^`]+)`")
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[\w./-]+\.(?:ipynb|md))\)")
+SECTION = re.compile(r"^\((?P<name>sec-[\w-]+)\)=\n", re.MULTILINE)
+TO_SECTION = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<name>sec-[\w-]+)\)")
 ANSWER = re.compile(r"<details class=\"quiz\">.*?</details>\n*", re.DOTALL)
 HINT = re.compile(
     r"<details class=\"hint\">\n<summary>Hint</summary>\n*(.*?)\n*</details>", re.DOTALL
@@ -53,11 +56,12 @@ class Label:
 
 @dataclass
 class Book:
-    """What references across chapters need: labels, chapter titles, works cited."""
+    """What references across chapters need: labels, chapter titles, works cited, sections."""
 
     labels: dict[str, Label]
     titles: dict[str, str]
     works: dict[str, tuple[str, str]]
+    sections: dict[str, str] = field(default_factory=dict)  # the notebook that a target is in
 
 
 def split(source: str) -> list[str | Directive]:
@@ -104,17 +108,20 @@ def read_book(paths: Sequence[Path], root: Path, bibliography: Path) -> Book:
     """
     labels: dict[str, Label] = {}
     titles: dict[str, str] = {}
+    sections: dict[str, str] = {}
     counts: Counter[str] = Counter()  # through all chapters, as on the pages
     for path in paths:
         page = path.relative_to(root).as_posix()
         notebook = project.notebook(path)
         titles[page] = notebook.cells[0].source.split("\n")[0].lstrip("# ")
+        prose = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        sections |= dict.fromkeys(SECTION.findall(prose), page)
         for kind, name in _labelled(notebook):
             counts[kind] += 1
             if name:
                 number = f"({counts[kind]})" if kind == "equation" else f"{kind} {counts[kind]}"
                 labels[name] = Label(number, page)
-    return Book(labels, titles, _works(bibliography))
+    return Book(labels, titles, _works(bibliography), sections)
 
 
 def _labelled(notebook: Any) -> Iterator[tuple[str, str]]:
@@ -162,9 +169,10 @@ class Plain:
 
     def text(self, source: str) -> str:
         """Return Markdown without roles and comments, and with numbered equations."""
-        source = EQUATION.sub(self._equation, COMMENT.sub("", source))
+        source = SECTION.sub("", COMMENT.sub("", source))
+        source = EQUATION.sub(self._equation, source)
         source = ROLE.sub(lambda role: self._role(role["name"], role["value"]), source)
-        return LINK.sub(self._link, source)
+        return TO_SECTION.sub(self._to_section, LINK.sub(self._link, source))
 
     def directive(self, part: Directive, solutions: bool) -> str:
         """Return a directive as plain Markdown; empty where it is not to be shown."""
@@ -216,6 +224,13 @@ class Plain:
         target = Path(*_normal((base / match["target"]).parts)).as_posix()
         text = match["text"] or self.book.titles.get(target, target)
         return f"[{text}]({match['target']})" if target in self.book.titles else text
+
+    def _to_section(self, match: re.Match[str]) -> str:
+        # A notebook has no targets: the link leads to the notebook that the section is in.
+        page = self.book.sections.get(match["name"], self.page)
+        if page == self.page:
+            return match["text"]
+        return f"[{match['text']}]({os.path.relpath(page, Path(self.page).parent)})"
 
 
 def _normal(parts: Sequence[str]) -> list[str]:

@@ -134,7 +134,7 @@ def paired_bootstrap(
         narrowness with few groups Hesterberg 2015, "What Teachers Should Know About the
         Bootstrap".
 
-    Book: benchmark/in_distribution, eq-inside-width.
+    Book: benchmark/in_and_out, eq-inside-width.
     """
     differences = _differences(first, second)
     seeds, rng = len(first), np.random.default_rng(seed)
