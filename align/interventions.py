@@ -1,7 +1,4 @@
-"""The picture with another background: what the swap trains on and reliance is measured with.
-
-x_M ← b  =  M⊙x + (1−M)⊙b                                       b drawn independently of y
-"""
+"""The picture with another background: what the swap trains on and reliance is measured with."""
 
 from __future__ import annotations
 
@@ -17,6 +14,8 @@ BLUR = 8
 
 def swap(images: Tensor, masks: Tensor, backgrounds: Tensor) -> Tensor:
     """Each picture with what lies outside its mask taken from a background.
+
+    Book: align, eq-align-swap.
 
     Args:
         images: `(N, 3, H, W)` in [0, 1].

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from docutils import nodes
@@ -31,9 +32,14 @@ class Computed(NamedTuple):
 
 
 def computed() -> Iterator[Computed]:
-    """Yield what the library's docstrings say, file by file."""
-    for path in sorted((project.ROOT / "align").rglob("*.py")):
-        module = ".".join(path.relative_to(project.ROOT).with_suffix("").parts)
+    """Yield what the docstrings of both packages say, file by file."""
+    for package in (project.ROOT / "align", project.ROOT / "book" / "alignbook"):
+        yield from _computed(package)
+
+
+def _computed(package: Path) -> Iterator[Computed]:
+    for path in sorted(package.rglob("*.py")):
+        module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
         for name, text in _docstrings(ast.parse(path.read_text(encoding="utf-8")), module):
             for found in NAMED.finditer(text):
                 for label in found["labels"].split(", "):
