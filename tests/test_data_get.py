@@ -204,7 +204,7 @@ class TestVlcs:
         vlcs.routes["/a"] = loopback.stall(vlcs, VLCS_TAR, 1000)
         began = time.monotonic()
         assert get(tmp_path).total == 21
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15  # the server would hold it for 20 seconds
 
     def test_a_copy_without_a_known_hash_is_counted(self, vlcs, tmp_path, monkeypatch) -> None:
         other = tar(dict(reversed(VLCS_FILES.items())))
