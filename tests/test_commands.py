@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import EntryPoint
 
 from align import cli
+from alignbook.benchmark_commands import benchmark_app
 from book.tools import project
 
 BOOK = EntryPoint("book", "alignbook.commands:add", cli.FURTHER)
@@ -18,7 +19,8 @@ def names(app):
 
 def test_the_book_adds_its_commands():
     assert {"train", "demo", "speed", "gpu"} <= names(cli.app)
-    assert {"run", "table", "figure"} <= names(cli.benchmark_app)
+    assert {"run", "table", "figure"} <= names(benchmark_app)
+    assert benchmark_app in [group.typer_instance for group in cli.app.registered_groups]
 
 
 def test_a_checkout_says_itself_what_is_added():
