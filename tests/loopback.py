@@ -19,6 +19,7 @@ class Server:
         self.routes: dict[str, bytes | Callable] = {}
         self.asked: list[tuple[str, str | None]] = []
         self.stopped = threading.Event()
+        self.outwaited = False  # a client waited for a stalled answer to its end
 
     def url(self, path: str) -> str:
         return f"{self.address}{path}"
@@ -106,7 +107,8 @@ def stall(server: Server, body: bytes, after: int) -> Callable:
         handler.end_headers()
         handler.wfile.write(body[:after])
         handler.wfile.flush()
-        server.stopped.wait(20)
+        if not server.stopped.wait(20):
+            server.outwaited = True
 
     return answer
 

@@ -202,9 +202,8 @@ class TestVlcs:
         monkeypatch.setattr(download, "TIMEOUT", (1, 0.2))
         monkeypatch.setattr(download, "RETRIES", 0)
         vlcs.routes["/a"] = loopback.stall(vlcs, VLCS_TAR, 1000)
-        began = time.monotonic()
         assert get(tmp_path).total == 21
-        assert time.monotonic() - began < 15  # the server would hold it for 20 seconds
+        assert not vlcs.outwaited
 
     def test_a_copy_without_a_known_hash_is_counted(self, vlcs, tmp_path, monkeypatch) -> None:
         other = tar(dict(reversed(VLCS_FILES.items())))

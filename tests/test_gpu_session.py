@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from align import records
 from alignbook.gpu import plan as plans
@@ -157,7 +158,7 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_done(tmp_path):
         allowed.value = begun + 4
         process = FORK.Process(target=_many, args=(folder, log, allowed))
         process.start()
-        _wait_for(lambda begun=begun: f"{begun}\n" in log.read_text().splitlines(keepends=True))
+        wait_for(lambda begun=begun: f"{begun}\n" in log.read_text().splitlines(keepends=True))
         time.sleep(0.03 * rng.random())  # somewhere in the next four units, or in writing one down
         process.kill()
         process.join()
@@ -219,7 +220,7 @@ def test_a_kill_in_each_stage_keeps_what_is_done_and_the_next_start_goes_on(stag
     process.start()
     assert reached.wait(60)
     if stage in ("training", "grids"):  # let it train, and record or nearly so
-        _wait_for(lambda: any(work.rglob("checkpoint*")) or _recorded(folder) == 2)
+        wait_for(lambda: any(work.rglob("checkpoint*")) or _recorded(folder) == 2)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -241,13 +242,6 @@ def test_a_kill_in_each_stage_keeps_what_is_done_and_the_next_start_goes_on(stag
 
 def _recorded(folder):
     return len(records.read(folder / reports.RECORDS))
-
-
-def _wait_for(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_folder_belongs_to_one_device_and_one_tier(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from synthetic import BARE
+from waiting import wait_for
 
 from align import experiment, records
 from align.config import Config
@@ -241,7 +242,7 @@ def test_killed_processes_lose_nothing_and_double_nothing(tmp_path):
     for begun in range(0, 32, 4):
         allowed.value = begun + 4
         new = {one.key() for one in wanted[begun : begun + 4]}
-        _wait_for(lambda new=new: new & set(made.read_text().split()))
+        wait_for(lambda new=new: new & set(made.read_text().split()))
         time.sleep(0.05 * rng.random())
         victim = pair.pop(0)
         victim.kill()  # SIGKILL: no handler, no goodbye
@@ -256,13 +257,6 @@ def test_killed_processes_lose_nothing_and_double_nothing(tmp_path):
     assert found == {one.key(): 1 for one in wanted}
     # A run was made twice only if a kill cut it off before its record.
     assert len(made.read_text().split()) <= 40 + 8
-
-
-def _wait_for(condition):
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_several_jobs_make_each_run_once_and_a_broken_one_is_told(tmp_path):

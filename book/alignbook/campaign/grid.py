@@ -27,6 +27,7 @@ from alignbook.campaign.photo_grids import (
 from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
 from alignbook.campaign.swap_grids import (
     composite_swap,
+    on_toy,
     pacs_swap,
     toy_swap,
     toy_terra_swap,
@@ -97,19 +98,12 @@ def toy_terra() -> list[Experiment]:
 
 
 def _toy(world: str) -> list[Experiment]:
-    source = WORLDS[world].domains[0]
     variants = [
         *({"method": method} for method in COMPARED),
         {"method": "guided", "alignment": "bce"},
         {"method": "align"} | PAPER,
     ]
-    return [
-        Experiment(
-            world, source, replace(TOY, **variant, seed=seed), explained=EXPLAINED, controls=True
-        )
-        for seed in range(5)
-        for variant in variants
-    ]
+    return on_toy(world, variants)
 
 
 def toy_sources() -> list[Experiment]:

@@ -8,6 +8,9 @@ from align.data.layouts import TERRA, VLCS
 from align.experiment import Experiment
 from alignbook.campaign.recipes import COMPOSITE, PAPER, PHOTOS, RESNET, RRR, UNMASKED
 
+THREE_CLASSES = {"size": 96, "classes": ["dog", "horse", "person"], "progress": False}
+"""Of PACS: those for which a segmenter's masks exist."""
+
 
 def pacs() -> list[Experiment]:
     """PACS animals and people, photo to art, cartoon and sketch, guided by a segmenter, 3 seeds.
@@ -16,13 +19,7 @@ def pacs() -> list[Experiment]:
     which the segmenter found nothing are left out for every method alike. Its masks are also
     spoilt further, and exchanged for masks that know nothing of objects.
     """
-    options = {
-        "size": 96,
-        "classes": ["dog", "horse", "person"],
-        "masks": "pseudo_masks/PACS",
-        "on_error": "skip",
-        "progress": False,
-    }
+    options = THREE_CLASSES | {"masks": "pseudo_masks/PACS", "on_error": "skip"}
     human = ("weizmann_horse", "pennfudan_person")
     return _noisily_guided(Experiment("pacs", "photo", PHOTOS, options, 48, human))
 
@@ -111,9 +108,8 @@ def terra_leave_one_out() -> list[Experiment]:
 
 def pacs_methods() -> list[Experiment]:
     """PACS dog, horse and person from photographs and from paintings, all methods, 3 seeds."""
-    options = {"size": 96, "classes": ["dog", "horse", "person"], "progress": False}
     return [
-        Experiment("pacs", source, replace(PHOTOS, method=method, seed=seed), options, 48)
+        Experiment("pacs", source, replace(PHOTOS, method=method, seed=seed), THREE_CLASSES, 48)
         for seed in range(3)
         for source in ("photo", "art_painting")
         for method in UNMASKED
@@ -122,10 +118,14 @@ def pacs_methods() -> list[Experiment]:
 
 def pacs_leave_one_out() -> list[Experiment]:
     """PACS dog, horse and person with the sketches left out, all methods, 3 seeds."""
-    options = {"size": 96, "classes": ["dog", "horse", "person"], "progress": False}
     return [
         Experiment(
-            "pacs", "", replace(PHOTOS, method=method, seed=seed), options, 48, target="sketch"
+            "pacs",
+            "",
+            replace(PHOTOS, method=method, seed=seed),
+            THREE_CLASSES,
+            48,
+            target="sketch",
         )
         for seed in range(3)
         for method in UNMASKED

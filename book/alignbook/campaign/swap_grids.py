@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from align.data.toy import WORLDS
 from align.experiment import Experiment
+from alignbook.campaign.photo_grids import THREE_CLASSES
 from alignbook.campaign.recipes import COMPOSITE, EXPLAINED, PHOTOS, TOY, WATERBIRDS
 
 START = {"masker_reads": "pretrained", "masker_start": "objectness"}
@@ -102,31 +104,33 @@ def toy_swap() -> list[Experiment]:
         {"method": "align", "alignment": "swap"},
         {"method": "align", "alignment": "swap+energy"},
     )
-    return [
-        Experiment(
-            "toy-vlcs",
-            "noon",
-            replace(TOY, seed=seed, **choices),
-            explained=EXPLAINED,
-            controls=True,
-        )
-        for seed in range(5)
-        for choices in variants
-    ]
+    return on_toy("toy-vlcs", variants)
 
 
 def toy_terra_swap() -> list[Experiment]:
     """The intervention aligned on `toy-terra`, at learned masks, 5 seeds."""
+    return on_toy(
+        "toy-terra", [{"method": "align", "alignment": form} for form in ("swap", "swap+energy")]
+    )
+
+
+def on_toy(world: str, variants: Iterable[dict]) -> list[Experiment]:
+    """Variants of the toy recipe on a toy world, from its first domain, with controls, 5 seeds.
+
+    Args:
+        world: its name.
+        variants: what each changes in the recipe.
+    """
     return [
         Experiment(
-            "toy-terra",
-            WORLDS["toy-terra"].domains[0],
-            replace(TOY, method="align", alignment=form, seed=seed),
+            world,
+            WORLDS[world].domains[0],
+            replace(TOY, **variant, seed=seed),
             explained=EXPLAINED,
             controls=True,
         )
         for seed in range(5)
-        for form in ("swap", "swap+energy")
+        for variant in variants
     ]
 
 
@@ -159,14 +163,13 @@ def pacs_swap() -> list[Experiment]:
 
     The start has seen horses and people with masks, of other collections, and no dog.
     """
-    options = {"size": 96, "classes": ["dog", "horse", "person"], "progress": False}
     cases = (HELD, OWN)
     return [
         Experiment(
             "pacs",
             "photo",
             replace(PHOTOS, method="align", alignment="swap", target="soft", seed=seed, **choices),
-            options,
+            THREE_CLASSES,
             48,
         )
         for seed in range(3)
