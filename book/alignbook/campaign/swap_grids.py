@@ -79,8 +79,11 @@ def waterbirds_128() -> list[Experiment]:
         ({"method": "align", "target": "soft"} | swap | NOTHING, "boxes"),
         ({"method": "groupdro"}, "boxes"),
         ({"method": "mixup"}, "boxes"),
+        ({"method": "dre"}, "boxes"),
     ]
-    return _on_waterbirds(variants, 128)
+    # The control: a disc in the middle, as large as the box of its picture, and no look at it.
+    discs = _on_waterbirds([({"method": "guided"} | swap, "boxes")], 128)
+    return _on_waterbirds(variants, 128) + [replace(one, mask_source="centre") for one in discs]
 
 
 def _on_waterbirds(variants: list[tuple[dict, str]], size: int) -> list[Experiment]:
