@@ -6,7 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-import torch
 from tqdm.auto import tqdm
 
 from align.explanation import Explanation, draw, explain, pictures, pretrained, read
@@ -81,7 +80,8 @@ def _draw(done: list[tuple[Path, Explanation]], out: Path) -> None:
                 "name a folder, which gets a figure a picture, or explain fewer"
             )
         out.parent.mkdir(parents=True, exist_ok=True)
-        _joined([found for _, found in done], [path.name for path, _ in done], out)
+        whole = Explanation.join([found for _, found in done])
+        draw(whole, [path.name for path, _ in done]).savefig(out, dpi=120)
         return
     if out.suffix:
         raise ValueError(f"--out is '{out}', expected a folder, or a file of {', '.join(FIGURES)}")
@@ -92,14 +92,3 @@ def _draw(done: list[tuple[Path, Explanation]], out: Path) -> None:
             number += 1
             name = f"{path.stem}-{number}"
         draw(found, [path.name]).savefig(out / f"{name}.png", dpi=120)
-
-
-def _joined(parts: list[Explanation], names: list[str], out: Path) -> None:
-    def together(name: str) -> torch.Tensor | None:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values)
-
-    fields = ("images", "probabilities", "predicted", "maps", "masks")
-    fields += ("evidence_inside", "kept", "removed")
-    whole = Explanation(parts[0].classes, **{name: together(name) for name in fields})
-    draw(whole, names).savefig(out, dpi=120)
