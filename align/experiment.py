@@ -32,18 +32,17 @@ SELECTION = "last epoch; settings, where chosen, by in-distribution accuracy alo
 class Experiment:
     """What is run: data, protocol and configuration.
 
-    There are two protocols, and the choice of `source` or `target` decides. Single-source (the
-    paper's): train on `source`, test on its held-out fifth and on every other domain. Leave-one-out
-    (DomainBed's): train on every domain but `target`, test on it and on the others' held-out
-    fifths. Where a benchmark has official splits, `source` is its training split: it is trained on
-    whole, and tested is on the other splits.
+    Single-source (the paper's protocol): train on `source`, test on its held-out fifth and on every
+    other domain. Leave-one-out (DomainBed's): train on every domain but `target`, test on it and on
+    the others' held-out fifths. Where a benchmark has official splits, `source` is its training
+    split: it is trained on whole, and tested is on the other splits.
 
     Args:
         benchmark: a name that `align.load` takes.
         source: the one domain trained on, or "" where `target` is given.
         config: the run's choices; its seed also draws the split and the toy worlds.
         options: further arguments of `align.load`, `size` among them; a relative `masks` folder
-            is looked for as `align.files.found` says, and so is a path in `config.weights`.
+            and `config.weights` are looked for as `align.files.found` says.
         explained: images per test domain on which explanations are measured.
         human_masks: further tests against masks drawn by people, of "weizmann_horse" and
             "pennfudan_person"; the classifier must know the class.
@@ -96,28 +95,19 @@ class Experiment:
         return "leave-one-out" if self.target else "single-source"
 
     def trained_on(self, domains: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of a benchmark's domains that are trained on.
-
-        Args:
-            domains: the benchmark's domains.
-
-        Raises:
-            ValueError: if source or target is not one of them, or nothing is left to train on.
-        """
+        """Those of a benchmark's domains that are trained on; a ValueError if there is none."""
         named = self.source or self.target
         if named not in domains:
             raise ValueError(
                 f"benchmark '{self.benchmark}' has no domain '{named}'; it has {', '.join(domains)}"
             )
-        if self.source:
-            return (self.source,)
         rest = tuple(name for name in domains if name != self.target)
         if not rest:
             raise ValueError(
                 f"benchmark '{self.benchmark}' has no domain but '{self.target}': leaving it out "
                 "leaves nothing to train on"
             )
-        return rest
+        return (self.source,) if self.source else rest
 
     def description(self) -> dict:
         """All that determines the run, JSON-ready."""
@@ -140,15 +130,12 @@ class Experiment:
 
     def human(self, classes: tuple[str, ...], root: str | Path | None = None) -> dict[str, Domain]:
         """The photographs with masks drawn by people, labelled in the benchmark's classes."""
-        readers = {
-            "weizmann_horse": ("horse", load_weizmann),
-            "pennfudan_person": ("person", load_pennfudan),
-        }
+        readers = {"weizmann_horse": load_weizmann, "pennfudan_person": load_pennfudan}
         domains = {}
         for name in self.human_masks:
-            kind, reader = readers[name]
-            domain = reader(root, size=self.options.get("size", 224), progress=False)
-            labels = torch.full_like(domain.labels, classes.index(kind))
+            domain = readers[name](root, size=self.options.get("size", 224), progress=False)
+            label = classes.index(name.partition("_")[2])
+            labels = torch.full_like(domain.labels, label)
             domains[name] = replace(domain, labels=labels, classes=classes)
         return domains
 
@@ -161,14 +148,21 @@ class Experiment:
 
     def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
         """The training images, and each domain's test images, those trained on first."""
-        names = self.trained_on(benchmark.domains)
-        if benchmark.training_split:
-            training, held_out = self._official(benchmark), {}
+        names, held_out = self.trained_on(benchmark.domains), {}
+        official = benchmark.training_split
+        if official and self.source != official:
+            given = f"source '{self.source}'" if self.source else f"target '{self.target}'"
+            raise ValueError(
+                f"benchmark '{benchmark.name}' has official splits and the experiment has {given}, "
+                f"expected source '{official}': nothing else may stand in for it"
+            )
+        if official:
+            training = benchmark[official]
         else:
-            parts = {n: benchmark[n].split(1 - HELD_OUT, self.config.seed) for n in names}
-            learnt = [first for first, _ in parts.values()]
+            parts = [benchmark[name].split(1 - HELD_OUT, self.config.seed) for name in names]
+            learnt, kept = zip(*parts, strict=True)
             training = learnt[0] if self.source else join(learnt)
-            held_out = {name: second for name, (_, second) in parts.items()}
+            held_out = dict(zip(names, kept, strict=True))
         if self.mask_source:
             training = mask_source(self.mask_source, training, seed=self.config.seed)
         if self.missed or self.leaked:
@@ -176,16 +170,6 @@ class Experiment:
             source = f"{training.mask_source or 'given'}, spoilt"
             training = replace(training, masks=masks, mask_source=source)
         return training, held_out | {n: benchmark[n] for n in benchmark.domains if n not in names}
-
-    def _official(self, benchmark: Benchmark) -> Domain:
-        """The training split, which nothing else may stand in for."""
-        if self.source != benchmark.training_split:
-            given = f"source '{self.source}'" if self.source else f"target '{self.target}'"
-            raise ValueError(
-                f"benchmark '{benchmark.name}' has official splits and the experiment has {given}, "
-                f"expected source '{benchmark.training_split}'"
-            )
-        return benchmark[benchmark.training_split]
 
 
 @lru_cache(maxsize=2)
@@ -196,15 +180,7 @@ def _load(name: str, root: str | Path | None, options: str) -> Benchmark:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The data of an experiment, and what tells them from other data.
-
-    Args:
-        benchmark: the whole.
-        training: what is trained on.
-        tests: what is tested on, by domain.
-        training_data: fingerprint of `training`.
-        data: fingerprints of `tests`.
-    """
+    """The data of an experiment, and the fingerprints of what is trained and tested on."""
 
     benchmark: Benchmark
     training: Domain
@@ -214,12 +190,7 @@ class Prepared:
 
 
 def prepare(experiment: Experiment, root: str | Path | None = None) -> Prepared:
-    """Load and split the data of an experiment.
-
-    Args:
-        experiment: what is run.
-        root: where real data are; see `align.load`.
-    """
+    """Load and split the data of an experiment, real ones from `root`; see `align.load`."""
     benchmark = experiment.data(root)
     training, tests = experiment.split(benchmark)
     data = {name: domain.fingerprint() for name, domain in tests.items()}
@@ -249,16 +220,9 @@ def run(
         `(record, run)`: the JSON-ready record and the trained networks.
     """
     prepared = prepared or prepare(experiment, root)
-    benchmark = prepared.benchmark
-    config = experiment.resolved(root)
-    result = train(
-        config.method,
-        prepared.training,
-        config=config,
-        device=device,
-        checkpoint=folder,
-        progress=progress,
-    )
+    benchmark, config = prepared.benchmark, experiment.resolved(root)
+    options = {"device": device, "checkpoint": folder, "progress": progress}
+    result = train(config.method, prepared.training, config=config, **options)
     result.config = experiment.config  # as asked for: no path of this machine goes into a record
 
     tested, correct = _measure(experiment, result, prepared.tests)
@@ -288,16 +252,11 @@ def _measure(
     experiment: Experiment, result: Run, domains: dict[str, Domain]
 ) -> tuple[dict[str, dict], dict[str, str]]:
     """For each domain what is measured of a run, and which images it has right."""
+    names = ("controls", "localisation_only")
+    options = {name: getattr(experiment, name) for name in names} | {"details": True}
     metrics, correct = {}, {}
     for name, domain in domains.items():
-        values = evaluate(
-            result,
-            domain,
-            max_explained=experiment.explained,
-            controls=experiment.controls,
-            localisation_only=experiment.localisation_only,
-            details=True,
-        )
+        values = evaluate(result, domain, max_explained=experiment.explained, **options)
         correct[name] = records.pack(values.pop("correct"))
         metrics[name] = {
             key: [round(point, 4) for point in value] if isinstance(value, list) else value
