@@ -57,7 +57,8 @@ class Config:
     """Everything that determines a run besides its data.
 
     Args:
-        method: a name in `align.methods.METHODS`, or the class of a method of your own.
+        method: "erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided" (given masks) or
+            "align" (learned masks); or the class of a method of your own, see `align.methods`.
         backbone: see `align.Classifier`.
         weights: see `align.Classifier`.
         output_stride: see `align.Classifier`.
@@ -167,11 +168,9 @@ class Config:
         for field in fields(self):
             _check_value(field.name, getattr(self, field.name), *KINDS[field.type])
         for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
+            if (value := getattr(self, name)) not in allowed:
                 listed = ", ".join(map(str, allowed))
-                raise ValueError(
-                    f"{name} is {shown(getattr(self, name))}, expected one of {listed}"
-                )
+                raise ValueError(f"{name} is {shown(value)}, expected one of {listed}")
         check_number("seed", self.seed, 0, 10**13, whole=True)
         for name, fits, expected in (
             ("epochs", self.epochs >= 1, "at least 1"),

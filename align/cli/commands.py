@@ -9,7 +9,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data", no_args_is_help=True)
 
+LATEST = Path("runs/latest")
 FURTHER = "align.commands"
 """Entry points: each a function that is given `app` and adds to it."""
 
@@ -39,6 +40,8 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="A value of the configuration, such as lambda3=2; may be repeated."),
 ]
+Folder = Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")]
+Data = Annotated[str, typer.Option(help="A name that align.load takes.")]
 Size = Annotated[int | None, typer.Option(help="Side of the images, in pixels.")]
 Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images.")]
 
@@ -46,41 +49,40 @@ Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images
 @app.command()
 def train(
     method: Annotated[str, typer.Argument(help=f"One of {', '.join(METHODS)}.")] = "align",
-    benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
-    source: Annotated[
-        str | None, typer.Option(help="Domain to train on; default the first.")
-    ] = None,
+    benchmark: Data = "toy-vlcs",
+    source: Annotated[str, typer.Option(help="Domain to train on; default the first.")] = "",
     root: Root = None,
     size: Size = None,
     masks: Masks = None,
     seed: int = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the run and its checkpoint.")] = Path(
-        "runs/latest"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the run and its checkpoint.")] = LATEST,
     settings: Settings = None,
 ) -> None:
     """Train on one domain, test on its held-out part and on every other domain."""
     from align.config import Config
-    from align.data import load
     from align.experiment import Experiment, run
 
-    options = _options(size, masks)
-    if source is None:
-        source = load(benchmark, root, **_found(options, root)).domains[0]
     config = Config(**{"method": method, "seed": seed} | _settings(settings))
-    experiment = Experiment(benchmark, same(source), config, options)
-    _say_missing(experiment.data(root))
+    experiment = Experiment(benchmark, same(source) or "first", config, _options(size, masks))
+    data = experiment.data(root)
+    experiment = experiment if source else replace(experiment, source=data.domains[0])
+    _say_missing(data)
     record, result = run(experiment, root=root, folder=out)
     result.save(out)
     (out / "record.json").write_text(json.dumps(record, indent=1))
-    _print_metrics(record["metrics"], experiment.source)
+    for name, values in record["metrics"].items():
+        shift = "held out" if name == experiment.source else "elsewhere"
+        print(
+            f"{name:>14} ({shift}): accuracy {values['accuracy']:.3f}, "
+            f"insertion AUC {values['insertion_auc']:.3f}"
+        )
     print(f"saved in {out}")
 
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")],
-    benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
+    folder: Folder,
+    benchmark: Data = "toy-vlcs",
     domain: Annotated[str | None, typer.Option(help="Domain to test on; default all.")] = None,
     root: Root = None,
     size: Size = None,
@@ -95,7 +97,7 @@ def evaluate(
     run = Run.load(folder)
     if size is None and run.contract is not None:
         size = run.contract.size[0]
-    data = load(benchmark, root, **_found(_options(size, masks), root))
+    data = load(benchmark, root, **_options(size, masks and found(masks, root)))
     _say_missing(data)
     names = data.test_domains if domain is None else (domain,)
     result = {name: measure(run, data[name], controls=controls) for name in names}
@@ -126,7 +128,7 @@ def explain(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")],
+    folder: Folder,
     out: Annotated[Path, typer.Option(help="The file.")] = Path("model.pt2"),
 ) -> None:
     """Write a run's classifier as a torch.export program, which needs torch and nothing else."""
@@ -142,19 +144,14 @@ def doctor() -> None:
     import torch
     import torchvision
 
-    print(
-        f"python {sys.version.split()[0]} · torch {torch.__version__} · "
-        f"torchvision {torchvision.__version__}"
-    )
-    if torch.cuda.is_available():
-        print(f"device: {torch.cuda.get_device_name(0)}")
-    else:
-        print(f"device: CPU, {os.cpu_count()} cores (the toy worlds are sized for it)")
-    print(f"ALIGN_DATA: {os.environ.get('ALIGN_DATA') or 'not set'}")
-    print(
-        f"next: align train --benchmark {_photographs() or 'toy-vlcs'}"
-        "   (or `align demo` for a two-minute comparison)"
-    )
+    versions = {"python": sys.version.split()[0], "torch": torch.__version__}
+    versions["torchvision"] = torchvision.__version__
+    print(" · ".join(f"{name} {version}" for name, version in versions.items()))
+    cpu = f"CPU, {os.cpu_count()} cores (the toy worlds are sized for it)"
+    print("device:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu)
+    print("ALIGN_DATA:", os.environ.get("ALIGN_DATA") or "not set")
+    print(f"next: align train --benchmark {_photographs() or 'toy-vlcs'}")
+    print("      (or `align demo` for a two-minute comparison)")
 
 
 def main() -> None:
@@ -214,13 +211,8 @@ def _photographs() -> str:
 
 
 def _options(size: int | None, masks: Path | None) -> dict:
-    options = {} if size is None else {"size": size}
-    return options if masks is None else options | {"masks": str(masks)}
-
-
-def _found(options: dict, root: Path | None) -> dict:
-    masks = options.get("masks")
-    return options if masks is None else options | {"masks": str(found(masks, root))}
+    options = {"size": size, "masks": masks and str(masks)}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _say_missing(data: Benchmark) -> None:
@@ -238,23 +230,13 @@ def _settings(pairs: list[str] | None) -> dict:
     for pair in pairs or []:
         name, mark, text = pair.partition("=")
         if not mark or name not in names:
-            raise ValueError(
-                f"--set {pair}: expected name=value with one of the names {', '.join(names)}"
-            )
+            listed = ", ".join(names)
+            raise ValueError(f"--set {pair}: expected name=value with one of the names {listed}")
         try:
             values[name] = json.loads(text)
         except ValueError:
             values[name] = {"True": True, "False": False, "None": None}.get(text, text)
     return values
-
-
-def _print_metrics(metrics: dict, source: str) -> None:
-    for name, values in metrics.items():
-        shift = "held out" if name == source else "elsewhere"
-        print(
-            f"{name:>14} ({shift}): accuracy {values['accuracy']:.3f}, "
-            f"insertion AUC {values['insertion_auc']:.3f}"
-        )
 
 
 for point in further():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,19 +87,16 @@ def pack(
 
 def _show(finding: Finding) -> None:
     """Print counts and fingerprint, and what is lacking."""
+    import pandas as pd
+
     found = finding.manifest
     if found is None:
         print(f"{finding.name}: {finding.said[0]}")
         return
     version = f" {found.version}" if found.version else ""
     print(f"{found.name}{version}: {found.total:,} images, fingerprint {found.fingerprint}")
-    classes = list(next(iter(found.counts.values())))
-    width = max(8, *(len(domain) for domain in found.counts))
-    columns = [max(10, len(kind) + 2) for kind in (*classes, "total")]
-    heads = zip((*classes, "total"), columns, strict=True)
-    print(f"  {'':{width}}" + "".join(f"{kind:>{wide}}" for kind, wide in heads))
-    for domain, row in found.counts.items():
-        numbers = zip((*row.values(), sum(row.values())), columns, strict=True)
-        print(f"  {domain:{width}}" + "".join(f"{number:>{wide},}" for number, wide in numbers))
+    table = pd.DataFrame(found.counts).T
+    table = table.assign(total=table.sum(axis=1)).map("{:,}".format)
+    print(indent(table.to_string(), "  "))
     for sentence in finding.said or ("complete",):
         print(f"  {sentence}")
