@@ -165,8 +165,7 @@ class Config:
         _check_method(self.method)
         if self.method_name in METHODS:  # a name and its class are the same choice
             object.__setattr__(self, "method", self.method_name)
-        for field in fields(self):
-            _check_value(field.name, getattr(self, field.name), *KINDS[field.type])
+        check_values(self)
         for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 listed = ", ".join(map(str, allowed))
@@ -261,12 +260,17 @@ def _check_alone(config: Config) -> None:
             )
 
 
-def _check_value(name: str, value: object, kinds: tuple[type, ...], expected: str) -> None:
-    """Refuse a value of another type, and a number that is negative or not finite."""
-    # To Python, True is a whole number: here it is none.
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ValueError(f"{name} is {shown(value)}, expected {expected}")
-    if isinstance(value, int | float) and not 0 <= value < math.inf:
-        raise ValueError(
-            f"{name} is {value}, expected a number that is not negative, and not infinite"
-        )
+def check_values(choices: object) -> None:
+    """Refuse values of other types than `KINDS` says, and negative and infinite numbers."""
+    for field in fields(choices):
+        name, value = field.name, getattr(choices, field.name)
+        if field.type not in KINDS:
+            continue
+        kinds, expected = KINDS[field.type]
+        # To Python, True is a whole number: here it is none.
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ValueError(f"{name} is {shown(value)}, expected {expected}")
+        if isinstance(value, int | float) and not 0 <= value < math.inf:
+            raise ValueError(
+                f"{name} is {value}, expected a number that is not negative, and not infinite"
+            )

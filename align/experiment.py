@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from align import records
-from align.checks import check_flag, check_kind, check_number, check_texts
-from align.config import Config
+from align.checks import check_kind, check_number, check_texts
+from align.config import Config, check_values
 from align.data import Benchmark, Domain, join, load
 from align.data.mask_sources import mask_source
 from align.data.masks import corrupt, load_pennfudan, load_weizmann
@@ -73,16 +73,12 @@ class Experiment:
     localisation_only: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("benchmark", "source", "target", "mask_source"):
-            check_kind(name, getattr(self, name), str, "a text")
+        check_values(self)
         check_kind("config", self.config, Config, "an align.Config")
         check_kind("options", self.options, dict, "a dict of arguments of align.load")
-        check_number("explained", self.explained, 0, 10**9, whole=True)
         check_texts("human_masks", self.human_masks)
         check_number("missed", self.missed, 0, 1)
         check_number("leaked", self.leaked, 0, 1)
-        for name in ("controls", "localisation_only"):
-            check_flag(name, getattr(self, name))
         if bool(self.source) == bool(self.target):
             raise ValueError(
                 f"source is '{self.source}' and target is '{self.target}', expected one of them: "

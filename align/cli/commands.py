@@ -13,17 +13,23 @@ from dataclasses import fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import torch
+import torchvision
 import typer
 
+from align import evaluation
+from align import experiment as experiments
 from align.cli.data import Root, data_app
-from align.config import METHODS
+from align.cli.explain import LATEST, Size, explain
+from align.config import METHODS, Config
+from align.data import Benchmark, load
 from align.data.download import DownloadError
+from align.data.install import survey
 from align.files import found, same
-
-if TYPE_CHECKING:
-    from align.data import Benchmark
+from align.training import Run
+from align.training import export as exporting
 
 app = typer.Typer(
     help="ALIGN: train classifiers that look where they should.",
@@ -31,8 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data", no_args_is_help=True)
+app.command()(explain)
 
-LATEST = Path("runs/latest")
 FURTHER = "align.commands"
 """Entry points: each a function that is given `app` and adds to it."""
 
@@ -42,7 +48,6 @@ Settings = Annotated[
 ]
 Folder = Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")]
 Data = Annotated[str, typer.Option(help="A name that align.load takes.")]
-Size = Annotated[int | None, typer.Option(help="Side of the images, in pixels.")]
 Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images.")]
 
 
@@ -59,15 +64,14 @@ def train(
     settings: Settings = None,
 ) -> None:
     """Train on one domain, test on its held-out part and on every other domain."""
-    from align.config import Config
-    from align.experiment import Experiment, run
-
     config = Config(**{"method": method, "seed": seed} | _settings(settings))
-    experiment = Experiment(benchmark, same(source) or "first", config, _options(size, masks))
+    experiment = experiments.Experiment(
+        benchmark, same(source) or "first", config, _options(size, masks)
+    )
     data = experiment.data(root)
     experiment = experiment if source else replace(experiment, source=data.domains[0])
     _say_missing(data)
-    record, result = run(experiment, root=root, folder=out)
+    record, result = experiments.run(experiment, root=root, folder=out)
     result.save(out)
     (out / "record.json").write_text(json.dumps(record, indent=1))
     for name, values in record["metrics"].items():
@@ -90,40 +94,14 @@ def evaluate(
     controls: Annotated[bool, typer.Option(help="Also measure control explanations.")] = False,
 ) -> None:
     """Measure a trained run: accuracy, faithfulness, and localisation where masks exist."""
-    from align.data import load
-    from align.evaluation import evaluate as measure
-    from align.training import Run
-
     run = Run.load(folder)
     if size is None and run.contract is not None:
         size = run.contract.size[0]
     data = load(benchmark, root, **_options(size, masks and found(masks, root)))
     _say_missing(data)
     names = data.test_domains if domain is None else (domain,)
-    result = {name: measure(run, data[name], controls=controls) for name in names}
+    result = {name: evaluation.evaluate(run, data[name], controls=controls) for name in names}
     print(json.dumps(result, indent=1))
-
-
-@app.command()
-def explain(
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or patterns.")],
-    run: Annotated[
-        Path | None, typer.Option(help="A folder that `align train` wrote; default runs/latest.")
-    ] = None,
-    backbone: Annotated[str | None, typer.Option(help="A torchvision model, not a run.")] = None,
-    weights: Annotated[str, typer.Option(help="Its weights: a name or a file.")] = "DEFAULT",
-    size: Size = None,
-    out: Annotated[
-        Path | None, typer.Option(help="A .png or .svg for all, or a folder: one each.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
-) -> None:
-    """Say of pictures what they show, where the evidence is, and what the mask keeps of it."""
-    from align.cli.explain import explain_files
-
-    broken = explain_files(paths, run, backbone, weights, size, out, as_json)
-    if broken:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -132,18 +110,12 @@ def export(
     out: Annotated[Path, typer.Option(help="The file.")] = Path("model.pt2"),
 ) -> None:
     """Write a run's classifier as a torch.export program, which needs torch and nothing else."""
-    from align.training import Run
-    from align.training.export import export as write
-
-    print(f"saved in {write(Run.load(folder), out)}")
+    print(f"saved in {exporting.export(Run.load(folder), out)}")
 
 
 @app.command()
 def doctor() -> None:
     """Print device, versions, data found and the next step."""
-    import torch
-    import torchvision
-
     versions = {"python": sys.version.split()[0], "torch": torch.__version__}
     versions["torchvision"] = torchvision.__version__
     print(" · ".join(f"{name} {version}" for name, version in versions.items()))
@@ -195,8 +167,6 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 def _photographs() -> str:
     """Print what is there of the photographs; return the name of a whole benchmark, or ""."""
-    from align.data.install import survey
-
     try:
         findings = survey(fingerprint=False)
     except FileNotFoundError as error:
@@ -223,8 +193,6 @@ def _say_missing(data: Benchmark) -> None:
 
 def _settings(pairs: list[str] | None) -> dict:
     """`name=value` texts as values of the configuration: JSON, or else a text as it stands."""
-    from align.config import Config
-
     names = [field.name for field in fields(Config)]
     values: dict = {}
     for pair in pairs or []:

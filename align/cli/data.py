@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from align.data.install import Finding
+from align.data import install, load
 
 data_app = typer.Typer(help="Benchmarks of photographs: get them, check them, pack them.")
 
@@ -33,8 +32,6 @@ def get(
     keep: Annotated[bool, typer.Option(help="Keep the archives after unpacking.")] = False,
 ) -> None:
     """Download, verify and unpack a benchmark; one that is there is used as it is."""
-    from align.data import install
-
     found = install.get(name, root, version=version, mirrors=mirror or (), keep=keep)
     _show(install.Finding(name, found, tuple(install.problems(found, root))))
 
@@ -42,9 +39,7 @@ def get(
 @data_app.command()
 def check(names: Names = None, root: Root = None) -> None:
     """Count what is there and print the fingerprint that two readers can compare."""
-    from align.data.install import ON_DISK, survey
-
-    findings = survey(names or ON_DISK, root)
+    findings = install.survey(names or install.ON_DISK, root)
     for finding in findings:
         _show(finding)
     there = [finding for finding in findings if finding.manifest]
@@ -60,11 +55,8 @@ def pack(
     size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 224,
 ) -> None:
     """Decode every image once, into the cache, so that training starts at once."""
-    from align.data import load
-    from align.data.install import ON_DISK
-
     packed = 0
-    for name in names or ON_DISK:
+    for name in names or install.ON_DISK:
         began = time.perf_counter()
         try:
             benchmark = load(name, root, size=size)
@@ -80,14 +72,14 @@ def pack(
             print(f"  {sentence}")
     if not packed:
         raise FileNotFoundError(
-            f"nothing to pack: none of {', '.join(ON_DISK)} found; "
+            f"nothing to pack: none of {', '.join(install.ON_DISK)} found; "
             "`align data get vlcs --root DIR` gets one"
         )
 
 
-def _show(finding: Finding) -> None:
+def _show(finding: install.Finding) -> None:
     """Print counts and fingerprint, and what is lacking."""
-    import pandas as pd
+    import pandas as pd  # slow to import, and needed here alone
 
     found = finding.manifest
     if found is None:

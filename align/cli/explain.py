@@ -5,28 +5,35 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from tqdm.auto import tqdm
 
-from align.explanation import Explanation, draw, explain, pictures, pretrained, read
+from align import explanation
+from align.explanation import Explanation, draw, pictures, pretrained, read
 from align.networks.classifier import Classifier
 from align.training import Run
 
 FIGURES = (".png", ".svg", ".pdf")
+LATEST = Path("runs/latest")
 MOST = 100
 """Pictures in one figure: a row each."""
 
+Size = Annotated[int | None, typer.Option(help="Side of the images, in pixels.")]
+Out = Annotated[Path | None, typer.Option(help="A .png or .svg for all, or a folder: one each.")]
 
-def explain_files(
-    paths: list[str],
-    run: Path | None,
-    backbone: str | None,
-    weights: str,
-    size: int | None,
-    out: Path | None,
-    as_json: bool,
-) -> int:
-    """Explain each picture that is named; returns how many could not be read."""
+
+def explain(
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or patterns.")],
+    run: Annotated[Path, typer.Option(help="A folder that `align train` wrote.")] = LATEST,
+    backbone: Annotated[str | None, typer.Option(help="A torchvision model, not a run.")] = None,
+    weights: Annotated[str, typer.Option(help="Its weights: a name or a file.")] = "DEFAULT",
+    size: Size = None,
+    out: Out = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
+) -> None:
+    """Say of pictures what they show, where the evidence is, and what the mask keeps of it."""
     model, classes, side = _model(run, backbone, weights, size)
     files = pictures(paths)
     done: list[tuple[Path, Explanation]] = []
@@ -36,7 +43,7 @@ def explain_files(
             broken += 1
             print(f"align: '{path}' cannot be read: {image}", file=sys.stderr)
             continue
-        found = explain(model, image[None], classes=classes)
+        found = explanation.explain(model, image[None], classes=classes)
         done.append((path, found))
         if not as_json:
             print(f"{path}: {_sentence(found)}")
@@ -44,18 +51,18 @@ def explain_files(
         print(json.dumps([{"file": path.as_posix()} | found.row(0) for path, found in done]))
     if out is not None and done:
         _draw(done, out)
-    return broken
+    if broken:
+        raise typer.Exit(1)
 
 
 def _model(
-    run: Path | None, backbone: str | None, weights: str, size: int | None
+    run: Path, backbone: str | None, weights: str, size: int | None
 ) -> tuple[Run | Classifier, tuple[str, ...] | None, int]:
     if backbone is not None:
-        if run is not None:
+        if run != LATEST:
             raise ValueError("--run and --backbone are both given, expected one of them")
-        model, classes = pretrained(backbone, weights)
-        return model, classes, size or 224
-    trained = Run.load(run or Path("runs/latest"))
+        return *pretrained(backbone, weights), size or 224
+    trained = Run.load(run)
     if trained.contract is None:
         raise ValueError(f"the run in '{run}' does not say what it was trained on; train it anew")
     return trained, None, size or trained.contract.size[0]

@@ -74,7 +74,7 @@ class Align(Method):
         return terms | super().update(batch, epoch, generator)
 
     def masker_steps_due(self) -> int:
-        """The masker's steps in this turn: `masker_steps` on average, the epoch's first up."""
+        """The masker's steps in this turn: `masker_steps` on average, rounded up."""
         before, self.turns = self.turns, self.turns + 1
         ratio = self.config.masker_steps
         return math.ceil(self.turns * ratio) - math.ceil(before * ratio)

@@ -153,16 +153,16 @@ def _load(model: nn.Module, path: Path) -> None:
         )
     state = read_tensors(path, "a file in torchvision's layout for this backbone")
     own = model.state_dict()
-    misfit = [key for key, value in state.items() if key in own and own[key].shape != value.shape]
-    state = {key: value for key, value in state.items() if key not in misfit}
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    head = ("fc.", "classifier.")
-    lost = [k for k in (*missing, *unexpected, *misfit) if not k.startswith(head)]
+    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(fits, strict=False)
+    lost = [k for k in {**own, **state} if k not in fits]
+    # The head starts anew, and old files do not count batches.
+    lost = [k for k in lost if not k.startswith(("fc.", "classifier."))]
     lost = [k for k in lost if not k.endswith("num_batches_tracked")]
     if lost:
         raise ValueError(
             f"weights file '{path}' does not fit the backbone: {len(lost)} tensors differ, "
-            f"first '{lost[0]}'; use a file in torchvision's layout for this backbone"
+            f"first '{lost[0]}'; use a file in torchvision's layout for it"
         )
 
 
