@@ -37,7 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_app, name="data", no_args_is_help=True)
-app.command()(explain)
 
 FURTHER = "align.commands"
 """Entry points: each a function that is given `app` and adds to it."""
@@ -102,6 +101,9 @@ def evaluate(
     names = data.test_domains if domain is None else (domain,)
     result = {name: evaluation.evaluate(run, data[name], controls=controls) for name in names}
     print(json.dumps(result, indent=1))
+
+
+app.command()(explain)
 
 
 @app.command()
