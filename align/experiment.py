@@ -130,8 +130,7 @@ class Experiment:
         domains = {}
         for name in self.human_masks:
             domain = readers[name](root, size=self.options.get("size", 224), progress=False)
-            label = classes.index(name.partition("_")[2])
-            labels = torch.full_like(domain.labels, label)
+            labels = torch.full_like(domain.labels, classes.index(name.partition("_")[2]))
             domains[name] = replace(domain, labels=labels, classes=classes)
         return domains
 
@@ -153,12 +152,12 @@ class Experiment:
                 f"expected source '{official}': nothing else may stand in for it"
             )
         if official:
-            training = benchmark[official]
+            learnt = [benchmark[official]]
         else:
             parts = [benchmark[name].split(1 - HELD_OUT, self.config.seed) for name in names]
-            learnt, kept = zip(*parts, strict=True)
-            training = learnt[0] if self.source else join(learnt)
-            held_out = dict(zip(names, kept, strict=True))
+            learnt = [first for first, _ in parts]
+            held_out = {name: second for name, (_, second) in zip(names, parts, strict=True)}
+        training = learnt[0] if self.source else join(learnt)
         if self.mask_source:
             training = mask_source(self.mask_source, training, seed=self.config.seed)
         if self.missed or self.leaked:
@@ -202,15 +201,9 @@ def run(
     device: torch.device | str | None = None,
     progress: bool = True,
 ) -> tuple[dict, Run]:
-    """Train and test one experiment.
+    """Train and test one experiment; real data are looked for in `root`, see `align.load`.
 
-    Args:
-        experiment: what is run.
-        root: where real data are; see `align.load`.
-        prepared: the experiment's data, where they are loaded already.
-        folder: where checkpoints are kept, so that a broken run goes on; None keeps none.
-        device: where to run; None takes a GPU if there is one.
-        progress: show a progress bar.
+    `prepared` data are not loaded again, `folder` keeps checkpoints; the rest is as in `align.train`.
 
     Returns:
         `(record, run)`: the JSON-ready record and the trained networks.

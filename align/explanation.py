@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 
 from align.checks import check_kind, check_tensor
+from align.config import Config
 from align.data.decoding import SUFFIXES, UnreadableImageError, decode
 from align.data.listing import UNREAD
 from align.metrics.inputs import as_float, upsample
@@ -92,11 +93,9 @@ def explain(
 
     Book: your_own_pictures.
     """
-    bare = isinstance(run, Classifier)
     check_kind("run", run, (Classifier, Run), "a Run or an align.Classifier")
-    classifier, masker, contract = (
-        (run, None, None) if bare else (run.classifier, run.masker, run.contract)
-    )
+    run = Run(Config(), run, None) if isinstance(run, Classifier) else run
+    classifier, contract = run.classifier, run.contract
     check_tensor("images", images)
     if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
         raise ValueError(
@@ -112,12 +111,11 @@ def explain(
     names = tuple(classes or (contract.classes if contract else numbers))
     if len(names) != count:
         raise ValueError(f"{len(names)} class names for {count} logits, expected one a logit")
-    return Explanation.join([_explain(classifier, masker, names, i) for i in images.split(32)])
+    return Explanation.join([_explain(run, names, i) for i in images.split(32)])
 
 
-def _explain(
-    classifier: Classifier, masker: nn.Module | None, names: tuple[str, ...], images: Tensor
-) -> Explanation:
+def _explain(run: Run, names: tuple[str, ...], images: Tensor) -> Explanation:
+    classifier, masker = run.classifier, run.masker
     with inference(classifier, images.device) as device:
         images = suited(as_float(images.to(device)), classifier)
         features = classifier.features(images)

@@ -102,7 +102,8 @@ def read(path: Path) -> list[dict]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        lacking = [name for name, kind in FIELDS.items() if not _has(record, name, kind)]
+        known = record if isinstance(record, dict) else {}
+        lacking = [name for name, kind in FIELDS.items() if not isinstance(known.get(name), kind)]
         if lacking:
             raise ValueError(
                 f"line {number:,} of '{path}' is JSON and no record (it lacks "
@@ -116,20 +117,12 @@ FIELDS = {"key": str, "benchmark": str, "config": dict, "options": dict, "metric
 """What every record has, and as what."""
 
 
-def _has(record: object, name: str, kind: type) -> bool:
-    return isinstance(record, dict) and isinstance(record.get(name), kind)
-
-
 def mixed(recorded: Iterable[dict], rendered: bool = False) -> list[str]:
     """In words, where records that should be of the same data are of different data.
 
     Whole test domains are the same for every method, and for every seed unless it draws the images;
-    training and held-out parts are the same for one seed.
-
-    Args:
-        recorded: what `read` returns.
-        rendered: look at the toy worlds alone, which processors render with different last digits;
-            else at data from a disk alone, which are the same everywhere.
+    training and held-out parts are the same for one seed. Looked at are data from a disk, or the
+    `rendered` worlds alone, whose last digits differ between processors.
     """
     first: dict[tuple, tuple[str, str]] = {}
     found = {}

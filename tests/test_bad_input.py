@@ -334,7 +334,10 @@ def test_a_domain_that_does_not_fit_together(changes, message) -> None:
         (lambda: batches.Batches(domain(), 9), "batch_size is 9 and domain 'd' has 8 images"),
         (lambda: batches.Batches(domain(), 2.5), "batch_size is 2.5, expected a whole number"),
         (lambda: train(domain(), batch_size=64), "batch_size is 64 and domain 'd' has 8 images"),
-        (lambda: train(domain(classes=("a",))), "has 1 class, expected at least 2"),
+        (
+            lambda: train(domain(classes=("a",))),
+            "num_classes is 1, expected a whole number, at least 2",
+        ),
         (lambda: train(domain(0)), "batch_size is 4 and domain 'd' has 0 images"),
         (lambda: align.evaluate(CLASSIFIER, domain(classes=("a", "b"))), "3 outputs and domain"),
         (lambda: align.load("vlsc"), "benchmark 'vlsc' is unknown, expected one of"),

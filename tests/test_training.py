@@ -466,7 +466,7 @@ def test_too_few_images_or_classes_are_refused(domain):
         align.train("erm", few, config=TINY, progress=False)
     only = torch.nonzero(domain.labels == 0)[:, 0]
     single = replace(domain.subset(only), classes=("bird",))
-    with pytest.raises(ValueError, match="has 1 class, expected at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1, expected a whole number, at least 2"):
         align.train("erm", single, config=TINY, progress=False)
 
 

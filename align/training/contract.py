@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -67,12 +67,8 @@ class Contract:
 
     @classmethod
     def read(cls, values: dict) -> Contract:
-        """What `json` gave; a TypeError if a field is missing or unknown."""
+        """What `asdict` wrote to JSON; a TypeError if a field is missing or unknown."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
-
-    def json(self) -> dict:
-        """All fields, ready for JSON."""
-        return asdict(self)
 
     def differences(self, other: Contract) -> list[str]:
         """In words, what differs between the data of two contracts; empty where nothing does."""

@@ -122,11 +122,7 @@ def start(
 ) -> Method:
     """A method before its first step, with the seed's first `classifier` and `masker`.
 
-    Args:
-        method: a name or a class, as for `train`.
-        domain: the training images.
-        config: the run's other choices; None takes the defaults.
-        device: where its networks are.
+    Arguments are as for `train`.
 
     Raises:
         ValueError: if the method needs masks and the domain has none, or an argument is of another
@@ -149,16 +145,13 @@ def train_epoch(
     epoch: int,
     after_step: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
-    """Make the steps of one epoch; training is nothing but this, epoch after epoch.
+    """Make the steps of one epoch and return the mean of each term of the losses.
 
     Args:
         method: what `start` made, and trained in the epochs before.
         batches: the training images.
         epoch: its number, from 0; with the seed it decides all random numbers.
         after_step: called after each step.
-
-    Returns:
-        The mean of each term of the losses.
 
     Raises:
         FloatingPointError: if a term is no longer a finite number.
@@ -207,13 +200,7 @@ def _training_domain(benchmark: Benchmark | Domain, source: str | None) -> Domai
             f"no source given: name the domain of '{benchmark.name}' to train on, one of "
             f"{', '.join(benchmark.domains)}"
         )
-    domain = benchmark if alone else benchmark[source]
-    if len(domain.classes) < 2:
-        raise ValueError(
-            f"domain '{domain.name}' has {len(domain.classes)} class, expected at least 2: there "
-            "is nothing to tell apart"
-        )
-    return domain
+    return benchmark if alone else benchmark[source]
 
 
 class EpochTerms:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,6 @@ class Run:
     def save(self, folder: str | Path) -> None:
         """Write the run as `run.json` and one safetensors file a network, whole or not at all.
 
-        Args:
-            folder: made if it is not there; files of an earlier run in it are replaced.
-
         Raises:
             ValueError: if the folder is no path.
             OSError: if it cannot be written; an earlier run in it is still there.
@@ -81,16 +78,12 @@ class Run:
             "history": self.history,
             "seconds": self.seconds,
             "images": self.images,
-            "contract": self.contract and self.contract.json(),
+            "contract": self.contract and asdict(self.contract),
         }
 
     @classmethod
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Run:
         """Read a run that `save` wrote; nothing is unpickled and no pretrained weights are needed.
-
-        Args:
-            folder: where it was written.
-            device: where its networks go.
 
         Raises:
             FileNotFoundError: if no run is there.
