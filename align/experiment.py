@@ -203,7 +203,7 @@ def run(
 ) -> tuple[dict, Run]:
     """Train and test one experiment; real data are looked for in `root`, see `align.load`.
 
-    `prepared` data are not loaded again, `folder` keeps checkpoints; the rest is as in `align.train`.
+    `prepared` data are not loaded again, `folder` keeps checkpoints; else see `align.train`.
 
     Returns:
         `(record, run)`: the JSON-ready record and the trained networks.
