@@ -39,11 +39,11 @@ class Explanation:
         predicted: int64 `(N,)`, the most probable class.
         maps: float32 `(N, H, W)` in [0, 1], Grad-CAM of the predicted class, min-max normalised.
         masks: float32 `(N, H, W)` in [0, 1], the masker's; None without a masker.
-        evidence_inside: float32 `(N,)` in [0, 1], share of the contrastive evidence of the
-            predicted class inside the mask; None without a masker.
-        kept: float32 `(N,)`, probability of the predicted class when only what the mask marks is
-            kept and the rest is the data set's mean colour; None without a masker.
-        removed: float32 `(N,)`, the same when what the mask marks is removed.
+        evidence_inside: float32 `(N,)` in [0, 1], share of the predicted class's contrastive
+            evidence inside the mask; None without a masker.
+        kept: float32 `(N,)`, probability of the predicted class where all that the mask does not
+            mark is the mean colour; None without a masker.
+        removed: float32 `(N,)`, the same where all that it marks is.
     """
 
     classes: tuple[str, ...]
@@ -143,9 +143,8 @@ def pretrained(backbone: str, weights: str | Path) -> tuple[Classifier, tuple[st
     """A torchvision ImageNet model with its own head, as an `align.Classifier`.
 
     Args:
-        backbone: "resnet18", "resnet34", "resnet50" or "mobilenet_v2".
-        weights: a torchvision weights name such as "IMAGENET1K_V2", or a file in torchvision's
-            layout.
+        backbone: "resnet18", "resnet50" or "mobilenet_v2".
+        weights: a torchvision weights name, or a file in torchvision's layout.
 
     Returns:
         `(classifier, classes)`: the network in evaluation mode, and ImageNet's class names.
@@ -174,8 +173,8 @@ def pictures(paths: Sequence[str | Path]) -> list[Path]:
     """The picture files that some files, folders and patterns name, each once, in order.
 
     Args:
-        paths: files; folders, whose pictures at any depth are meant, also of types that are not
-            read, which are then told; patterns such as `*.jpg`.
+        paths: files, patterns such as `*.jpg`, and folders, whose pictures at any depth are meant,
+            also of types that are not read, which `read` tells.
 
     Raises:
         FileNotFoundError: if one of them names no picture.
