@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple] = {
     "swap_loss": ("label", "consistency"),
     "masker_reads": ("pixels", "pretrained", "classifier"),
 }
+"""The values that a choice between some may have."""
 
 METHODS: dict[str, type] = {}
 """The methods by name. It is empty here, and `align.methods`, which imports this module, fills it:

@@ -89,7 +89,7 @@ def lock_of(path: Path) -> Path:
 
 
 def read(path: Path) -> list[dict]:
-    """All whole records of a `.jsonl` file, in order; a torn line is left out, no file is empty.
+    """All whole records of a `.jsonl` file, in order; without torn lines; none where it is absent.
 
     Raises:
         ValueError: if a line is whole and no record.
