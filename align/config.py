@@ -99,8 +99,8 @@ class Config:
             from the answer to the picture itself).
         masker_reads: "pixels"; the feature maps of a frozen copy of the "pretrained" backbone; or
             those of the "classifier" itself, detached.
-        masker_start: None for random weights, "objectness" for the embedded decoder learned on
-            other classes' masks, or a `.safetensors` file of one.
+        masker_start: None for random weights, "objectness" or "birds" for an embedded decoder that
+            was learned on other classes' masks, or a `.safetensors` file of one.
         start_weight: weight of the pull to the start's masks; it fades to zero along the run.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
