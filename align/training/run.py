@@ -147,9 +147,10 @@ def _read_weights(network: nn.Module, path: Path, wanted: str) -> None:
     try:
         # A process killed between two renames leaves files of two runs; their sums tell.
         if _sum(path) != wanted:
-            raise ValueError("another sha256 than in run.json")
+            raise ValueError("another sha256")
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"'{path}' is not there, broken or of another run ({error}); make the run again"
+            f"'{path}' is not there, broken or of another run than the {RUN} beside it "
+            f"({error}); make the run again"
         ) from error
