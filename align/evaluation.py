@@ -119,7 +119,7 @@ def evaluate(
             "controls and localisation_only are both True, expected at most one: controls are "
             "scored on faithfulness"
         )
-    if seen not in ("leave out", "keep"):
+    if not isinstance(seen, str) or seen not in ("leave out", "keep"):
         raise ValueError(f"seen is {shown(seen)}, expected 'leave out' or 'keep'")
     domain, result = (domain, {}) if contract is None else _unseen(contract, domain, seen)
     batch_size = images_at_once(batch_size, device_of(classifier, domain.images.device))

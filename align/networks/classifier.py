@@ -115,7 +115,9 @@ class Classifier(nn.Module):
 def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:
     if backbone == "small-cnn":
         if weights is not None:
-            raise ValueError(f"weights is {shown(weights)}: the small CNN has no published weights")
+            raise ValueError(
+                f"weights is {shown(weights)}, expected None: the small CNN has no published weights"
+            )
         return small_cnn(), 64
     named = isinstance(weights, str) and weights.isidentifier()
     names = torchvision.models.get_model_weights(backbone).__members__
