@@ -116,7 +116,8 @@ def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:
     if backbone == "small-cnn":
         if weights is not None:
             raise ValueError(
-                f"weights is {shown(weights)}, expected None: the small CNN has no published weights"
+                f"weights is {shown(weights)}, expected None: the small CNN has no published "
+                "weights"
             )
         return small_cnn(), 64
     named = isinstance(weights, str) and weights.isidentifier()
