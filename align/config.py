@@ -10,13 +10,17 @@ from dataclasses import asdict, dataclass, fields
 from align.checks import check_number, shown
 
 ALIGNMENTS = ("energy", "bce", "l1", "rrr", "swap", "swap+energy")
-BACKGROUNDS = ("picture", "emptied", "blur")
-SWAP_LOSSES = ("label", "consistency")
-MASKER_READS = ("pixels", "pretrained", "classifier")
-FILLS = ("shuffle", "zero")
-DISTINCTIONS = ("margin", "probability")
-TARGETS = ("hard", "stretch", "soft", "sampled")
-MASK_STRIDES = (2, 4, 8, 16, 32)
+CHOICES: dict[str, tuple] = {
+    "alignment": ALIGNMENTS,
+    "fill": ("shuffle", "zero"),
+    "distinction": ("margin", "probability"),
+    "target": ("hard", "stretch", "soft", "sampled"),
+    "mask_stride": (2, 4, 8, 16, 32),
+    "swap_background": ("picture", "emptied", "blur"),
+    "swap_loss": ("label", "consistency"),
+    "masker_reads": ("pixels", "pretrained", "classifier"),
+}
+"""The values that a choice between some may have."""
 
 METHODS: dict[str, type] = {}
 """The methods by name. It is empty here, and `align.methods`, which imports this module, fills it:
@@ -55,7 +59,7 @@ class Config:
 
     Args:
         method: "erm", "mixup", "irm", "groupdro", "sgt", "dre", "cgc", "guided" (given masks) or
-            "align" (learned masks), see `align.methods`; or the class of a method of your own.
+            "align" (learned masks); or the class of a method of your own, see `align.methods`.
         backbone: see `align.Classifier`.
         weights: see `align.Classifier`.
         output_stride: see `align.Classifier`.
@@ -68,30 +72,26 @@ class Config:
         balanced: draw the classes equally often, whatever their shares of the training images.
         alignment: of the evidence, "energy" (contrastive evidence outside the mask), "bce" (the
             paper's, on the min-max Grad-CAM), "l1" (GRADIA's) or "rrr" (input gradients outside
-            the mask); of the intervention, "swap" (the answer must stand when what lies outside
-            the mask is exchanged); or both, "swap+energy".
+            the mask); "swap" (the answer must stand when what lies outside is exchanged); or both,
+            "swap+energy".
         warmup: epochs of plain training before any guidance.
-        head_start: epochs after the warm-up in which the masker learns and the classifier does not
-            follow it yet.
+        head_start: epochs after that in which the masker learns and the classifier does not follow.
         masker_lr: the masker's learning rate.
         distinction: "margin" (ours) or "probability" (the paper's).
         fill: what stands in for hidden pixels, "shuffle" (another image of the batch) or "zero"
             (the paper's: zeros of the normalised image).
-        target: what the classifier is aligned with, the learned mask cut at a level ("hard"; ours),
-            min-max normalised per image ("stretch"), as it is ("soft"; the paper's) or cut at a
-            level drawn anew for each image ("sampled").
+        target: what the classifier is aligned with, the mask cut at `mask_level` ("hard"; ours),
+            min-max normalised ("stretch"), as it is ("soft"; the paper's) or cut at a level drawn
+            for each image ("sampled").
         lambda1: weight of the mask's sparsity.
         lambda2: weight of the mask's smoothness.
         lambda3: weight of the alignment of the evidence.
         lambda4: weight of ALIGN's same-class mixup regulariser L_reg; 0 leaves it out.
-        second_order: let the gradient of the alignment, and of L_reg, also flow through the map's
-            channel weights, which are themselves gradients of a logit; False takes them as
-            constants (first order, as DRE does). "rrr" is of second order by nature.
-        masker_steps: the masker's steps for each step of the classifier, above 0; 2 makes two on
-            every batch, 0.5 one on every second batch.
-        mask_stride: image pixels per cell of the mask before it is enlarged to the image, 2, 4, 8,
-            16 or 32; 2 is the masker's own.
-        mask_level: that level, below 1; a lower one misses less of the object and leaks more.
+        second_order: let gradients of the alignment and of L_reg also flow through the map's
+            channel weights; False takes them as constants. "rrr" is of second order by nature.
+        masker_steps: the masker's steps for each of the classifier, above 0; 0.5 is every second.
+        mask_stride: image pixels per cell of the mask before it is enlarged, 2, 4, 8, 16 or 32.
+        mask_level: below 1; a lower one misses less of the object and leaks more.
         swap_weight: weight of the swap.
         swap_background: what stands outside the mask, another "picture" of the batch, another
             picture "emptied" of its own object, or the picture's own "blur".
@@ -99,10 +99,9 @@ class Config:
             from the answer to the picture itself).
         masker_reads: "pixels"; the feature maps of a frozen copy of the "pretrained" backbone; or
             those of the "classifier" itself, detached.
-        masker_start: None for random weights, "objectness" for the embedded decoder that was
-            learned on other classes' masks, or a `.safetensors` file of one.
-        start_weight: weight of the pull of the masks to those of the start; it fades to zero
-            along the run.
+        masker_start: None for random weights, "objectness" or "birds" for an embedded decoder that
+            was learned on other classes' masks, or a `.safetensors` file of one.
+        start_weight: weight of the pull to the start's masks; it fades to zero along the run.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -167,40 +166,29 @@ class Config:
         _check_method(self.method)
         if self.method_name in METHODS:  # a name and its class are the same choice
             object.__setattr__(self, "method", self.method_name)
-        for name, allowed in (
-            ("alignment", ALIGNMENTS),
-            ("fill", FILLS),
-            ("distinction", DISTINCTIONS),
-            ("target", TARGETS),
-            ("mask_stride", MASK_STRIDES),
-            ("swap_background", BACKGROUNDS),
-            ("swap_loss", SWAP_LOSSES),
-            ("masker_reads", MASKER_READS),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, str | int) or value not in allowed:
-                raise ValueError(
-                    f"{name} is {shown(value)}, expected one of {', '.join(map(str, allowed))}"
-                )
-        for field in fields(self):
-            _check_value(field.name, getattr(self, field.name), *KINDS[field.type])
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        check_values(self)
+        for name, allowed in CHOICES.items():
+            if (value := getattr(self, name)) not in allowed:
+                listed = ", ".join(map(str, allowed))
+                raise ValueError(f"{name} is {shown(value)}, expected one of {listed}")
         check_number("seed", self.seed, 0, 10**13, whole=True)
-        for name in ("mixup_concentration", "cgc_temperature", "masker_steps"):
-            if getattr(self, name) == 0:
-                raise ValueError(f"{name} is 0, expected a number above 0")
-        if self.mask_level >= 1:
-            raise ValueError(f"mask_level is {self.mask_level}, expected a level below 1")
-        if self.sgt_share > 1:
-            raise ValueError(f"sgt_share is {self.sgt_share}, expected a share between 0 and 1")
+        for name, fits, expected in (
+            ("epochs", self.epochs >= 1, "at least 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("mixup_concentration", self.mixup_concentration > 0, "a number above 0"),
+            ("cgc_temperature", self.cgc_temperature > 0, "a number above 0"),
+            ("masker_steps", self.masker_steps > 0, "a number above 0"),
+            ("mask_level", self.mask_level < 1, "a level below 1"),
+            ("sgt_share", self.sgt_share <= 1, "a share between 0 and 1"),
+        ):
+            if not fits:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected {expected}")
         if self.batch_size == 1:
             _check_alone(self)
         if self.alignment == "rrr" and not self.second_order:
             raise ValueError(
-                "second_order is False with alignment 'rrr', expected True: held constant, input "
-                "gradients teach nothing; choose another alignment"
+                "second_order is False with alignment 'rrr', expected True: constant input "
+                "gradients teach nothing"
             )
         if self.masker_start is not None and self.masker_reads == "pixels":
             raise ValueError(
@@ -256,9 +244,8 @@ def _check_method(method: object) -> None:
             )
     elif not isinstance(method, str) or method not in METHODS:
         raise ValueError(
-            f"method is {shown(method)}, expected one of {', '.join(METHODS)}, or a class that "
-            "inherits from align.methods.Method; one of your own has a name once it stands in "
-            "align.methods.METHODS"
+            f"method is {shown(method)}, expected one of {', '.join(METHODS)} (the names in "
+            "align.methods.METHODS), or a class that inherits from align.methods.Method"
         )
 
 
@@ -269,17 +256,22 @@ def _check_alone(config: Config) -> None:
             chosen = "".join(f' and {name} "{getattr(config, name)}"' for name in pairing)
             raise ValueError(
                 f"batch_size is 1 with method '{config.method_name}'{chosen}, expected at least 2: "
-                "it sets each image against another of its batch, and learns nothing from itself"
+                "it sets each image against another of its batch"
                 + "".join(f"; or choose another {name}" for name in pairing)
             )
 
 
-def _check_value(name: str, value: object, kinds: tuple[type, ...], expected: str) -> None:
-    """Refuse a value of another type, and a number that is negative or not finite."""
-    # To Python, True is a whole number: here it is none.
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ValueError(f"{name} is {shown(value)}, expected {expected}")
-    if isinstance(value, int | float) and not 0 <= value < math.inf:
-        raise ValueError(
-            f"{name} is {value}, expected a number that is not negative, and not infinite"
-        )
+def check_values(choices: object) -> None:
+    """Refuse values of other types than `KINDS` says, and negative and infinite numbers."""
+    for field in fields(choices):
+        name, value = field.name, getattr(choices, field.name)
+        if field.type not in KINDS:
+            continue
+        kinds, expected = KINDS[field.type]
+        # To Python, True is a whole number: here it is none.
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ValueError(f"{name} is {shown(value)}, expected {expected}")
+        if isinstance(value, int | float) and not 0 <= value < math.inf:
+            raise ValueError(
+                f"{name} is {value}, expected a number that is not negative, and not infinite"
+            )

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from align import records
-from align.checks import check_flag, check_kind, check_number, check_texts
-from align.config import Config
+from align.checks import check_kind, check_number, check_texts
+from align.config import Config, check_values
 from align.data import Benchmark, Domain, join, load
 from align.data.mask_sources import mask_source
 from align.data.masks import corrupt, load_pennfudan, load_weizmann
@@ -32,18 +32,17 @@ SELECTION = "last epoch; settings, where chosen, by in-distribution accuracy alo
 class Experiment:
     """What is run: data, protocol and configuration.
 
-    There are two protocols, and the choice of `source` or `target` decides. Single-source (the
-    paper's): train on `source`, test on its held-out fifth and on every other domain. Leave-one-out
-    (DomainBed's): train on every domain but `target`, test on it and on the others' held-out
-    fifths. Where a benchmark has official splits, `source` is its training split: it is trained on
-    whole, and tested is on the other splits.
+    Single-source (the paper's protocol): train on `source`, test on its held-out fifth and on every
+    other domain. Leave-one-out (DomainBed's): train on every domain but `target`, test on it and on
+    the others' held-out fifths. Where a benchmark has official splits, `source` is its training
+    split: it is trained on whole, and tested is on the other splits.
 
     Args:
         benchmark: a name that `align.load` takes.
         source: the one domain trained on, or "" where `target` is given.
         config: the run's choices; its seed also draws the split and the toy worlds.
         options: further arguments of `align.load`, `size` among them; a relative `masks` folder
-            is looked for as `align.files.found` says, and so is a path in `config.weights`.
+            and `config.weights` are looked for as `align.files.found` says.
         explained: images per test domain on which explanations are measured.
         human_masks: further tests against masks drawn by people, of "weizmann_horse" and
             "pennfudan_person"; the classifier must know the class.
@@ -74,16 +73,12 @@ class Experiment:
     localisation_only: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("benchmark", "source", "target", "mask_source"):
-            check_kind(name, getattr(self, name), str, "a text")
+        check_values(self)
         check_kind("config", self.config, Config, "an align.Config")
         check_kind("options", self.options, dict, "a dict of arguments of align.load")
-        check_number("explained", self.explained, 0, 10**9, whole=True)
         check_texts("human_masks", self.human_masks)
         check_number("missed", self.missed, 0, 1)
         check_number("leaked", self.leaked, 0, 1)
-        for name in ("controls", "localisation_only"):
-            check_flag(name, getattr(self, name))
         if bool(self.source) == bool(self.target):
             raise ValueError(
                 f"source is '{self.source}' and target is '{self.target}', expected one of them: "
@@ -96,28 +91,19 @@ class Experiment:
         return "leave-one-out" if self.target else "single-source"
 
     def trained_on(self, domains: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of a benchmark's domains that are trained on.
-
-        Args:
-            domains: the benchmark's domains.
-
-        Raises:
-            ValueError: if source or target is not one of them, or nothing is left to train on.
-        """
+        """Those of a benchmark's domains that are trained on; a ValueError if there is none."""
         named = self.source or self.target
         if named not in domains:
             raise ValueError(
                 f"benchmark '{self.benchmark}' has no domain '{named}'; it has {', '.join(domains)}"
             )
-        if self.source:
-            return (self.source,)
         rest = tuple(name for name in domains if name != self.target)
         if not rest:
             raise ValueError(
                 f"benchmark '{self.benchmark}' has no domain but '{self.target}': leaving it out "
                 "leaves nothing to train on"
             )
-        return rest
+        return (self.source,) if self.source else rest
 
     def description(self) -> dict:
         """All that determines the run, JSON-ready."""
@@ -140,15 +126,11 @@ class Experiment:
 
     def human(self, classes: tuple[str, ...], root: str | Path | None = None) -> dict[str, Domain]:
         """The photographs with masks drawn by people, labelled in the benchmark's classes."""
-        readers = {
-            "weizmann_horse": ("horse", load_weizmann),
-            "pennfudan_person": ("person", load_pennfudan),
-        }
+        readers = {"weizmann_horse": load_weizmann, "pennfudan_person": load_pennfudan}
         domains = {}
         for name in self.human_masks:
-            kind, reader = readers[name]
-            domain = reader(root, size=self.options.get("size", 224), progress=False)
-            labels = torch.full_like(domain.labels, classes.index(kind))
+            domain = readers[name](root, size=self.options.get("size", 224), progress=False)
+            labels = torch.full_like(domain.labels, classes.index(name.partition("_")[2]))
             domains[name] = replace(domain, labels=labels, classes=classes)
         return domains
 
@@ -161,14 +143,21 @@ class Experiment:
 
     def split(self, benchmark: Benchmark) -> tuple[Domain, dict[str, Domain]]:
         """The training images, and each domain's test images, those trained on first."""
-        names = self.trained_on(benchmark.domains)
-        if benchmark.training_split:
-            training, held_out = self._official(benchmark), {}
+        names, held_out = self.trained_on(benchmark.domains), {}
+        official = benchmark.training_split
+        if official and self.source != official:
+            given = f"source '{self.source}'" if self.source else f"target '{self.target}'"
+            raise ValueError(
+                f"benchmark '{benchmark.name}' has official splits and the experiment has {given}, "
+                f"expected source '{official}': nothing else may stand in for it"
+            )
+        if official:
+            learnt = [benchmark[official]]
         else:
-            parts = {n: benchmark[n].split(1 - HELD_OUT, self.config.seed) for n in names}
-            learnt = [first for first, _ in parts.values()]
-            training = learnt[0] if self.source else join(learnt)
-            held_out = {name: second for name, (_, second) in parts.items()}
+            parts = [benchmark[name].split(1 - HELD_OUT, self.config.seed) for name in names]
+            learnt = [first for first, _ in parts]
+            held_out = {name: second for name, (_, second) in zip(names, parts, strict=True)}
+        training = learnt[0] if self.source else join(learnt)
         if self.mask_source:
             training = mask_source(self.mask_source, training, seed=self.config.seed)
         if self.missed or self.leaked:
@@ -176,16 +165,6 @@ class Experiment:
             source = f"{training.mask_source or 'given'}, spoilt"
             training = replace(training, masks=masks, mask_source=source)
         return training, held_out | {n: benchmark[n] for n in benchmark.domains if n not in names}
-
-    def _official(self, benchmark: Benchmark) -> Domain:
-        """The training split, which nothing else may stand in for."""
-        if self.source != benchmark.training_split:
-            given = f"source '{self.source}'" if self.source else f"target '{self.target}'"
-            raise ValueError(
-                f"benchmark '{benchmark.name}' has official splits and the experiment has {given}, "
-                f"expected source '{benchmark.training_split}'"
-            )
-        return benchmark[benchmark.training_split]
 
 
 @lru_cache(maxsize=2)
@@ -196,15 +175,7 @@ def _load(name: str, root: str | Path | None, options: str) -> Benchmark:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The data of an experiment, and what tells them from other data.
-
-    Args:
-        benchmark: the whole.
-        training: what is trained on.
-        tests: what is tested on, by domain.
-        training_data: fingerprint of `training`.
-        data: fingerprints of `tests`.
-    """
+    """The data of an experiment, and the fingerprints of what is trained and tested on."""
 
     benchmark: Benchmark
     training: Domain
@@ -214,12 +185,7 @@ class Prepared:
 
 
 def prepare(experiment: Experiment, root: str | Path | None = None) -> Prepared:
-    """Load and split the data of an experiment.
-
-    Args:
-        experiment: what is run.
-        root: where real data are; see `align.load`.
-    """
+    """Load and split the data of an experiment, real ones from `root`; see `align.load`."""
     benchmark = experiment.data(root)
     training, tests = experiment.split(benchmark)
     data = {name: domain.fingerprint() for name, domain in tests.items()}
@@ -235,30 +201,17 @@ def run(
     device: torch.device | str | None = None,
     progress: bool = True,
 ) -> tuple[dict, Run]:
-    """Train and test one experiment.
+    """Train and test one experiment; real data are looked for in `root`, see `align.load`.
 
-    Args:
-        experiment: what is run.
-        root: where real data are; see `align.load`.
-        prepared: the experiment's data, where they are loaded already.
-        folder: where checkpoints are kept, so that a broken run goes on; None keeps none.
-        device: where to run; None takes a GPU if there is one.
-        progress: show a progress bar.
+    `prepared` data are not loaded again, `folder` keeps checkpoints; else see `align.train`.
 
     Returns:
         `(record, run)`: the JSON-ready record and the trained networks.
     """
     prepared = prepared or prepare(experiment, root)
-    benchmark = prepared.benchmark
-    config = experiment.resolved(root)
-    result = train(
-        config.method,
-        prepared.training,
-        config=config,
-        device=device,
-        checkpoint=folder,
-        progress=progress,
-    )
+    benchmark, config = prepared.benchmark, experiment.resolved(root)
+    options = {"device": device, "checkpoint": folder, "progress": progress}
+    result = train(config.method, prepared.training, config=config, **options)
     result.config = experiment.config  # as asked for: no path of this machine goes into a record
 
     tested, correct = _measure(experiment, result, prepared.tests)
@@ -288,16 +241,11 @@ def _measure(
     experiment: Experiment, result: Run, domains: dict[str, Domain]
 ) -> tuple[dict[str, dict], dict[str, str]]:
     """For each domain what is measured of a run, and which images it has right."""
+    names = ("controls", "localisation_only")
+    options = {name: getattr(experiment, name) for name in names} | {"details": True}
     metrics, correct = {}, {}
     for name, domain in domains.items():
-        values = evaluate(
-            result,
-            domain,
-            max_explained=experiment.explained,
-            controls=experiment.controls,
-            localisation_only=experiment.localisation_only,
-            details=True,
-        )
+        values = evaluate(result, domain, max_explained=experiment.explained, **options)
         correct[name] = records.pack(values.pop("correct"))
         metrics[name] = {
             key: [round(point, 4) for point in value] if isinstance(value, list) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -13,6 +13,7 @@ import torchvision
 from torch import Tensor
 
 from align.checks import check_kind, check_tensor
+from align.config import Config
 from align.data.decoding import SUFFIXES, UnreadableImageError, decode
 from align.data.listing import UNREAD
 from align.metrics.inputs import as_float, upsample
@@ -38,11 +39,11 @@ class Explanation:
         predicted: int64 `(N,)`, the most probable class.
         maps: float32 `(N, H, W)` in [0, 1], Grad-CAM of the predicted class, min-max normalised.
         masks: float32 `(N, H, W)` in [0, 1], the masker's; None without a masker.
-        evidence_inside: float32 `(N,)` in [0, 1], share of the contrastive evidence of the
-            predicted class inside the mask; None without a masker.
-        kept: float32 `(N,)`, probability of the predicted class when only what the mask marks is
-            kept and the rest is the data set's mean colour; None without a masker.
-        removed: float32 `(N,)`, the same when what the mask marks is removed.
+        evidence_inside: float32 `(N,)` in [0, 1], share of the predicted class's contrastive
+            evidence inside the mask; None without a masker.
+        kept: float32 `(N,)`, probability of the predicted class where all that the mask does not
+            mark is the mean colour; None without a masker.
+        removed: float32 `(N,)`, the same where all that it marks is.
     """
 
     classes: tuple[str, ...]
@@ -58,16 +59,20 @@ class Explanation:
     def __len__(self) -> int:
         return len(self.images)
 
+    @classmethod
+    def join(cls, parts: Sequence[Explanation]) -> Explanation:
+        """One explanation of what several of one classifier explain."""
+        names = [name for name, value in vars(parts[0]).items() if isinstance(value, Tensor)]
+        values = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        return cls(parts[0].classes, **values)
+
     def row(self, index: int) -> dict[str, Any]:
         """The numbers of one picture, ready for JSON."""
-        shares = dict(zip(self.classes, self.probabilities[index].tolist(), strict=True))
-        best = sorted(shares.items(), key=lambda pair: -pair[1])[:5]
+        shares = zip(self.classes, self.probabilities[index].tolist(), strict=True)
+        best = sorted(shares, key=lambda pair: -pair[1])[:5]
         row = {"predicted": self.classes[self.predicted[index]], "probabilities": dict(best)}
-        for name in ("evidence_inside", "kept", "removed"):
-            value = getattr(self, name)
-            if value is not None:
-                row[name] = value[index].item()
-        return row
+        names = () if self.masks is None else ("evidence_inside", "kept", "removed")
+        return row | {name: getattr(self, name)[index].item() for name in names}
 
 
 def explain(
@@ -88,10 +93,9 @@ def explain(
 
     Book: your_own_pictures.
     """
-    classifier = run if isinstance(run, Classifier) else run.classifier
-    check_kind("run", classifier, Classifier, "a Run or an align.Classifier")
-    masker = None if run is classifier else run.masker
-    contract = None if run is classifier else run.contract
+    check_kind("run", run, (Classifier, Run), "a Run or an align.Classifier")
+    run = Run(Config(), run, None) if isinstance(run, Classifier) else run
+    classifier, contract = run.classifier, run.contract
     check_tensor("images", images)
     if images.ndim != 4 or images.shape[1] != 3 or len(images) == 0:
         raise ValueError(
@@ -102,53 +106,45 @@ def explain(
             f"images are {images.shape[2]}x{images.shape[3]} pixels and the run was trained on "
             f"{contract.size[0]}x{contract.size[1]}; resize them to that"
         )
-    names = tuple(classes or (contract.classes if contract else ()))
     count = classifier.linear.out_features
-    names = names or tuple(f"class {number}" for number in range(count))
+    numbers = [f"class {number}" for number in range(count)]
+    names = tuple(classes or (contract.classes if contract else numbers))
     if len(names) != count:
         raise ValueError(f"{len(names)} class names for {count} logits, expected one a logit")
-    parts = [_explain(classifier, masker, batch) for batch in images.split(32)]
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return Explanation(names, **joined)
+    return Explanation.join([_explain(run, names, i) for i in images.split(32)])
 
 
-def _explain(
-    classifier: Classifier, masker: Callable[[Tensor], Tensor] | None, images: Tensor
-) -> dict[str, Tensor]:
+def _explain(run: Run, names: tuple[str, ...], images: Tensor) -> Explanation:
+    classifier, masker = run.classifier, run.masker
     with inference(classifier, images.device) as device:
         images = suited(as_float(images.to(device)), classifier)
         features = classifier.features(images)
         probabilities = classifier.head(features).softmax(1)
         predicted = probabilities.argmax(1)
         size = contrastive_evidence(features, classifier.linear.weight, predicted).abs().sum(1)
-        found = {"images": images, "probabilities": probabilities, "predicted": predicted}
-    found = {name: value.clone() for name, value in found.items()}
+    found = {"images": images, "probabilities": probabilities, "predicted": predicted}
     with evaluation_mode(classifier):
-        found["maps"] = grad_cam(classifier, found["images"], found["predicted"], upsample=True)
+        found["maps"] = grad_cam(classifier, images.clone(), predicted.clone(), upsample=True)
     if masker is not None:
         with inference(masker, device), inference(classifier, device):
             masks = masker(images)
             share = energy_inside(upsample(size, *images.shape[2:]), masks[:, 0])
-            marked = (masks > 0.5).to(images.dtype)
-            kept = torch.lerp(classifier.mean.expand_as(images), images, marked)
-            removed = torch.lerp(images, classifier.mean.expand_as(images), marked)
-            rest = classifier(torch.cat([kept, removed])).softmax(1)
-            left = rest.gather(1, predicted.repeat(2)[:, None])[:, 0].chunk(2)
-        found |= {"masks": masks[:, 0], "evidence_inside": share}
-        found |= {"kept": left[0], "removed": left[1]}
-    return {
-        name: (value if value.dtype == torch.int64 else value.float()).cpu().clone()
-        for name, value in found.items()
-    }
+            marked, mean = (masks > 0.5).to(images.dtype), classifier.mean.expand_as(images)
+            views = [torch.lerp(mean, images, marked), torch.lerp(images, mean, marked)]
+            rest = classifier(torch.cat(views)).softmax(1)
+            kept, removed = rest.gather(1, predicted.repeat(2)[:, None])[:, 0].chunk(2)
+        found |= {"masks": masks[:, 0], "evidence_inside": share, "kept": kept, "removed": removed}
+    for name, value in found.items():
+        found[name] = (value if name == "predicted" else value.float()).cpu().clone()
+    return Explanation(names, **found)
 
 
 def pretrained(backbone: str, weights: str | Path) -> tuple[Classifier, tuple[str, ...]]:
     """A torchvision ImageNet model with its own head, as an `align.Classifier`.
 
     Args:
-        backbone: "resnet18", "resnet34", "resnet50" or "mobilenet_v2".
-        weights: a torchvision weights name such as "IMAGENET1K_V2", or a file in torchvision's
-            layout.
+        backbone: "resnet18", "resnet50" or "mobilenet_v2".
+        weights: a torchvision weights name, or a file in torchvision's layout.
 
     Returns:
         `(classifier, classes)`: the network in evaluation mode, and ImageNet's class names.
@@ -168,8 +164,7 @@ def pretrained(backbone: str, weights: str | Path) -> tuple[Classifier, tuple[st
         classifier.linear.load_state_dict(own)
     except (KeyError, RuntimeError):
         raise ValueError(
-            f"weights '{weights}' have no head of 1,000 ImageNet classes; use a run of your own, "
-            "or a file that has one"
+            f"weights '{weights}' have no head of 1,000 ImageNet classes; use a file that has one"
         ) from None
     return classifier.eval(), tuple(known.DEFAULT.meta["categories"])
 
@@ -178,28 +173,28 @@ def pictures(paths: Sequence[str | Path]) -> list[Path]:
     """The picture files that some files, folders and patterns name, each once, in order.
 
     Args:
-        paths: files; folders, whose pictures at any depth are meant, those of types that are not
-            read among them, so that they can be named; patterns such as `*.jpg`.
+        paths: files, patterns such as `*.jpg`, and folders, whose pictures at any depth are meant,
+            also of types that are not read, which `read` tells.
 
     Raises:
         FileNotFoundError: if one of them names no picture.
     """
+    kinds = (*SUFFIXES, *UNREAD)
     found: dict[Path, None] = {}
     for given in paths:
         here = [Path(given)]
         if not here[0].exists() and has_magic(str(given)):
-            here = sorted(Path(name) for name in glob(str(given), recursive=True))
-        before = len(found)
+            here = [Path(name) for name in sorted(glob(str(given), recursive=True))]
+        named: list[Path] = []
         for path in here:
-            inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-            kinds = (*SUFFIXES, *UNREAD)
-            fit = [one for one in inside if one.suffix.lower() in kinds and one.is_file()]
-            found |= dict.fromkeys(fit if path.is_dir() else [p for p in inside if p.is_file()])
-        if len(found) == before and not any(path in found for path in here):
+            inside = [one for one in sorted(path.rglob("*")) if one.suffix.lower() in kinds]
+            named += [one for one in (inside if path.is_dir() else [path]) if one.is_file()]
+        if not named:
             raise FileNotFoundError(
                 f"no picture at '{given}', expected a file, a folder that holds some "
                 f"({', '.join(SUFFIXES)}), or a pattern"
             )
+        found |= dict.fromkeys(named)
     return list(found)
 
 

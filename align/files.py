@@ -13,13 +13,8 @@ from pathlib import Path
 def replacing(*paths: Path) -> Iterator[tuple[Path, ...]]:
     """Write files beside those that they replace once all of them are there.
 
-    A full disk, Ctrl-C or a kill in the middle of the block leaves the earlier files.
-
-    Args:
-        paths: the files, in the order in which they are replaced; their folders are there.
-
-    Yields:
-        For each the path to write to.
+    A full disk, Ctrl-C or a kill in the middle of the block leaves the earlier files. The block is
+    given a path to write to for each; files are replaced in the order in which they are named.
     """
     written = tuple(path.with_name(f".{path.name}.{os.getpid()}.partial") for path in paths)
     try:
@@ -32,13 +27,9 @@ def replacing(*paths: Path) -> Iterator[tuple[Path, ...]]:
 
 
 def found(path: str | Path, root: str | Path | None) -> Path:
-    """Where a file or folder of the data lies: a relative path is looked for in the data's folder.
+    """Where a file or folder of the data lies: in `root`, or else in the working folder.
 
-    Where it is not there, it is taken from the working folder.
-
-    Args:
-        path: as given; `~` is the home folder.
-        root: the folder with the data; None means `$ALIGN_DATA`, and the working folder without it.
+    A root of None means `$ALIGN_DATA`.
 
     Raises:
         ValueError: if both places have one, and they are not the same.

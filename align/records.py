@@ -26,20 +26,14 @@ RESULTS = (ROOT if (ROOT / "pyproject.toml").is_file() else PACKAGE) / "results"
 
 
 def provenance(device: torch.device | str) -> dict[str, str]:
-    """Where a run was made: device, versions and the code's revision.
+    """Where a run was made: device, processor, python, torch, torchvision and revision.
 
-    Args:
-        device: the device that the run used.
-
-    Returns:
-        A dict with the keys device, processor, python, torch, torchvision and revision. The
-        processor stands with the instructions that torch uses on it, which decide the order of
-        sums. The revision ends in "+" if files of the library differed from it.
+    The processor stands with the instructions that torch uses on it, which decide the order of
+    sums. The revision ends in "+" if files of the library differed from it.
     """
     device = torch.device(device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return {
-        "device": name,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "processor": _processor(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -71,11 +65,7 @@ def _revision() -> str:
 
 
 def append(path: Path, record: dict) -> None:
-    """Add a record to a file, whole or not at all, also beside other processes.
-
-    Args:
-        path: the `.jsonl` file; made if it is not there.
-        record: JSON-ready values.
+    """Add a record to a `.jsonl` file, whole or not at all, also beside other processes.
 
     Raises:
         ValueError: if a value is not finite or not JSON.
@@ -99,10 +89,7 @@ def lock_of(path: Path) -> Path:
 
 
 def read(path: Path) -> list[dict]:
-    """All whole records of a file, in the order they were written; a torn line is left out.
-
-    Args:
-        path: the `.jsonl` file; an absent file holds no records.
+    """All whole records of a `.jsonl` file, in order; without torn lines; none where it is absent.
 
     Raises:
         ValueError: if a line is whole and no record.
@@ -115,11 +102,12 @@ def read(path: Path) -> list[dict]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        lacking = _lacking(record)
+        known = record if isinstance(record, dict) else {}
+        lacking = [name for name, kind in FIELDS.items() if not isinstance(known.get(name), kind)]
         if lacking:
             raise ValueError(
-                f"line {number:,} of '{path}' is JSON and no record ({lacking}): delete that line, "
-                "or take the file from where it came"
+                f"line {number:,} of '{path}' is JSON and no record (it lacks "
+                f"{', '.join(lacking)}): delete that line, or take the file from where it came"
             )
         records.append(record)
     return records
@@ -129,27 +117,12 @@ FIELDS = {"key": str, "benchmark": str, "config": dict, "options": dict, "metric
 """What every record has, and as what."""
 
 
-def _lacking(record: object) -> str:
-    """In words, what keeps a JSON value from being a record; "" for a record."""
-    if not isinstance(record, dict):
-        return f"it is of type {type(record).__name__}, expected a dict"
-    wrong = [name for name, kind in FIELDS.items() if not isinstance(record.get(name), kind)]
-    return f"it lacks {', '.join(wrong)}" if wrong else ""
-
-
 def mixed(recorded: Iterable[dict], rendered: bool = False) -> list[str]:
     """In words, where records that should be of the same data are of different data.
 
     Whole test domains are the same for every method, and for every seed unless it draws the images;
-    training and held-out parts are the same for one seed.
-
-    Args:
-        recorded: what `read` returns.
-        rendered: look at the toy worlds alone, which processors render with different last digits;
-            else at data from a disk alone, which are the same everywhere.
-
-    Returns:
-        One sentence for each difference; empty where there is none.
+    training and held-out parts are the same for one seed. Looked at are data from a disk, or the
+    `rendered` worlds alone, whose last digits differ between processors.
     """
     first: dict[tuple, tuple[str, str]] = {}
     found = {}
@@ -167,14 +140,7 @@ def mixed(recorded: Iterable[dict], rendered: bool = False) -> list[str]:
 
 
 def check_same_data(recorded: Iterable[dict]) -> None:
-    """Refuse to compare runs that were made on different data from a disk.
-
-    Args:
-        recorded: what `read` returns.
-
-    Raises:
-        ValueError: if two records that should be of the same data are not.
-    """
+    """Raise a ValueError if two records that should be of the same data from a disk are not."""
     if sentences := mixed(recorded):
         raise ValueError(
             f"{sentences[0]}; such runs are not comparable: make one of them again, or keep their "
@@ -202,39 +168,18 @@ def _fingerprints(record: dict) -> Iterator[tuple[tuple, str]]:
 
 
 def trained_on(record: dict) -> tuple[str, ...]:
-    """The domains that a recorded run was trained on; their tests are on held-out images.
-
-    Args:
-        record: what `read` returns, also of a time before there were several protocols.
-    """
+    """The domains that a recorded run was trained on; their tests are on held-out images."""
+    # Of a time before there were several protocols a record has the source alone.
     return tuple(record.get("trained_on") or [record["source"]])
 
 
 def pack(correct: torch.Tensor) -> str:
-    """Write which images were classified rightly as text, eight images a byte.
-
-    Args:
-        correct: bool `(N,)`, in the order of the domain's images.
-
-    Returns:
-        Base64; `unpack` reads it.
-    """
+    """Which images were classified rightly, bool `(N,)`, as base64, eight images a byte."""
     return base64.b64encode(np.packbits(correct.cpu().numpy()).tobytes()).decode()
 
 
 def unpack(text: str, count: int) -> NDArray[np.bool_]:
-    """Read what `pack` wrote.
-
-    Args:
-        text: base64.
-        count: number of images N.
-
-    Returns:
-        bool `(N,)`.
-
-    Raises:
-        ValueError: if the text is not of that many images.
-    """
+    """What `pack` wrote of `count` images, bool `(N,)`; a ValueError if it is of another number."""
     packed = np.frombuffer(base64.b64decode(text), np.uint8)
     if len(packed) != -(-count // 8):
         raise ValueError(
@@ -245,14 +190,9 @@ def unpack(text: str, count: int) -> NDArray[np.bool_]:
 
 
 def correctness(record: dict, domain: str) -> NDArray[np.bool_] | None:
-    """Which of a test domain's images a recorded run classified rightly.
+    """Which of a test domain's images a recorded run classified rightly, bool `(N,)`.
 
-    Args:
-        record: what `read` returns.
-        domain: a domain that it was tested on.
-
-    Returns:
-        bool `(N,)`, or None if the record is of a time before this was kept.
+    None if the record is of a time before this was kept.
     """
     text = record.get("correct", {}).get(domain)
     return None if text is None else unpack(text, record["metrics"][domain]["count"])

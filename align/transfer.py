@@ -7,17 +7,10 @@ from torch import Tensor
 
 
 def upload(tensor: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """Send a tensor to a device; the processor goes on meanwhile.
+    """Send a tensor from the CPU, converted first, to a device; the processor goes on meanwhile.
 
-    An ordinary copy to a GPU waits until the GPU has done all that it was given before.
-
-    Args:
-        tensor: on the CPU, and not changed afterwards.
-        device: where it is needed.
-        dtype: what it is converted to first; None keeps its own.
-
-    Returns:
-        The tensor there; on a CPU the tensor itself.
+    An ordinary copy to a GPU waits for all that it was given before. The tensor may not be changed
+    afterwards: on a CPU it is returned itself.
     """
     tensor = tensor if dtype is None else tensor.to(dtype)
     # From pinned memory alone can a GPU read by itself.

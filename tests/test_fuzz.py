@@ -182,7 +182,7 @@ def readers(tmp_path: Path) -> dict:
         state: checkpoint.read,
         weights: lambda path: read_tensors(path, "another file"),
         pickled: lambda path: read_tensors(path, "another file"),
-        run: align.training.run._described,
+        run: lambda path: align.Run.load(path.parent),
     }
 
 

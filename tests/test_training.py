@@ -443,10 +443,10 @@ def test_a_shift_repeats_the_edge():
         ({"epochs": 0}, "epochs is 0, expected at least 1"),
         ({"lr": -1.0}, "lr is -1.0, expected a number that is not negative"),
         ({"lambda3": float("nan")}, "lambda3 is nan"),
-        ({"mixup_concentration": 0.0}, "mixup_concentration is 0, expected a number above 0"),
-        ({"cgc_temperature": 0.0}, "cgc_temperature is 0, expected a number above 0"),
+        ({"mixup_concentration": 0.0}, "mixup_concentration is 0.0, expected a number above 0"),
+        ({"cgc_temperature": 0.0}, "cgc_temperature is 0.0, expected a number above 0"),
         ({"sgt_share": 1.5}, "sgt_share is 1.5, expected a share between 0 and 1"),
-        ({"masker_steps": 0.0}, "masker_steps is 0, expected a number above 0"),
+        ({"masker_steps": 0.0}, "masker_steps is 0.0, expected a number above 0"),
         ({"masker_steps": -1.0}, "masker_steps is -1.0, expected a number that is not negative"),
         ({"mask_stride": 3}, "mask_stride is 3, expected one of 2, 4, 8, 16, 32"),
         (
@@ -466,7 +466,7 @@ def test_too_few_images_or_classes_are_refused(domain):
         align.train("erm", few, config=TINY, progress=False)
     only = torch.nonzero(domain.labels == 0)[:, 0]
     single = replace(domain.subset(only), classes=("bird",))
-    with pytest.raises(ValueError, match="has 1 class, expected at least 2"):
+    with pytest.raises(ValueError, match="num_classes is 1, expected a whole number, at least 2"):
         align.train("erm", single, config=TINY, progress=False)
 
 

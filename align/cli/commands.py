@@ -9,21 +9,27 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import torch
+import torchvision
 import typer
 
+from align import evaluation
+from align import experiment as experiments
 from align.cli.data import Root, data_app
-from align.config import METHODS
+from align.cli.explain import LATEST, Size, explain
+from align.config import METHODS, Config
+from align.data import Benchmark, load
 from align.data.download import DownloadError
+from align.data.install import survey
 from align.files import found, same
-
-if TYPE_CHECKING:
-    from align.data import Benchmark
+from align.training import Run
+from align.training import export as exporting
 
 app = typer.Typer(
     help="ALIGN: train classifiers that look where they should.",
@@ -39,48 +45,47 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="A value of the configuration, such as lambda3=2; may be repeated."),
 ]
-Size = Annotated[int | None, typer.Option(help="Side of the images, in pixels.")]
+Folder = Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")]
+Data = Annotated[str, typer.Option(help="A name that align.load takes.")]
 Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images.")]
 
 
 @app.command()
 def train(
     method: Annotated[str, typer.Argument(help=f"One of {', '.join(METHODS)}.")] = "align",
-    benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
-    source: Annotated[
-        str | None, typer.Option(help="Domain to train on; default the first.")
-    ] = None,
+    benchmark: Data = "toy-vlcs",
+    source: Annotated[str, typer.Option(help="Domain to train on; default the first.")] = "",
     root: Root = None,
     size: Size = None,
     masks: Masks = None,
     seed: int = 0,
-    out: Annotated[Path, typer.Option(help="Folder for the run and its checkpoint.")] = Path(
-        "runs/latest"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder for the run and its checkpoint.")] = LATEST,
     settings: Settings = None,
 ) -> None:
     """Train on one domain, test on its held-out part and on every other domain."""
-    from align.config import Config
-    from align.data import load
-    from align.experiment import Experiment, run
-
-    options = _options(size, masks)
-    if source is None:
-        source = load(benchmark, root, **_found(options, root)).domains[0]
     config = Config(**{"method": method, "seed": seed} | _settings(settings))
-    experiment = Experiment(benchmark, same(source), config, options)
-    _say_missing(experiment.data(root))
-    record, result = run(experiment, root=root, folder=out)
+    experiment = experiments.Experiment(
+        benchmark, same(source) or "first", config, _options(size, masks)
+    )
+    data = experiment.data(root)
+    experiment = experiment if source else replace(experiment, source=data.domains[0])
+    _say_missing(data)
+    record, result = experiments.run(experiment, root=root, folder=out)
     result.save(out)
     (out / "record.json").write_text(json.dumps(record, indent=1))
-    _print_metrics(record["metrics"], experiment.source)
+    for name, values in record["metrics"].items():
+        shift = "held out" if name == experiment.source else "elsewhere"
+        print(
+            f"{name:>14} ({shift}): accuracy {values['accuracy']:.3f}, "
+            f"insertion AUC {values['insertion_auc']:.3f}"
+        )
     print(f"saved in {out}")
 
 
 @app.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")],
-    benchmark: Annotated[str, typer.Option(help="A name that align.load takes.")] = "toy-vlcs",
+    folder: Folder,
+    benchmark: Data = "toy-vlcs",
     domain: Annotated[str | None, typer.Option(help="Domain to test on; default all.")] = None,
     root: Root = None,
     size: Size = None,
@@ -88,73 +93,39 @@ def evaluate(
     controls: Annotated[bool, typer.Option(help="Also measure control explanations.")] = False,
 ) -> None:
     """Measure a trained run: accuracy, faithfulness, and localisation where masks exist."""
-    from align.data import load
-    from align.evaluation import evaluate as measure
-    from align.training import Run
-
     run = Run.load(folder)
     if size is None and run.contract is not None:
         size = run.contract.size[0]
-    data = load(benchmark, root, **_found(_options(size, masks), root))
+    data = load(benchmark, root, **_options(size, masks and found(masks, root)))
     _say_missing(data)
     names = data.test_domains if domain is None else (domain,)
-    result = {name: measure(run, data[name], controls=controls) for name in names}
+    result = {name: evaluation.evaluate(run, data[name], controls=controls) for name in names}
     print(json.dumps(result, indent=1))
 
 
-@app.command()
-def explain(
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or patterns.")],
-    run: Annotated[
-        Path | None, typer.Option(help="A folder that `align train` wrote; default runs/latest.")
-    ] = None,
-    backbone: Annotated[str | None, typer.Option(help="A torchvision model, not a run.")] = None,
-    weights: Annotated[str, typer.Option(help="Its weights: a name or a file.")] = "DEFAULT",
-    size: Size = None,
-    out: Annotated[
-        Path | None, typer.Option(help="A .png or .svg for all, or a folder: one each.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
-) -> None:
-    """Say of pictures what they show, where the evidence is, and what the mask keeps of it."""
-    from align.cli.explain import explain_files
-
-    broken = explain_files(paths, run, backbone, weights, size, out, as_json)
-    if broken:
-        raise typer.Exit(1)
+app.command()(explain)
 
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")],
+    folder: Folder,
     out: Annotated[Path, typer.Option(help="The file.")] = Path("model.pt2"),
 ) -> None:
     """Write a run's classifier as a torch.export program, which needs torch and nothing else."""
-    from align.training import Run
-    from align.training.export import export as write
-
-    print(f"saved in {write(Run.load(folder), out)}")
+    print(f"saved in {exporting.export(Run.load(folder), out)}")
 
 
 @app.command()
 def doctor() -> None:
     """Print device, versions, data found and the next step."""
-    import torch
-    import torchvision
-
-    print(
-        f"python {sys.version.split()[0]} · torch {torch.__version__} · "
-        f"torchvision {torchvision.__version__}"
-    )
-    if torch.cuda.is_available():
-        print(f"device: {torch.cuda.get_device_name(0)}")
-    else:
-        print(f"device: CPU, {os.cpu_count()} cores (the toy worlds are sized for it)")
-    print(f"ALIGN_DATA: {os.environ.get('ALIGN_DATA') or 'not set'}")
-    print(
-        f"next: align train --benchmark {_photographs() or 'toy-vlcs'}"
-        "   (or `align demo` for a two-minute comparison)"
-    )
+    versions = {"python": sys.version.split()[0], "torch": torch.__version__}
+    versions["torchvision"] = torchvision.__version__
+    print(" · ".join(f"{name} {version}" for name, version in versions.items()))
+    cpu = f"CPU, {os.cpu_count()} cores (the toy worlds are sized for it)"
+    print("device:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu)
+    print("ALIGN_DATA:", os.environ.get("ALIGN_DATA") or "not set")
+    print(f"next: align train --benchmark {_photographs() or 'toy-vlcs'}")
+    print("      (or `align demo` for a two-minute comparison)")
 
 
 def main() -> None:
@@ -198,8 +169,6 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 def _photographs() -> str:
     """Print what is there of the photographs; return the name of a whole benchmark, or ""."""
-    from align.data.install import survey
-
     try:
         findings = survey(fingerprint=False)
     except FileNotFoundError as error:
@@ -214,13 +183,8 @@ def _photographs() -> str:
 
 
 def _options(size: int | None, masks: Path | None) -> dict:
-    options = {} if size is None else {"size": size}
-    return options if masks is None else options | {"masks": str(masks)}
-
-
-def _found(options: dict, root: Path | None) -> dict:
-    masks = options.get("masks")
-    return options if masks is None else options | {"masks": str(found(masks, root))}
+    options = {"size": size, "masks": masks and str(masks)}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _say_missing(data: Benchmark) -> None:
@@ -231,30 +195,18 @@ def _say_missing(data: Benchmark) -> None:
 
 def _settings(pairs: list[str] | None) -> dict:
     """`name=value` texts as values of the configuration: JSON, or else a text as it stands."""
-    from align.config import Config
-
     names = [field.name for field in fields(Config)]
     values: dict = {}
     for pair in pairs or []:
         name, mark, text = pair.partition("=")
         if not mark or name not in names:
-            raise ValueError(
-                f"--set {pair}: expected name=value with one of the names {', '.join(names)}"
-            )
+            listed = ", ".join(names)
+            raise ValueError(f"--set {pair}: expected name=value with one of the names {listed}")
         try:
             values[name] = json.loads(text)
         except ValueError:
             values[name] = {"True": True, "False": False, "None": None}.get(text, text)
     return values
-
-
-def _print_metrics(metrics: dict, source: str) -> None:
-    for name, values in metrics.items():
-        shift = "held out" if name == source else "elsewhere"
-        print(
-            f"{name:>14} ({shift}): accuracy {values['accuracy']:.3f}, "
-            f"insertion AUC {values['insertion_auc']:.3f}"
-        )
 
 
 for point in further():

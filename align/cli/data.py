@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from textwrap import indent
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from align.data.install import Finding
+from align.data import install, load
 
 data_app = typer.Typer(help="Benchmarks of photographs: get them, check them, pack them.")
 
@@ -32,8 +32,6 @@ def get(
     keep: Annotated[bool, typer.Option(help="Keep the archives after unpacking.")] = False,
 ) -> None:
     """Download, verify and unpack a benchmark; one that is there is used as it is."""
-    from align.data import install
-
     found = install.get(name, root, version=version, mirrors=mirror or (), keep=keep)
     _show(install.Finding(name, found, tuple(install.problems(found, root))))
 
@@ -41,9 +39,7 @@ def get(
 @data_app.command()
 def check(names: Names = None, root: Root = None) -> None:
     """Count what is there and print the fingerprint that two readers can compare."""
-    from align.data.install import ON_DISK, survey
-
-    findings = survey(names or ON_DISK, root)
+    findings = install.survey(names or install.ON_DISK, root)
     for finding in findings:
         _show(finding)
     there = [finding for finding in findings if finding.manifest]
@@ -59,11 +55,8 @@ def pack(
     size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 224,
 ) -> None:
     """Decode every image once, into the cache, so that training starts at once."""
-    from align.data import load
-    from align.data.install import ON_DISK
-
     packed = 0
-    for name in names or ON_DISK:
+    for name in names or install.ON_DISK:
         began = time.perf_counter()
         try:
             benchmark = load(name, root, size=size)
@@ -79,26 +72,23 @@ def pack(
             print(f"  {sentence}")
     if not packed:
         raise FileNotFoundError(
-            f"nothing to pack: none of {', '.join(ON_DISK)} found; "
+            f"nothing to pack: none of {', '.join(install.ON_DISK)} found; "
             "`align data get vlcs --root DIR` gets one"
         )
 
 
-def _show(finding: Finding) -> None:
+def _show(finding: install.Finding) -> None:
     """Print counts and fingerprint, and what is lacking."""
+    import pandas as pd  # slow to import, and needed here alone
+
     found = finding.manifest
     if found is None:
         print(f"{finding.name}: {finding.said[0]}")
         return
     version = f" {found.version}" if found.version else ""
     print(f"{found.name}{version}: {found.total:,} images, fingerprint {found.fingerprint}")
-    classes = list(next(iter(found.counts.values())))
-    width = max(8, *(len(domain) for domain in found.counts))
-    columns = [max(10, len(kind) + 2) for kind in (*classes, "total")]
-    heads = zip((*classes, "total"), columns, strict=True)
-    print(f"  {'':{width}}" + "".join(f"{kind:>{wide}}" for kind, wide in heads))
-    for domain, row in found.counts.items():
-        numbers = zip((*row.values(), sum(row.values())), columns, strict=True)
-        print(f"  {domain:{width}}" + "".join(f"{number:>{wide},}" for number, wide in numbers))
+    table = pd.DataFrame(found.counts).T
+    table = table.assign(total=table.sum(axis=1)).map("{:,}".format)
+    print(indent(table.to_string(), "  "))
     for sentence in finding.said or ("complete",):
         print(f"  {sentence}")

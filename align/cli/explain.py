@@ -5,29 +5,35 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Annotated
 
-import torch
+import typer
 from tqdm.auto import tqdm
 
-from align.explanation import Explanation, draw, explain, pictures, pretrained, read
+from align import explanation
+from align.explanation import Explanation, draw, pictures, pretrained, read
 from align.networks.classifier import Classifier
 from align.training import Run
 
 FIGURES = (".png", ".svg", ".pdf")
+LATEST = Path("runs/latest")
 MOST = 100
 """Pictures in one figure: a row each."""
 
+Size = Annotated[int | None, typer.Option(help="Side of the images, in pixels.")]
+Out = Annotated[Path | None, typer.Option(help="A .png or .svg for all, or a folder: one each.")]
 
-def explain_files(
-    paths: list[str],
-    run: Path | None,
-    backbone: str | None,
-    weights: str,
-    size: int | None,
-    out: Path | None,
-    as_json: bool,
-) -> int:
-    """Explain each picture that is named; returns how many could not be read."""
+
+def explain(
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or patterns.")],
+    run: Annotated[Path, typer.Option(help="A folder that `align train` wrote.")] = LATEST,
+    backbone: Annotated[str | None, typer.Option(help="A torchvision model, not a run.")] = None,
+    weights: Annotated[str, typer.Option(help="Its weights: a name or a file.")] = "DEFAULT",
+    size: Size = None,
+    out: Out = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
+) -> None:
+    """Say of pictures what they show, where the evidence is, and what the mask keeps of it."""
     model, classes, side = _model(run, backbone, weights, size)
     files = pictures(paths)
     done: list[tuple[Path, Explanation]] = []
@@ -37,7 +43,7 @@ def explain_files(
             broken += 1
             print(f"align: '{path}' cannot be read: {image}", file=sys.stderr)
             continue
-        found = explain(model, image[None], classes=classes)
+        found = explanation.explain(model, image[None], classes=classes)
         done.append((path, found))
         if not as_json:
             print(f"{path}: {_sentence(found)}")
@@ -45,18 +51,18 @@ def explain_files(
         print(json.dumps([{"file": path.as_posix()} | found.row(0) for path, found in done]))
     if out is not None and done:
         _draw(done, out)
-    return broken
+    if broken:
+        raise typer.Exit(1)
 
 
 def _model(
-    run: Path | None, backbone: str | None, weights: str, size: int | None
+    run: Path, backbone: str | None, weights: str, size: int | None
 ) -> tuple[Run | Classifier, tuple[str, ...] | None, int]:
     if backbone is not None:
-        if run is not None:
+        if run != LATEST:
             raise ValueError("--run and --backbone are both given, expected one of them")
-        model, classes = pretrained(backbone, weights)
-        return model, classes, size or 224
-    trained = Run.load(run or Path("runs/latest"))
+        return *pretrained(backbone, weights), size or 224
+    trained = Run.load(run)
     if trained.contract is None:
         raise ValueError(f"the run in '{run}' does not say what it was trained on; train it anew")
     return trained, None, size or trained.contract.size[0]
@@ -81,7 +87,8 @@ def _draw(done: list[tuple[Path, Explanation]], out: Path) -> None:
                 "name a folder, which gets a figure a picture, or explain fewer"
             )
         out.parent.mkdir(parents=True, exist_ok=True)
-        _joined([found for _, found in done], [path.name for path, _ in done], out)
+        whole = Explanation.join([found for _, found in done])
+        draw(whole, [path.name for path, _ in done]).savefig(out, dpi=120)
         return
     if out.suffix:
         raise ValueError(f"--out is '{out}', expected a folder, or a file of {', '.join(FIGURES)}")
@@ -92,14 +99,3 @@ def _draw(done: list[tuple[Path, Explanation]], out: Path) -> None:
             number += 1
             name = f"{path.stem}-{number}"
         draw(found, [path.name]).savefig(out / f"{name}.png", dpi=120)
-
-
-def _joined(parts: list[Explanation], names: list[str], out: Path) -> None:
-    def together(name: str) -> torch.Tensor | None:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values)
-
-    fields = ("images", "probabilities", "predicted", "maps", "masks")
-    fields += ("evidence_inside", "kept", "removed")
-    whole = Explanation(parts[0].classes, **{name: together(name) for name in fields})
-    draw(whole, names).savefig(out, dpi=120)

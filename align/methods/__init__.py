@@ -14,19 +14,8 @@ from align.methods.irm import IRM
 from align.methods.mixup import Mixup
 from align.methods.sgt import SGT
 
-__all__ = [
-    "CGC",
-    "DRE",
-    "ERM",
-    "IRM",
-    "METHODS",
-    "SGT",
-    "Align",
-    "GroupDRO",
-    "Guided",
-    "Method",
-    "Mixup",
-]
+__all__ = ["CGC", "DRE", "ERM", "IRM", "METHODS", "SGT"]
+__all__ += ["Align", "GroupDRO", "Guided", "Method", "Mixup"]
 
 METHODS: dict[str, type[Method]] = config.METHODS
 """Every method by the name it has in configurations, records and on the command line."""

@@ -16,33 +16,25 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
 from align import losses
-from align.config import Config
 from align.data.batches import Batch
 from align.methods.base import Losses, Method, Passes, adamw, descend
 from align.methods.guided import Guided, channel_weights, guided_terms
 from align.methods.regulariser import regulariser
-from align.networks.classifier import Classifier
 from align.networks.feature_masker import FeatureMasker
-from align.networks.masker import Masker
 from align.saliency import minmax
 from align.transfer import upload
 
 
 class Align(Method):
-    """Joint training of a classifier and a masker.
-
-    Args:
-        classifier: the network f, on its device.
-        config: the run's choices.
-        masker: the network M, on the same device.
-        environments: how many domains the training images were joined from.
-    """
+    """Joint training of a classifier and a masker."""
 
     label = "ALIGN"
     reads = (
@@ -56,15 +48,10 @@ class Align(Method):
     # The batch forward and back; masked twice, forward and back to the pixels.
     passes = Passes(forward=3, to_weights=1, to_pixels=2)
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        config: Config,
-        masker: Masker | FeatureMasker,
-        environments: int = 1,
-    ) -> None:
-        super().__init__(classifier, config, masker, environments)
-        learning = masker.decoder if isinstance(masker, FeatureMasker) else masker
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        config, learning = self.config, self.masker
+        learning = learning.decoder if isinstance(learning, FeatureMasker) else learning
         self.masker_optimizer = adamw(learning, config.masker_lr, config.weight_decay)
         self.start = None if config.masker_start is None else copy.deepcopy(learning)
         self.turns, self.progress = 0, 0.0
@@ -87,10 +74,7 @@ class Align(Method):
         return terms | super().update(batch, epoch, generator)
 
     def masker_steps_due(self) -> int:
-        """How many steps the masker makes in this turn: `masker_steps` on average.
-
-        Rounded up, so that even a small ratio has a step in each epoch, on its first batch.
-        """
+        """The masker's steps in this turn: `masker_steps` on average, rounded up."""
         before, self.turns = self.turns, self.turns + 1
         ratio = self.config.masker_steps
         return math.ceil(self.turns * ratio) - math.ceil(before * ratio)
@@ -100,14 +84,8 @@ class Align(Method):
 
         Book: align, eq-align-objectives.
         """
-        terms, features = guided_terms(
-            self.classifier,
-            self.config,
-            batch,
-            epoch,
-            lambda: self.target(batch.images, generator),
-            generator,
-        )
+        masks = partial(self.target, batch.images, generator)
+        terms, features = guided_terms(self.classifier, self.config, batch, epoch, masks, generator)
         if self.config.lambda4 > 0:
             weight = channel_weights(self.classifier, self.config)
             terms["mixup"] = regulariser(self.classifier, batch, features, weight, generator)
@@ -143,12 +121,10 @@ class Align(Method):
         """
         config = self.config
         masks, pull = self.masks(batch.images)
-        kept, removed = self.classifier(
-            torch.cat(keep_and_remove(batch.images, masks, self.filling(batch.images, generator)))
-        ).chunk(2)
-        distinction = (
-            losses.distinction_margin if config.distinction == "margin" else losses.distinction
-        )
+        views = keep_and_remove(batch.images, masks, self.filling(batch.images, generator))
+        kept, removed = self.classifier(torch.cat(views)).chunk(2)
+        margin = config.distinction == "margin"
+        distinction = losses.distinction_margin if margin else losses.distinction
         terms = {
             "distinction": distinction.unchecked(kept, removed, batch.labels),
             "sparsity": losses.sparsity.unchecked(masks),
@@ -201,6 +177,5 @@ def keep_and_remove(images: Tensor, masks: Tensor, filling: Tensor) -> tuple[Ten
 
     Book: masker, eq-masker-parts.
     """
-    return torch.lerp(filling.expand_as(images), images, masks), torch.lerp(
-        images, filling.expand_as(images), masks
-    )
+    hidden = filling.expand_as(images)
+    return torch.lerp(hidden, images, masks), torch.lerp(images, hidden, masks)

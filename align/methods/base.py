@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -50,8 +49,8 @@ class Method:
         needs_masks: whether the training images must have masks.
         learns_masks: whether a masker is trained beside the classifier.
         reads_environments: whether it tells the domains apart that images were joined from.
-        pairs_images: cases in which a step sets each image against another of its batch; a case
-            names choices with the values that make it, none where it is always so.
+        pairs_images: cases in which a step sets each image against another of its batch: choices
+            with the values that make it so, none where it is always so.
         passes: what a step asks of the classifier, for `align speed`.
 
     Raises:
@@ -69,8 +68,8 @@ class Method:
     def __init_subclass__(cls) -> None:
         if "label" not in vars(cls):  # a variant is not called what its parent is called
             cls.label = cls.__name__
-        known = {field.name for field in fields(Config)}
-        if not isinstance(cls.reads, tuple) or not known.issuperset(cls.reads):
+        known = Config.__dataclass_fields__
+        if not isinstance(cls.reads, tuple) or not known.keys() >= {*cls.reads}:
             raise ValueError(
                 f"{cls.__name__}.reads is {cls.reads!r}, expected a tuple of names of values of "
                 "align.Config"
@@ -83,19 +82,13 @@ class Method:
         masker: nn.Module | None = None,
         environments: int = 1,
     ) -> None:
-        self.classifier = classifier
-        self.config = config
-        self.masker = masker
-        self.environments = environments
+        self.classifier, self.config = classifier, config
+        self.masker, self.environments = masker, environments
         self.optimizer = adamw(classifier, config.lr, config.weight_decay)
 
     @classmethod
     def check_masks(cls, masks: Tensor | None) -> None:
-        """Refuse images without masks, if the method needs masks.
-
-        Raises:
-            ValueError: if there are none.
-        """
+        """Raise a ValueError if the method needs masks and there are none."""
         if cls.needs_masks and masks is None:
             raise ValueError(
                 f"method '{name_of(cls)}' needs masks and the training domain has none; load the "
@@ -116,11 +109,7 @@ class Method:
         raise TypeError(f"{type(self).__name__} does not define its loss")
 
     def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
-        """One training step; returns the detached terms of the loss.
-
-        Raises:
-            ValueError: if the method needs masks and the batch has none.
-        """
+        """One training step; returns the detached terms of the loss."""
         self.check_masks(batch.masks)
         terms = self.loss(batch, epoch, generator)
         descend(self.optimizer, terms["loss"])

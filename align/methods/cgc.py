@@ -54,7 +54,7 @@ class CGC(Method):
 
 
 def contrast(moved: Tensor, seen: Tensor, temperature: float) -> Tensor:
-    """The contrastive loss NCE between maps, a scalar, at least 0.
+    """The contrastive loss NCE, a scalar, at least 0.
 
     Args:
         moved: `(N, h, w)`, maps of images, moved as the images were.
@@ -68,10 +68,9 @@ def contrast(moved: Tensor, seen: Tensor, temperature: float) -> Tensor:
 
 
 def random_crops(count: int, generator: Generator) -> Tensor:
-    """Random crops, half of them mirrored, as maps of coordinates.
+    """Random crops, half of them mirrored, float32 `(count, 2, 3)`.
 
-    Returns:
-        float32 `(count, 2, 3)`: where in the image, in [-1, 1], a point of the crop comes from.
+    They say where in the image, in [-1, 1], a point of the crop comes from.
     """
     draws = torch.rand((count, 4), generator=generator)
     side = (AREA[0] + (AREA[1] - AREA[0]) * draws[:, 0]).sqrt()
@@ -83,14 +82,6 @@ def random_crops(count: int, generator: Generator) -> Tensor:
 
 
 def warp(values: Tensor, crops: Tensor) -> Tensor:
-    """Crop images or maps and resize the crops to the size before.
-
-    Args:
-        values: `(N, K, h, w)`.
-        crops: `(N, 2, 3)`, see `random_crops`.
-
-    Returns:
-        `(N, K, h, w)`.
-    """
+    """Images or maps `(N, K, h, w)`, cropped as `random_crops` says, at the size before."""
     grid = affine_grid(crops, list(values.shape), align_corners=False)
     return grid_sample(values, grid, padding_mode="border", align_corners=False)

@@ -9,15 +9,7 @@ from align.data.batches import Batch
 
 
 def membership(batch: Batch, count: int) -> Tensor:
-    """Which images of a batch are from which environment.
-
-    Args:
-        batch: images, labels and, where several domains were joined, environments.
-        count: number E of environments.
-
-    Returns:
-        bool `(E, N)`; without environments all images are from the first.
-    """
+    """Which images are from which of E environments, bool `(E, N)`; else from the first."""
     numbers = batch.environments
     if numbers is None:
         numbers = torch.zeros_like(batch.labels)
@@ -25,13 +17,5 @@ def membership(batch: Batch, count: int) -> Tensor:
 
 
 def means(values: Tensor, members: Tensor) -> Tensor:
-    """The mean of one value an image over several sets of images.
-
-    Args:
-        values: `(N,)`.
-        members: bool `(E, N)`, the images of each set.
-
-    Returns:
-        `(E,)`; 0 for a set without images.
-    """
+    """Means `(E,)` of values `(N,)` over the sets `(E, N)` of members; 0 for an empty set."""
     return torch.where(members, values, 0).sum(1) / members.sum(1).clamp_min(1)

@@ -11,45 +11,29 @@ algorithm 1.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from align.config import Config
 from align.data.batches import Batch
 from align.methods.base import Losses, Method
 from align.methods.environments import means, membership
-from align.networks.classifier import Classifier
-from align.networks.masker import Masker
 
 
 class GroupDRO(Method):
-    """Training for the environment that fares worst.
-
-    Args:
-        classifier: the network f, on its device.
-        config: the run's choices.
-        masker: None.
-        environments: number E of environments.
-
-    Attributes:
-        groups: a module whose buffer `q`, float32 `(E,)`, holds the environments' weights.
-    """
+    """Training for the environment that fares worst; `groups.q`, `(E,)`, are the weights."""
 
     reads = ("groupdro_eta",)
     reads_environments = True
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        config: Config,
-        masker: Masker | None = None,
-        environments: int = 1,
-    ) -> None:
-        super().__init__(classifier, config, masker, environments)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         # A module, so that the weights are kept in checkpoints as networks are.
         self.groups = nn.Module()
-        start = torch.full((environments,), 1 / environments, device=classifier.mean.device)
+        count, device = self.environments, self.classifier.mean.device
+        start = torch.full((count,), 1 / count, device=device)
         self.groups.register_buffer("q", start)
 
     def loss(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
@@ -60,11 +44,7 @@ class GroupDRO(Method):
         return {"loss": (self.groups.q * risks).sum()}
 
     def reweight(self, risks: Tensor) -> None:
-        """Raise the weight of each environment with its loss.
-
-        Args:
-            risks: `(E,)`, each environment's mean loss; 0 where it has no image in the batch.
-        """
+        """Raise each environment's weight with its risk `(E,)`, 0 where it has no image."""
         raised = self.groups.q * torch.exp(self.config.groupdro_eta * risks)
         self.groups.q = raised / raised.sum()
 

@@ -55,15 +55,9 @@ def guided_terms(
     masks: Callable[[], Tensor],
     generator: Generator,
 ) -> tuple[Losses, Tensor]:
-    """Cross-entropy, and alignment with masks once the warm-up is over.
+    """Cross-entropy, and alignment with masks `(N, H, W)` once the warm-up is over.
 
-    Args:
-        classifier: the network f.
-        config: the run's choices.
-        batch: images and labels.
-        epoch: the current epoch, from 0.
-        masks: returns the masks `(N, H, W)`; asked only when guidance has begun.
-        generator: CPU random numbers; drawn from for the swap only.
+    Masks are asked for only when guidance has begun; the swap alone draws random numbers.
 
     Returns:
         `(terms, features)`: the terms with their sum under "loss", and the feature map
@@ -104,8 +98,7 @@ def swap_loss(form: str, logits: Tensor, swapped: Tensor, labels: Tensor) -> Ten
     """What is asked of the answer to a swapped picture, a scalar.
 
     Args:
-        form: "label" (the cross-entropy of the swapped picture) or "consistency" (the divergence
-            `KL(f(x) ‖ f(x_M ← b))` from the answer to the picture itself).
+        form: "label" (the cross-entropy) or "consistency" (`KL(f(x) ‖ f(x_M ← b))`).
         logits: `(N, C)`, of the pictures.
         swapped: `(N, C)`, of the swapped pictures.
         labels: int64 `(N,)`.
@@ -119,8 +112,7 @@ def swap_loss(form: str, logits: Tensor, swapped: Tensor, labels: Tensor) -> Ten
 def channel_weights(classifier: Classifier, config: Config) -> Tensor:
     """The head's weights `(C, K)` by which maps weigh channels; constants in first order.
 
-    They are, up to a factor, the gradients of the logits by the pooled features. A gradient that
-    flows through them is a second derivative, which the pooled linear head gives in closed form.
+    A gradient through them is a second derivative: they are gradients of the logits themselves.
     """
     weight = classifier.linear.weight
     return weight if config.second_order else weight.detach()

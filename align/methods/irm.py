@@ -45,13 +45,14 @@ class IRM(Method):
 def penalty(logits: Tensor, labels: Tensor, members: Tensor) -> Tensor:
     """The invariance penalty, a scalar that may be negative.
 
+    The derivative is taken by hand, `d/ds CE(s z, y) = Σ_c softmax(s z)_c z_c − z_y`.
+
     Args:
         logits: `(N, C)`.
         labels: int64 `(N,)`.
         members: bool `(E, N)`, the images of each environment; one with fewer than two counts 0.
 
-    Source: Arjovsky et al. 2019, appendix D; the derivative is taken by hand, as
-    `d/ds CE(s z, y) = Σ_c softmax(s z)_c z_c − z_y`.
+    Source: Arjovsky et al. 2019, appendix D.
     """
     scores = logits.float()
     slope = (scores.softmax(1) * scores).sum(1) - scores.gather(1, labels[:, None])[:, 0]

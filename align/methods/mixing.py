@@ -18,30 +18,18 @@ CONCENTRATION = 0.2
 
 
 def shares(count: int, generator: Generator, concentration: float = CONCENTRATION) -> Tensor:
-    """Random shares m of the first image in a mixture, `m ~ Beta(a, a)`.
-
-    Args:
-        count: how many.
-        generator: CPU random numbers.
-        concentration: a, above 0.
-
-    Returns:
-        float64 `(count,)` in [0, 1], on the CPU.
-    """
+    """Shares m of the first image in mixtures, float64 `(count,)` on the CPU; a is above 0."""
     seed = int(torch.randint(2**31, (), generator=generator))
     return torch.from_numpy(np.random.default_rng(seed).beta(concentration, concentration, count))
 
 
 def mix(images: Tensor, partner: Tensor, share: Tensor) -> Tensor:
-    """Each image mixed with its partner, `m x + (1 − m) x′`.
+    """Each of the images `(N, 3, H, W)` mixed with its partner, `m x + (1 − m) x′`.
 
     Args:
-        images: `(N, 3, H, W)`.
-        partner: int64 `(N,)`, positions in the batch.
-        share: `(N,)` in [0, 1], the share m of the image itself, of the images' dtype.
-
-    Returns:
-        `(N, 3, H, W)`.
+        images: x.
+        partner: int64 `(N,)`, positions of x′ in the batch.
+        share: m, `(N,)` in [0, 1], of the images' dtype.
     """
     return torch.lerp(images[partner], images, share[:, None, None, None])
 
@@ -49,12 +37,7 @@ def mix(images: Tensor, partner: Tensor, share: Tensor) -> Tensor:
 def same_class_partners(labels: Tensor, generator: Generator) -> Tensor:
     """For each image another of its class, in a random cycle through the class.
 
-    Args:
-        labels: int64 `(N,)`.
-        generator: CPU random numbers.
-
-    Returns:
-        int64 `(N,)`, a permutation; an image alone in its class is its own partner.
+    Labels and partners are int64 `(N,)`; an image alone in its class is its own partner.
     """
     order = upload(torch.randperm(len(labels), generator=generator), labels.device)
     order = order[labels[order].argsort(stable=True)]

@@ -34,16 +34,13 @@ def regulariser(
 def map_terms(
     own: Tensor, blended: Tensor, partner: Tensor, share: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The two parts of L_reg before they are weighted.
+    """Consistency and size, the two parts of L_reg: scalars, at least 0.
 
     Args:
         own: `(N, h, w)`, maps Φ(x) of the images.
         blended: `(N, h, w)`, maps Φ(x̂) of the mixtures.
         partner: int64 `(N,)`, positions in the batch of what each image was mixed with.
         share: `(N,)` in [0, 1], the share m of the image itself.
-
-    Returns:
-        `(consistency, size)`, two scalars, at least 0.
     """
     consistency = losses.attribution_consistency.unchecked(blended, own, own[partner], share)
     spread = losses.attribution_sparsity.unchecked

@@ -60,31 +60,20 @@ def statistics_held(network: nn.Module) -> Iterator[None]:
 
 
 def divergence(logits: Tensor, other: Tensor) -> Tensor:
-    """Mean `KL(p ‖ p̃) = Σ_c p_c (log p_c − log p̃_c)` between two predictions.
-
-    Args:
-        logits: `(N, C)`, of p.
-        other: `(N, C)`, of p̃.
-
-    Returns:
-        A scalar, at least 0.
-    """
+    """Mean `KL(p ‖ p̃) = Σ_c p_c (log p_c − log p̃_c)` of logits of p and p̃, both `(N, C)`."""
     return kl_div(
         other.log_softmax(1), logits.log_softmax(1), reduction="batchmean", log_target=True
     )
 
 
 def replace_least(images: Tensor, size: Tensor, share: float, generator: Generator) -> Tensor:
-    """Put noise in place of the pixels of least importance.
+    """Images with uniform noise, in the range of their own values, for the least pixels.
 
     Args:
         images: `(N, 3, H, W)`.
         size: `(N, H, W)`, the importance of each pixel.
         share: how many pixels are replaced, in [0, 1].
         generator: CPU random numbers.
-
-    Returns:
-        `(N, 3, H, W)`; noise is uniform between the least and the greatest value of its image.
     """
     flat = images.detach().flatten(2)
     count = round(share * flat.shape[2])

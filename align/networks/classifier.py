@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from align.checks import check_flag, check_floats, check_images, check_path, is_whole, shown
 from align.networks.weights import read_tensors
 
-BACKBONES = ("small-cnn", "resnet18", "resnet50", "mobilenet_v2")
+BACKBONES = {"small-cnn": 8, "resnet18": 32, "resnet50": 32, "mobilenet_v2": 32}
+"""The backbones, each with its own stride."""
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-STRIDES = {"small-cnn": 8, "resnet18": 32, "resnet50": 32, "mobilenet_v2": 32}
-OUTPUT_STRIDES = {"small-cnn": (4, 8, 16)}
-"""The strides that a backbone can be given, where they are not 8, 16 and 32."""
 
 
 class Classifier(nn.Module):
@@ -29,14 +28,11 @@ class Classifier(nn.Module):
     Args:
         backbone: one of `BACKBONES`.
         num_classes: number C of classes, at least 2.
-        weights: None for a random start; a torchvision weights name such as
-            `"IMAGENET1K_V2"`; or the path of a `.safetensors` file, or of a `.pt`/`.pth` file read
-            with `weights_only=True`, holding the backbone in torchvision's layout. The last layer
-            always starts anew.
+        weights: None for a random start; a torchvision weights name such as `"IMAGENET1K_V2"`; or
+            the path of a `.safetensors`, `.pt` or `.pth` file in torchvision's layout. The last
+            layer always starts anew.
         output_stride: image pixels per feature cell, 4, 8 or 16 for the small CNN, else 8, 16 or
-            32; smaller is finer. None keeps the backbone's own (8 for the small CNN, else 32).
-            Strides are removed from the end of the network, or, for the small CNN's coarser map,
-            given to its last convolution.
+            32; None keeps the backbone's own, 8 or 32. Strides are removed from the network's end.
         freeze_batchnorm: keep BatchNorm in evaluation mode during training; None means yes when
             `weights` are given.
 
@@ -65,35 +61,28 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(backbone, str) or backbone not in BACKBONES:
-            raise ValueError(
-                f"backbone is {shown(backbone)}, expected one of {', '.join(BACKBONES)}"
-            )
+            names = ", ".join(BACKBONES)
+            raise ValueError(f"backbone is {shown(backbone)}, expected one of {names}")
         if not is_whole(num_classes) or num_classes < 2:
-            raise ValueError(
-                f"num_classes is {shown(num_classes)}, expected a whole number, at least 2"
-            )
+            given = shown(num_classes)
+            raise ValueError(f"num_classes is {given}, expected a whole number, at least 2")
         check_path("weights", weights)
-        if freeze_batchnorm is not None:
-            check_flag("freeze_batchnorm", freeze_batchnorm)
-        self.backbone = backbone
+        freeze = weights is not None if freeze_batchnorm is None else freeze_batchnorm
+        check_flag("freeze_batchnorm", freeze)
+        self.backbone, self.freeze_batchnorm = backbone, freeze
         self.trunk, channels = _trunk(backbone, weights)
         self.linear = nn.Linear(channels, num_classes)
-        self.freeze_batchnorm = (
-            weights is not None if freeze_batchnorm is None else freeze_batchnorm
-        )
-        self.stride = STRIDES[backbone] if output_stride is None else output_stride
-        _set_stride(self.trunk, backbone, self.stride)
+        own = BACKBONES[backbone]
+        self.stride = own if output_stride is None else output_stride
+        _set_stride(self.trunk, own, self.stride)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
     def features(self, images: Tensor) -> Tensor:
-        """The last feature map `A`.
+        """The last feature map `A`, float32 `(N, K, h, w)`, about the image's size by `stride`.
 
         Args:
             images: float32 `(N, 3, H, W)` in [0, 1].
-
-        Returns:
-            float32 `(N, K, h, w)`, h and w about the image's divided by `stride`.
 
         Raises:
             ValueError: if the images have another shape or dtype.
@@ -132,8 +121,12 @@ def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:
             )
         return small_cnn(), 64
     named = isinstance(weights, str) and weights.isidentifier()
-    if named:
-        _check_name(backbone, weights)
+    names = torchvision.models.get_model_weights(backbone).__members__
+    if named and weights not in names:
+        raise ValueError(
+            f"weights is '{weights}', expected one of {', '.join(names)} for '{backbone}', or the "
+            "path of a .safetensors, .pt or .pth file"
+        )
     model = getattr(torchvision.models, backbone)(weights=weights if named else None)
     if weights is not None and not named:
         _load(model, Path(weights))
@@ -149,22 +142,10 @@ def small_cnn() -> nn.Sequential:
     layers: list[nn.Module] = []
     channels = 3
     for width, stride in ((16, 2), (32, 2), (64, 2), (64, 1)):
-        layers += [
-            nn.Conv2d(channels, width, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        ]
+        layers.append(nn.Conv2d(channels, width, 3, stride, 1, bias=False))
+        layers += [nn.BatchNorm2d(width), nn.ReLU()]
         channels = width
     return nn.Sequential(*layers)
-
-
-def _check_name(backbone: str, weights: str) -> None:
-    names = list(torchvision.models.get_model_weights(backbone).__members__)
-    if weights not in names:
-        raise ValueError(
-            f"weights is '{weights}', expected one of {', '.join(names)} for '{backbone}', or the "
-            "path of a .safetensors, .pt or .pth file"
-        )
 
 
 def _load(model: nn.Module, path: Path) -> None:
@@ -175,28 +156,25 @@ def _load(model: nn.Module, path: Path) -> None:
         )
     state = read_tensors(path, "a file in torchvision's layout for this backbone")
     own = model.state_dict()
-    misfit = [key for key, value in state.items() if key in own and own[key].shape != value.shape]
-    state = {key: value for key, value in state.items() if key not in misfit}
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    head = ("fc.", "classifier.")
-    lost = [k for k in (*missing, *unexpected, *misfit) if not k.startswith(head)]
+    fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    model.load_state_dict(fits, strict=False)
+    lost = [k for k in {**own, **state} if k not in fits]
+    # The head starts anew, and old files do not count batches.
+    lost = [k for k in lost if not k.startswith(("fc.", "classifier."))]
     lost = [k for k in lost if not k.endswith("num_batches_tracked")]
     if lost:
         raise ValueError(
             f"weights file '{path}' does not fit the backbone: {len(lost)} tensors differ, "
-            f"first '{lost[0]}'; use a file in torchvision's layout for this backbone"
+            f"first '{lost[0]}'; use a file in torchvision's layout for it"
         )
 
 
-def _set_stride(trunk: nn.Module, backbone: str, wanted: int) -> None:
+def _set_stride(trunk: nn.Module, stride: int, wanted: int) -> None:
     """Change strides from the end of the network until a cell covers `wanted` pixels."""
-    stride = STRIDES[backbone]
-    choices = OUTPUT_STRIDES.get(backbone, (8, 16, 32))
+    choices = (4, 8, 16) if stride == 8 else (8, 16, 32)
     if not is_whole(wanted) or wanted not in choices:
-        raise ValueError(
-            f"output_stride is {shown(wanted)}, expected one of {', '.join(map(str, choices))} for "
-            f"'{backbone}'"
-        )
+        listed = ", ".join(map(str, choices))
+        raise ValueError(f"output_stride is {shown(wanted)}, expected one of {listed}")
     convolutions = [module for module in trunk.modules() if isinstance(module, nn.Conv2d)]
     if wanted > stride:
         convolutions[-1].stride = (2, 2)

@@ -21,11 +21,10 @@ BACKEND = "inductor"
 
 @contextmanager
 def compiled(classifier: Classifier, backend: str | None = None) -> Iterator[None]:
-    """Compile a classifier's trunk in a block; before and after it is as it was.
+    """Compile a classifier's trunk in a block, once for each shape; afterwards it is as it was.
 
     Args:
-        classifier: its trunk is compiled when it is first called, once for each shape; its
-            parameters and their names stay the same.
+        classifier: its parameters and their names stay the same.
         backend: a name that `torch.compile` takes; None means `BACKEND`.
     """
     classifier.trunk.compile(backend=backend or BACKEND, dynamic=False)
@@ -40,11 +39,7 @@ def compiled(classifier: Classifier, backend: str | None = None) -> Iterator[Non
 
 
 def missing_compiler(device: torch.device) -> str:
-    """What `torch.compile` lacks on a device, in words; "" where it lacks nothing.
-
-    Args:
-        device: where the classifier is.
-    """
+    """What `torch.compile` lacks on a device, in words; "" where it lacks nothing."""
     on_gpu = device.type == "cuda"
     if on_gpu and importlib.util.find_spec("triton") is None:
         return "Triton"
@@ -55,15 +50,7 @@ def missing_compiler(device: torch.device) -> str:
 
 
 def check_compile(config: Config, device: torch.device) -> None:
-    """Refuse a training that cannot be compiled.
-
-    Args:
-        config: the run's choices.
-        device: where it is trained.
-
-    Raises:
-        ValueError: if the loss needs second derivatives, or no compiler is found.
-    """
+    """Raise a ValueError if the loss needs second derivatives, or no compiler is found."""
     if config.alignment == "rrr" and "alignment" in config.method_class.reads:
         raise ValueError(
             "compile is True with alignment 'rrr', expected False: compiled code has no second "

@@ -8,12 +8,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from align.checks import check_images
 from align.config import Config
 from align.networks.classifier import Classifier
-from align.networks.masker import Masker
+from align.networks.masker import Masker, block, resize
 from align.networks.models import evaluation_mode
 
 STARTS = Path(__file__).parent / "starts"
@@ -47,17 +46,7 @@ class FeatureMasker(nn.Module):
         self.register_buffer("std", classifier.std.clone())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Masks of images.
-
-        Args:
-            images: float32 `(N, 3, H, W)` in [0, 1].
-
-        Returns:
-            float32 `(N, 1, H, W)` in (0, 1), 1 where the image matters for the task.
-
-        Raises:
-            ValueError: if the images have another shape or dtype.
-        """
+        """Masks `(N, 1, H, W)` of images `(N, 3, H, W)`, as `align.Masker` makes them."""
         return self.decoder.masks(self.maps(images), images.shape[2:])
 
     @torch.no_grad()
@@ -95,38 +84,25 @@ class Decoder(nn.Module):
         self.mix = nn.Sequential(
             nn.GroupNorm(4, width * len(channels)),
             nn.ReLU(),
-            nn.Conv2d(width * len(channels), width, 3, 1, 1, bias=False),
-            nn.GroupNorm(4, width),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, 1, 1, bias=False),
-            nn.GroupNorm(4, width),
-            nn.ReLU(),
+            *block(width * len(channels), width),
+            *block(width, width),
         )
         self.paint = nn.Conv2d(width, 1, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """Logits `(N, 1, h, w)` of maps `(N, K_i, h_i, w_i)`."""
-        size = tuple(maps[0].shape[2:])
-        narrow = [
-            interpolate(layer(x), size, mode="bilinear", align_corners=False)
-            for layer, x in zip(self.narrow, maps, strict=True)
-        ]
+        layers, size = zip(self.narrow, maps, strict=True), maps[0].shape[2:]
+        narrow = [resize(layer(x), size) for layer, x in layers]
         return self.paint(self.mix(torch.cat(narrow, 1)))
 
     def masks(self, maps: list[Tensor], size: torch.Size) -> Tensor:
         """Masks `(N, 1, H, W)` of a given size in (0, 1)."""
         # In full precision: masks blend images, and half of it would show in them.
-        logits = self(maps).float()
-        return torch.sigmoid(interpolate(logits, tuple(size), mode="bilinear", align_corners=False))
+        return torch.sigmoid(resize(self(maps).float(), size))
 
 
 def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker:
-    """The masker that a configuration asks for, with its start.
-
-    Raises:
-        FileNotFoundError: if there is no such start.
-        ValueError: if the start is of another backbone.
-    """
+    """The masker that a configuration asks for; a ValueError if its start does not fit."""
     if config.masker_reads == "pixels":
         return Masker(stride=config.mask_stride)
     masker = FeatureMasker(classifier, own=config.masker_reads == "pretrained")
@@ -136,15 +112,14 @@ def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker
             masker.decoder.load_state_dict(load_file(path))
         except RuntimeError as error:
             raise ValueError(
-                f"the start '{path}' does not fit the feature maps of '{config.backbone}': it was "
-                "learned for another backbone; learn one with "
-                "align.training.objectness.learn_objectness"
+                f"the start '{path}' was learned for the feature maps of another backbone than "
+                f"'{config.backbone}'; learn one with align.training.objectness"
             ) from error
     return masker
 
 
 def start_path(start: str, backbone: str) -> Path:
-    """Where the decoder of a start is: an embedded name, or a path."""
+    """Where the decoder of a start is, an embedded name or a path; else a FileNotFoundError."""
     path = STARTS / f"{start}-{backbone}.safetensors" if start.isidentifier() else Path(start)
     if not path.is_file():
         embedded = sorted(p.stem for p in STARTS.glob("*.safetensors"))
@@ -157,19 +132,15 @@ def start_path(start: str, backbone: str) -> Path:
 
 @torch.no_grad()
 def _taps(trunk: nn.Sequential) -> tuple[tuple[int, ...], list[int]]:
-    """Which layers are read, and their channels: the last of each stride from 4 on.
-
-    Of the coarsest stride the middle layer is read as well: where strides were removed it holds
-    what were two stages.
-    """
-    parameter = next(trunk.parameters())
-    x = torch.zeros(1, 3, 64, 64, device=parameter.device, dtype=parameter.dtype)
+    """Which layers are read, and their channels: the last of each stride from 4 on."""
+    x = next(trunk.parameters()).new_zeros(1, 3, 64, 64)
     sizes, channels = [], []
     with evaluation_mode(trunk):
         for layer in trunk:
             x = layer(x)
             sizes.append(x.shape[2])
             channels.append(x.shape[1])
+    # Of the coarsest the middle as well: where strides were removed it holds what were two stages.
     last = {size: place for place, size in enumerate(sizes) if size <= 16}
     coarsest = [place for place, size in enumerate(sizes) if size == sizes[-1]]
     places = sorted({*last.values(), coarsest[(len(coarsest) - 1) // 2]})

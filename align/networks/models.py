@@ -13,14 +13,8 @@ Model = Callable[[Tensor], Tensor]
 
 @contextmanager
 def evaluation_mode(model: Model) -> Iterator[None]:
-    """Put a model in evaluation mode for a while.
-
-    The training flag of every submodule is restored one by one, because a frozen BatchNorm inside
-    a training model is in evaluation mode on purpose.
-
-    Args:
-        model: an `nn.Module`; any other callable is left alone.
-    """
+    """Put a module in evaluation mode for a while; any other callable is left alone."""
+    # Restored one by one: a frozen BatchNorm in a training model is in evaluation mode on purpose.
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
     flags = [module.training for module in modules]
     try:
@@ -36,12 +30,8 @@ def evaluation_mode(model: Model) -> Iterator[None]:
 def inference(model: Model, default: torch.device) -> Iterator[torch.device]:
     """Run a model in evaluation mode and without gradients, then give it back unchanged.
 
-    Args:
-        model: an `nn.Module`, or any callable.
-        default: the device to use for a model without parameters.
-
     Yields:
-        The device that the model's inputs belong on.
+        The device of its inputs, see `device_of`.
     """
     with evaluation_mode(model), torch.inference_mode():
         yield device_of(model, default)
@@ -62,12 +52,8 @@ def suited(images: Tensor, model: Model) -> Tensor:
 def pooled_linear(classifier: nn.Module, features: Tensor) -> Tensor | None:
     """The weights `(C, K)` of a head that is average pooling and one linear layer, or None.
 
-    What the head computes decides, not how its parts are called: `classifier.linear` is believed
-    where the head gives, for these features, what pooling and that layer give.
-
-    Args:
-        classifier: a module with `head`.
-        features: `(N, K, h, w)`, the feature map.
+    `classifier.linear` is believed where `classifier.head` gives, for features `(N, K, h, w)`,
+    what pooling and that layer give.
     """
     linear, head = getattr(classifier, "linear", None), getattr(classifier, "head", None)
     if not isinstance(linear, nn.Linear) or linear.in_features != features.shape[1]:

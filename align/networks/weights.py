@@ -18,9 +18,6 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
         path: a `.safetensors` file, or one that `torch.save` wrote, read with `weights_only=True`.
         remedy: what to use instead of a file that cannot be read, for the message.
 
-    Returns:
-        The tensors by name.
-
     Raises:
         ValueError: if it holds anything else, or is broken.
         OSError: if the operating system cannot read it.
@@ -47,20 +44,11 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a `.safetensors` file.
-
-    Args:
-        path: the file; half of it may be there after an error.
-        tensors: by name.
-        metadata: texts that are kept in its header.
-
-    Raises:
-        OSError: if it cannot be written.
-    """
+    """Write a `.safetensors` file, with texts in its header; an OSError may leave half of it."""
     try:
         save_file({name: value.contiguous() for name, value in tensors.items()}, path, metadata)
     except SafetensorError as error:
         raise OSError(
-            f"the folder {path.parent} cannot be written to ({error}); free some space or choose "
-            "another folder, and run the same again"
+            f"the folder {path.parent} cannot be written to ({error}); free some space, or choose "
+            "another"
         ) from error

@@ -16,15 +16,10 @@ States = dict[str, dict]
 
 
 def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
-    """Write networks, optimisers and notes, whole or not at all.
-
-    Args:
-        path: the file; an older one there is replaced.
-        parts: networks and optimisers by name.
-        notes: plain values, lists and dicts.
+    """Write networks, optimisers and notes (plain values, lists, dicts), whole or not at all.
 
     Raises:
-        OSError: if it cannot be written; the older one is still there.
+        OSError: if it cannot be written; an older one is still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     states = {name: part.state_dict() for name, part in parts.items()}
@@ -33,16 +28,12 @@ def write(path: Path, parts: Mapping[str, Part], notes: dict) -> None:
             torch.save({"states": states, "notes": notes}, partial)
         except RuntimeError as error:  # so torch calls a disk that is full
             raise OSError(
-                f"the folder {path.parent} cannot be written to; free some space or choose another "
-                "folder, and run the same again"
+                f"the folder {path.parent} cannot be written to; free some space, or choose another"
             ) from error
 
 
 def read(path: Path) -> tuple[States, dict]:
-    """Read what `write` wrote.
-
-    Returns:
-        `(states, notes)`: the state of each part, on the CPU, and the notes.
+    """Read the state of each part, on the CPU, and the notes.
 
     Raises:
         ValueError: if it is broken, or holds more than tensors and plain values.

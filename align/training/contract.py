@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ WORDS = {
     "masks": "the masks",
     "fingerprint": "the pictures, labels or masks",
 }
-"""How a difference in each field is called."""
+"""How a difference in each field is called; the last says nothing beside another."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class Contract:
         size: height and width of the images, in pixels.
         mean: of each colour channel, subtracted from images in [0, 1].
         std: of each colour channel, divided by after that.
-        masks: where the training masks come from: "none", `Domain.mask_source`, or "given" where
-            that is not known.
+        masks: where the training masks come from: "none", `Domain.mask_source`, or "given".
         fingerprint: of images, labels and masks together, `Domain.fingerprint`.
         pictures: 16 hexadecimal digits for each training picture, from its pixels alone.
         files: the pictures' names as the data set gives them, empty for rendered ones.
@@ -53,13 +52,7 @@ class Contract:
 
     @classmethod
     def of(cls, domain: Domain, mean: Tensor, std: Tensor) -> Contract:
-        """The contract of a training domain.
-
-        Args:
-            domain: all that is trained on.
-            mean: the classifier's, with 3 values.
-            std: the classifier's, with 3 values.
-        """
+        """The contract of all that is trained on, with the classifier's mean and std."""
         return cls(
             domain=domain.name,
             classes=domain.classes,
@@ -74,32 +67,24 @@ class Contract:
 
     @classmethod
     def read(cls, values: dict) -> Contract:
-        """The contract that `asdict` wrote to JSON.
-
-        Raises:
-            TypeError: if a field is missing or unknown.
-        """
+        """What `asdict` wrote to JSON; a TypeError if a field is missing or unknown."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
     def differences(self, other: Contract) -> list[str]:
         """In words, what differs between the data of two contracts; empty where nothing does."""
         found = []
-        for field in fields(self):
-            if field.name not in WORDS:
+        for name, word in WORDS.items():
+            mine, theirs = (_plain(getattr(one, name)) for one in (self, other))
+            # Masks of two names may be the same ones; the fingerprint says whether they are.
+            unsure = "given" in (mine, theirs) and "none" not in (mine, theirs)
+            if name == "masks" and (unsure or self.fingerprint == other.fingerprint):
                 continue
-            mine, theirs = (_plain(getattr(one, field.name)) for one in (self, other))
-            if field.name == "masks" and _may_be_same(mine, theirs, self, other):
-                continue
-            if mine != theirs and not (field.name == "fingerprint" and found):
-                found.append(f"{WORDS[field.name]}: {_shown(mine)} then, {_shown(theirs)} now")
-        return list(dict.fromkeys(found))
+            if mine != theirs and not (name == "fingerprint" and found):
+                found.append(f"{word}: {_shown(mine)} then, {_shown(theirs)} now")
+        return found
 
     def check_classes(self, domain: Domain) -> None:
-        """Refuse a domain whose labels mean something else.
-
-        Raises:
-            ValueError: if its classes are others, or stand in another order.
-        """
+        """Raise a ValueError if a domain's classes are others, or stand in another order."""
         if _plain(domain.classes) != _plain(self.classes):
             raise ValueError(
                 f"domain '{domain.name}' has the classes {', '.join(domain.classes)} and the run "
@@ -114,24 +99,16 @@ class Contract:
         another size they are compared by file name, within the domain trained on.
         """
         if tuple(domain.images.shape[2:]) == self.size:
-            known = set(self.pictures)
-            return torch.tensor([one in known for one in picture_sums(domain.images)]).bool()
-        same_place = same(domain.name) in same(self.domain).split("+") and domain.files is not None
-        known = {same(name) for name in self.files} if same_place else set()
-        names = domain.files or ("",) * len(domain)
-        return torch.tensor([same(name) in known for name in names]).bool()
-
-    def json(self) -> dict:
-        """All fields, ready for JSON."""
-        return asdict(self)
+            known, names = {*self.pictures}, picture_sums(domain.images)
+        else:
+            alike = domain.files is not None and same(domain.name) in same(self.domain).split("+")
+            known = {same(name) for name in self.files} if alike else set()
+            names = map(same, domain.files or ("",) * len(domain))
+        return torch.tensor([name in known for name in names], dtype=torch.bool)
 
 
 def picture_sums(images: Tensor) -> Iterable[str]:
-    """16 hexadecimal digits of the BLAKE2 sum of each picture's pixels.
-
-    Args:
-        images: uint8 `(N, 3, H, W)`.
-    """
+    """16 hexadecimal digits of the BLAKE2 sum of the pixels of each of the images, uint8."""
     for image in images:
         yield hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=8).hexdigest()
 
@@ -143,15 +120,8 @@ def _plain(value: object) -> object:
     return same(value) if isinstance(value, str) else value
 
 
-def _may_be_same(mine: str, theirs: str, first: Contract, second: Contract) -> bool:
-    """Whether masks of two names may be the same ones; the fingerprint decides whether they are."""
-    if first.fingerprint == second.fingerprint:
-        return True
-    return "given" in (mine, theirs) and "none" not in (mine, theirs)
-
-
 def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        text = ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
-        return text if len(text) <= 80 else text[:77] + "..."
-    return f"'{value}'"
+    if not isinstance(value, tuple):
+        return f"'{value}'"
+    text = ", ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -27,9 +27,6 @@ def export(run: Run, path: str | Path) -> Path:
         run: a trained run.
         path: the file, customarily `.pt2`; replaced whole or not at all.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: if it is no run, or one that does not know its image size.
     """
@@ -40,10 +37,9 @@ def export(run: Run, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     classifier = copy.deepcopy(run.classifier).cpu().eval()
     example = torch.zeros(2, 3, *run.contract.size)
+    shapes = ({0: torch.export.Dim("N")},)
     with torch.no_grad():
-        program = torch.export.export(
-            classifier, (example,), dynamic_shapes=({0: torch.export.Dim("N")},)
-        )
+        program = torch.export.export(classifier, (example,), dynamic_shapes=shapes)
     packed = io.BytesIO()
     notes = {"classes.json": json.dumps(run.contract.classes)}
     with warnings.catch_warnings():

@@ -24,12 +24,11 @@ def learn_objectness(
 ) -> list[float]:
     """Teach a masker's decoder to find objects, from pictures with true masks.
 
-    Binary cross-entropy and the Dice loss; the feature maps stay as they are. The classes of the
-    pictures play no part, so that what is learned can be asked for on classes never seen.
+    Binary cross-entropy and the Dice loss; the feature maps stay as they are.
 
     Args:
         masker: learns in place; left in evaluation mode.
-        domain: pictures with masks, best of many kinds of objects.
+        domain: pictures with masks, best of many classes.
         epochs: passes over them.
         batch_size: pictures a step.
         lr: AdamW's learning rate at the start; it falls to zero along a line.
@@ -71,14 +70,7 @@ def learn_objectness(
 
 
 def dice(masks: Tensor, truth: Tensor) -> Tensor:
-    """The Dice loss, `1 − 2 Σ M T / (Σ M + Σ T)`, mean over pictures.
-
-    Args:
-        masks: `(N, H, W)` in [0, 1].
-        truth: `(N, H, W)` in [0, 1].
-
-    Returns:
-        A scalar in [0, 1]; 0 where both are the same and hard.
+    """The Dice loss of masks `(N, H, W)` in [0, 1], `1 − 2 Σ M T / (Σ M + Σ T)`, a scalar.
 
     Source: Milletari et al., "V-Net", 3DV 2016.
     """

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -47,21 +48,21 @@ class Run:
     images: int = 0
     contract: Contract | None = None
 
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks by name; a masker only where there is one."""
+        found = {"classifier": self.classifier, "masker": self.masker}
+        return {name: network for name, network in found.items() if network is not None}
+
     def save(self, folder: str | Path) -> None:
         """Write the run as `run.json` and one safetensors file a network, whole or not at all.
-
-        Args:
-            folder: made if it is not there; files of an earlier run in it are replaced.
 
         Raises:
             ValueError: if the folder is no path.
             OSError: if it cannot be written; an earlier run in it is still there.
         """
         check_kind("folder", folder, (str, os.PathLike), "a path")
-        folder = Path(folder)
+        folder, networks = Path(folder), self.networks()
         folder.mkdir(parents=True, exist_ok=True)
-        networks = {"classifier": self.classifier, "masker": self.masker}
-        networks = {name: network for name, network in networks.items() if network is not None}
         files = [folder / f"{name}.safetensors" for name in networks]
         with replacing(*files, folder / RUN) as (*weights, description):
             for path, network in zip(weights, networks.values(), strict=True):
@@ -77,16 +78,12 @@ class Run:
             "history": self.history,
             "seconds": self.seconds,
             "images": self.images,
-            "contract": None if self.contract is None else self.contract.json(),
+            "contract": self.contract and asdict(self.contract),
         }
 
     @classmethod
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Run:
         """Read a run that `save` wrote; nothing is unpickled and no pretrained weights are needed.
-
-        Args:
-            folder: where it was written.
-            device: where its networks go.
 
         Raises:
             FileNotFoundError: if no run is there.
@@ -94,52 +91,47 @@ class Run:
         """
         check_kind("folder", folder, (str, os.PathLike), "a path")
         check_device(device)
-        folder = Path(folder)
-        if not (folder / RUN).is_file():
+        path = Path(folder) / RUN
+        if not path.is_file():
             raise FileNotFoundError(
                 f"no run in '{folder}' (it has no {RUN}); make one with "
                 f"`align train --out {folder}`"
             )
-        description = _described(folder / RUN)
-        config = Config(**description["config"])
-        networks = first_networks(
-            replace(config, weights=None, masker_start=None), description["classes"], device
-        )
-        run = cls(config, *networks)
-        sums = description["sha256"]
-        _read_weights(run.classifier, folder / "classifier.safetensors", sums.get("classifier"))
+        try:
+            notes = json.loads(path.read_text())
+            (config, values), classes, sums = read_notes(notes), notes["classes"], notes["sha256"]
+            start = replace(config, weights=None, masker_start=None)
+            run = cls(config, *first_networks(start, classes, device), **values)
+            wanted = {name: sums[name] for name in run.networks()}
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"'{path}' is broken or of another version of the library ({error}); make the run "
+                "again"
+            ) from error
+        for name, network in run.networks().items():
+            _read_weights(network, path.with_name(f"{name}.safetensors"), wanted[name])
         run.classifier.freeze_batchnorm = config.weights is not None
-        run.classifier.eval()
-        if run.masker is not None:
-            _read_weights(run.masker, folder / "masker.safetensors", sums.get("masker"))
-            run.masker.eval()
-        run.history = description["history"]
-        run.seconds, run.images = description["seconds"], description["images"]
-        run.contract = description["contract"]
+        for network in run.networks().values():
+            network.eval()
         return run
+
+
+def read_notes(notes: dict) -> tuple[Config, dict[str, Any]]:
+    """The configuration and the other values that `Run.notes` gave."""
+    values = {name: notes[name] for name in ("history", "seconds", "images")}
+    contract = notes.get("contract")  # runs saved by earlier versions have none
+    return Config(**notes["config"]), values | {"contract": contract and Contract.read(contract)}
 
 
 def first_networks(
     config: Config, num_classes: int, device: torch.device | str
 ) -> tuple[Classifier, Masker | FeatureMasker | None]:
-    """The networks of a run before its first step, the same for the same seed.
-
-    Args:
-        config: the run's choices.
-        num_classes: how many classes are told apart.
-        device: where the networks go.
-
-    Returns:
-        The classifier and, for a method that learns masks, the masker.
-    """
+    """The classifier and, where masks are learned, the masker: the same for the same seed."""
     state = torch.random.get_rng_state()
     torch.manual_seed(config.seed)
-    classifier = Classifier(
-        config.backbone,
-        num_classes,
-        config.weights,
-        output_stride=config.output_stride,
-    ).to(device, memory_format=torch.channels_last)
+    stride = config.output_stride
+    classifier = Classifier(config.backbone, num_classes, config.weights, output_stride=stride)
+    classifier.to(device, memory_format=torch.channels_last)
     masker = None
     if config.method_class.learns_masks:
         masker = masker_for(config, classifier).to(device, memory_format=torch.channels_last)
@@ -151,28 +143,14 @@ def _sum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _read_weights(network: nn.Module, path: Path, wanted: str | None) -> None:
+def _read_weights(network: nn.Module, path: Path, wanted: str) -> None:
     try:
         # A process killed between two renames leaves files of two runs; their sums tell.
         if _sum(path) != wanted:
-            raise ValueError("another sha256 than in run.json")
+            raise ValueError("another sha256")
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(
-            f"'{path}' is not there, broken or of another run ({error}); make the run again"
-        ) from error
-
-
-def _described(path: Path) -> dict:
-    try:
-        found = json.loads(path.read_text())
-        Config(**found["config"])
-        names = ("config", "classes", "history", "seconds", "images")
-        contract = found.get("contract")  # runs saved by earlier versions have none
-        contract = None if contract is None else Contract.read(contract)
-        kept = {name: found[name] for name in names}
-        return kept | {"sha256": {**found["sha256"]}, "contract": contract}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"'{path}' is broken or of another version of the library ({error}); make the run again"
+            f"'{path}' is not there, broken or of another run than the {RUN} beside it "
+            f"({error}); make the run again"
         ) from error
