@@ -29,6 +29,7 @@ document.addEventListener("DOMContentLoaded", function () {
     };
     region.addEventListener("scroll", update, { passive: true });
     window.addEventListener("resize", update);
+    new ResizeObserver(update).observe(region.querySelector("table"));  // formulas come later
     update();
   }
 });
