@@ -55,6 +55,7 @@ def test_a_chapter_has_every_part_that_the_teaching_kit_promises(path):
     claims = text.count("**Claim.**"), text.count("## Key points"), text.count("Further reading.**")
     assert claims == (1, 1, 1)
     assert invites_to_play(path), "**Play.** ends a cell, and a cell to change follows"
+    assert text.count("**Play.**") == 1, "one cell to play in"
     assert "negative control" in everything.lower()
     assert "**baseline**" in text
     figures = [cell.metadata.get("mystnb", {}).get("figure") for cell in cells(path)]

@@ -109,3 +109,16 @@ def test_rows_of_one_name_are_all_shown():
     """As where each row is a picture, and three of them are birds."""
     twice = show(pd.DataFrame({"kept": [0.9, 0.25]}, index=["bird", "bird"]))._repr_html_()
     assert twice.count("bird") == 2 and "0.900" in twice and "0.250" in twice
+
+
+def test_no_line_ends_within_a_setting_or_a_size():
+    table = pd.DataFrame({"closed form, λ = 10": ["6 × 6"]}, index=["swap, s = 0.55"])
+    html = show(table)._repr_html_()
+    for whole in ("λ = 10", "6 × 6", "s = 0.55"):
+        assert whole.replace(" ", "\N{NO-BREAK SPACE}") in html and whole not in html
+
+
+def test_a_level_of_a_sweep_is_written_as_short_as_it_is():
+    levels = pd.MultiIndex.from_tuples([("ρ", 0.5), ("pattern", 0.35)], names=["sweep", "level"])
+    shown = show(pd.DataFrame({"IoU": [0.1, 0.2]}, index=levels))
+    assert list(shown.text.index) == [("ρ", "0.5"), ("pattern", "0.35")]

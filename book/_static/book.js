@@ -1,7 +1,8 @@
 // Regions that scroll sideways must be reachable with the keyboard.
 document.addEventListener("DOMContentLoaded", function () {
   const selector =
-    ".bd-article pre, .bd-article .cell_output, .bd-article .cell_output > .output, .bd-article div.math";
+    ".bd-article pre, .bd-article .cell_output, .bd-article .cell_output > .output, .bd-article div.math, " +
+    ".bd-article .pst-scrollable-table-container";
   for (const region of document.querySelectorAll(selector)) {
     if (region.scrollWidth > region.clientWidth + 1) {
       region.tabIndex = 0;
@@ -11,7 +12,14 @@ document.addEventListener("DOMContentLoaded", function () {
 
 // A table that is wider than its place says so: a shadow stands at its edge while there is more.
 document.addEventListener("DOMContentLoaded", function () {
-  for (const region of document.querySelectorAll(".bd-article .cell_output > .output:has(table)")) {
+  for (const table of document.querySelectorAll(".bd-article .pst-scrollable-table-container")) {
+    const place = document.createElement("div");
+    place.className = "table-place";
+    table.replaceWith(place);
+    place.append(table);
+  }
+  const wide = ".bd-article .cell_output > .output:has(table), .bd-article .table-place > *";
+  for (const region of document.querySelectorAll(wide)) {
     const update = function () {
       const left = region.scrollWidth - region.clientWidth - region.scrollLeft;
       const place = region.parentElement;
@@ -21,6 +29,7 @@ document.addEventListener("DOMContentLoaded", function () {
     };
     region.addEventListener("scroll", update, { passive: true });
     window.addEventListener("resize", update);
+    new ResizeObserver(update).observe(region.querySelector("table"));  // formulas come later
     update();
   }
 });

@@ -20,7 +20,7 @@ RANDOM = "random maps (ERM)"
 
 CONTROLS = {
     "random": ("random", "x", "#8c959f"),
-    "centre": ("centre", "+", "#8c959f"),
+    "centre": ("spot in the middle", "+", "#8c959f"),
     "true_mask": ("true mask", "d", INK),
 }
 """Control explanations: label, marker and colour. A constant map scores as random ones do."""

@@ -47,19 +47,23 @@ class Shown:
         note = f'<p class="table-note">{said}</p>\n' if said else ""
         if self.text.empty:
             return note
-        long = self.text.map(len) > SENTENCE
-        classes = self.text.mask(long, "sentence").where(long, "")
+        text = self.text.map(_joined).rename(index=_joined, columns=_joined)
+        long = text.map(len) > SENTENCE
+        classes = text.mask(long, "sentence").where(long, "")
         uuid = f"{zlib.crc32(self.text.to_string().encode()):08x}"
-        style = Styler(self.text.map(_joined), uuid=uuid, cell_ids=False).format(escape="html")
+        style = Styler(text, uuid=uuid, cell_ids=False).format(escape="html")
         style.set_table_attributes('class="dataframe"')
         if classes.index.is_unique and classes.columns.is_unique:  # else pandas takes no classes
             style.set_td_classes(classes)
         return style.to_html() + note
 
 
-def _joined(text: str) -> str:
-    """A number and its error, or the two ends of an interval, that no line may part."""
-    return re.sub(r"(?<=\d,) (?=[+−\d])| (?=±)|(?<=±) | (?=s\.e\.)", "\N{NO-BREAK SPACE}", text)
+PARTED = re.compile(r"(?<=\d,) (?=[+−\d])| (?=[±=×])|(?<=[±=×]) | (?=s\.e\.)")
+"""Spaces at which no line may end: in an interval, before an error, in `λ = 3` and in `6 × 6`."""
+
+
+def _joined(text: Any) -> Any:
+    return PARTED.sub("\N{NO-BREAK SPACE}", text) if isinstance(text, str) else text
 
 
 def show(table: pd.DataFrame | pd.Series, *, digits: int = 3, note: str = "") -> Shown:
@@ -136,4 +140,6 @@ def _named(text: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _heading(name: Any) -> Any:
+    if isinstance(name, float | np.floating):
+        return f"{name:g}"
     return words(name) if isinstance(name, str) and "_" in name else name
