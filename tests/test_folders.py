@@ -167,8 +167,8 @@ class TestTree:
         assert quiet(None).domains == ("art", "photo")
 
     @pytest.mark.parametrize("size", [0, -1, 8.0, "8", True, None])
-    def test_size_is_a_positive_whole_number(self, tree: Path, size: object) -> None:
-        with pytest.raises(ValueError, match="size is .*positive whole number"):
+    def test_size_is_a_whole_number_from_1(self, tree: Path, size: object) -> None:
+        with pytest.raises(ValueError, match="size is .*whole number from 1"):
             quiet(tree, size=size)
 
     @pytest.mark.parametrize(

@@ -21,12 +21,6 @@ def decode(image: Path, mask: Path | None, size: int, mask_threshold: int | None
     Both are squeezed to the square by bilinear interpolation with antialiasing, as DomainBed's
     `Resize((224, 224))` does, so that they stay aligned.
 
-    Args:
-        image: the image file.
-        mask: the mask file, or None.
-        size: side of the square, in pixels.
-        mask_threshold: see `open_mask`.
-
     Returns:
         uint8 `(3, size, size)`: red, green, blue; with a mask `(4, size, size)`, where the fourth
         plane is 255 on the object.
@@ -52,13 +46,10 @@ def decode(image: Path, mask: Path | None, size: int, mask_threshold: int | None
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Read an image upright and as RGB.
+    """Read an image upright and as a Pillow image of mode RGB.
 
     The EXIF orientation is applied. Transparency is laid over white, as a page would show it.
     16-bit greyscale is scaled to 8 bits, not clipped. Broken metadata are passed over.
-
-    Returns:
-        A Pillow image of mode RGB.
 
     Raises:
         UnreadableImageError: if the file is empty, truncated, too large for Pillow's protection
@@ -78,24 +69,15 @@ def open_rgb(path: Path) -> Image.Image:
 
 
 def open_mask(path: Path, threshold: int | None = None) -> Image.Image:
-    """Read a mask upright, 255 on the object and 0 elsewhere.
+    """Read a mask upright, 255 on the object and 0 elsewhere, as a Pillow image of mode L.
 
     A pixel is on the object where its stored value is above the threshold: the grey value, the
     index into a palette (index 0 is background), or the largest of the colour channels. What the
     file declares fully transparent is background, in every mode. So 0/1 masks, 0/255 masks and
     label images (0 background, 1..n objects) are all read by the same rule.
 
-    Without a threshold a mask that was black and white, before a tool smoothed it, stored it with
-    loss or numbered its colours, keeps its meaning: white is object. Where that cannot be told from
-    the file, it is refused.
-
-    Args:
-        path: the mask file.
-        threshold: stored values above it are object. None means 0 for labels, and the middle for
-            black and white with soft or noisy edges.
-
-    Returns:
-        A Pillow image of mode L with the values 0 and 255.
+    Without a threshold, 0 divides labels, and the middle what was black and white before a tool
+    smoothed it, stored it with loss or numbered its colours: white is object.
 
     Raises:
         UnreadableImageError: as for `open_rgb`, or if the values mean nothing certain.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 import torch
@@ -44,43 +44,43 @@ def join(domains: Sequence[Domain]) -> Domain:
                 f"{', '.join(first.classes)} at {tuple(first.images.shape[2:])} pixels against "
                 f"{', '.join(domain.classes)} at {tuple(domain.images.shape[2:])}; load both alike"
             )
-    files = [domain.files for domain in domains]
-    groups = [domain.groups for domain in domains]
-    together = all(part is not None for part in groups)
+
+    def every(name: str, joined: Callable[[list], object]) -> object:
+        parts = [getattr(domain, name) for domain in domains]
+        return None if any(part is None for part in parts) else joined(parts)
+
     names = _joined_names(domains)
+    counts = [len(domain.group_names) for domain in domains] if names else None
+    groups = every("groups", lambda parts: _renumbered(parts, counts))
     environments = [
         torch.zeros_like(domain.labels) if domain.environments is None else domain.environments
         for domain in domains
     ]
+    by_group = groups is not None and any(domain.split_by == "group" for domain in domains)
     return Domain(
         "+".join(domain.name for domain in domains),
         torch.cat([domain.images for domain in domains]),
         torch.cat([domain.labels for domain in domains]),
         first.classes,
-        _joined([domain.masks for domain in domains]),
-        _renumbered(groups, names and [len(d.group_names) for d in domains]) if together else None,
-        None if any(part is None for part in files) else tuple(chain.from_iterable(files)),
+        every("masks", torch.cat),
+        groups,
+        every("files", lambda parts: tuple(chain.from_iterable(parts))),
         _renumbered(environments),
-        "group" if together and any(d.split_by == "group" for d in domains) else "image",
+        "group" if by_group else "image",
         group_names=names,
         mask_source=", ".join(dict.fromkeys(d.mask_source for d in domains if d.mask_source)),
     )
 
 
-def _joined(parts: list[Tensor | None]) -> Tensor | None:
-    return None if any(part is None for part in parts) else torch.cat(parts)
-
-
 def _joined_names(domains: Sequence[Domain]) -> tuple[str, ...] | None:
-    parts = [(domain.name, domain.group_names) for domain in domains]
-    if any(names is None for _, names in parts) or len(dict(parts)) < len(parts):
+    parts = {domain.name: domain.group_names for domain in domains}
+    if None in parts.values() or len(parts) < len(domains):
         return None
-    return tuple(f"{part}: {name}" for part, names in parts for name in names)
+    return tuple(f"{part}: {name}" for part, names in parts.items() for name in names)
 
 
 def _renumbered(parts: list[Tensor], counts: list[int] | None = None) -> Tensor:
     """One vector of numbers from 0, those of each part after those of the parts before it."""
     counts = counts or [int(part.max()) + 1 if len(part) else 0 for part in parts]
-    counts = torch.tensor(counts)
-    starts = (counts.cumsum(0) - counts).tolist()
+    starts = [sum(counts[:number]) for number in range(len(parts))]
     return torch.cat([part + start for part, start in zip(parts, starts, strict=True)])

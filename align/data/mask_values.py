@@ -17,17 +17,12 @@ NEAR_BLACK = 8
 
 
 def inside(opened: Opened, threshold: int | None) -> NDArray[np.bool_]:
-    """Where the object is.
+    """Where the object is, bool `(H, W)`: where stored values are above the threshold.
 
-    Args:
-        opened: the mask.
-        threshold: stored values above it are object; None finds out what the values mean.
-
-    Returns:
-        bool `(H, W)`.
+    Without a threshold it is found out what the values mean.
 
     Raises:
-        UnreadableImageError: if the threshold is None and the values mean nothing certain.
+        UnreadableImageError: if they mean nothing certain.
     """
     values, clear = opened.values(), opened.clear()
     seen = np.ones(values.shape[:2], bool) if clear is None else ~clear

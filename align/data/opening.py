@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,10 +91,7 @@ class Opened:
 
 
 def open_upright(path: Path) -> Opened:
-    """Open an image file; what is broken in it besides its pixels does not matter.
-
-    Returns:
-        Its first picture, the EXIF orientation applied.
+    """Open an image file's first picture; what is broken besides its pixels does not matter.
 
     Raises:
         UnreadableImageError: if the file is empty, truncated, too large for Pillow's protection
@@ -106,13 +104,10 @@ def open_upright(path: Path) -> Opened:
     try:
         return _open(body)
     except UnreadableImageError:
-        pixels_alone = without_metadata(body)
-        if pixels_alone is None:
+        if (pixels_alone := without_metadata(body)) is None:
             raise
-        try:
+        with suppress(UnreadableImageError):
             return _open(pixels_alone)
-        except UnreadableImageError:
-            pass
         raise
 
 
@@ -149,10 +144,9 @@ def _open(body: bytes) -> Opened:
 
 
 def _orientation(image: Image.Image) -> int:
-    try:
+    with suppress(Exception):  # broken EXIF says nothing about the pixels
         return image.getexif().get(274, 1)
-    except Exception:  # broken EXIF says nothing about the pixels
-        return 1
+    return 1
 
 
 def _samples(body: bytes, turn: Image.Transpose | None) -> NDArray[np.uint16]:
@@ -170,12 +164,9 @@ def _samples(body: bytes, turn: Image.Transpose | None) -> NDArray[np.uint16]:
 
 def _clear_entries(key: int | bytes) -> NDArray[np.bool_]:
     """Which of a palette's 256 entries are fully transparent."""
-    clear = np.zeros(256, bool)
-    if isinstance(key, bytes):
-        clear[: len(key)] = np.frombuffer(key[:256], np.uint8) == 0
-    else:
-        clear[key] = True
-    return clear
+    if not isinstance(key, bytes):
+        return np.arange(256) == key
+    return np.frombuffer(key[:256].ljust(256, b"\xff"), np.uint8) == 0
 
 
 def _needed_chunks(body: bytes) -> Iterator[bytes]:

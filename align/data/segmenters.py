@@ -1,4 +1,4 @@
-"""Masks from other people's segmentation: GrabCut, torchvision's network, Segment Anything.
+"""Masks from other people's segmentation: uint8 `(N, 3, H, W)` to float32 `(N, H, W)` in [0, 1].
 
 OpenCV and transformers are imported when they are asked for; `align` runs without them.
 """
@@ -28,17 +28,7 @@ PART = 16
 
 
 def grabcut(images: Tensor, seed: int = 0) -> Tensor:
-    """Mark what differs in colour from the image's border.
-
-    Args:
-        images: uint8 `(N, 3, H, W)`.
-        seed: fixes the first clustering of colours.
-
-    Returns:
-        float32 `(N, H, W)`, zeros and ones; all 0 where nothing differs.
-
-    Raises:
-        ModuleNotFoundError: if OpenCV is not installed.
+    """Mark with ones what differs in colour from the image's border; all 0 where nothing differs.
 
     Source: Rother, Kolmogorov and Blake, "GrabCut", SIGGRAPH 2004, in OpenCV.
     """
@@ -59,19 +49,9 @@ def grabcut(images: Tensor, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 def objects(images: Tensor, weights: str | Path | None, device: torch.device) -> Tensor:
-    """How surely each pixel belongs to any object, by torchvision's DeepLabV3 on MobileNetV3.
+    """1 minus the probability of background, by torchvision's DeepLabV3 on MobileNetV3.
 
-    Args:
-        images: uint8 `(N, 3, H, W)`.
-        weights: a .pth or .safetensors file of this network, or None to download torchvision's.
-        device: where the network runs.
-
-    Returns:
-        float32 `(N, H, W)` in [0, 1]: 1 minus the probability of background.
-
-    Raises:
-        FileNotFoundError: if the weights are not there and cannot be downloaded.
-        ValueError: if the file is of another network.
+    The weights are a .pth or .safetensors file, or None to download torchvision's.
 
     Source: Chen et al., "Rethinking atrous convolution", 2017; trained on COCO by torchvision.
     """
@@ -119,18 +99,8 @@ def _segmenter(weights: str | Path | None) -> nn.Module:
 def segment_anything(images: Tensor, weights: str | Path | None, device: torch.device) -> Tensor:
     """The thing at the image's centre, by Segment Anything prompted with that one point.
 
-    Args:
-        images: uint8 `(N, 3, H, W)`.
-        weights: a folder, or a name of the Hugging Face hub; None takes "facebook/sam-vit-base".
-        device: where the network runs.
-
-    Returns:
-        float32 `(N, H, W)`, zeros and ones: of the three masks it proposes the one that it scores
-        highest.
-
-    Raises:
-        ModuleNotFoundError: if transformers is not installed.
-        FileNotFoundError: if the weights are not there and cannot be downloaded.
+    Of the three masks it proposes the one that it scores highest: float32 `(N, H, W)`, zeros and
+    ones. The weights are a folder, or a name of the Hugging Face hub.
 
     Source: Kirillov et al., "Segment anything", ICCV 2023.
     """
