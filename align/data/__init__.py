@@ -32,9 +32,9 @@ def load(
             for the toy worlds.
         size: side of the square images, in pixels; None means 64 for the toy worlds, 224 for
             photographs.
-        **options: passed on to `align.data.toy.load_toy`, to the reader of that name in
-            `align.data.folders` (`masks`, `domains`, `on_error`, `cache`, `progress`; for "vlcs" and
-            "terra" `split`, for "terra" `boxes`), to `align.data.waterbirds.load_waterbirds` or to
+        **options: passed on to `align.data.toy.load_toy`, to `align.data.folders` (`masks`,
+            `domains`, `on_error`, `cache`, `progress`; for "vlcs" and "terra" `split`, for "terra"
+            `boxes`), `align.data.waterbirds.load_waterbirds` or
             `align.data.composite.load_composite`.
 
     Returns:

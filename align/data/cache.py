@@ -35,7 +35,7 @@ BLOCK = 256
 
 @dataclass(frozen=True, eq=False)
 class Pack:
-    """Decoded images, uint8 `(n, channels, size, size)`, and `(index, reason)` of every file left out.
+    """Decoded images, uint8 `(n, channels, size, size)`, and `(index, reason)` of files left out.
 
     The pixels are a copy-on-write memory map where the cache could be written: reading touches only
     the pages that are indexed.

@@ -66,7 +66,8 @@ def load_composite(
             foreground has no masks or fewer than 2 objects.
         FileNotFoundError: if the photographs are not there.
 
-    Source: Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", appendix.
+    Source: Sagawa et al., "Distributionally robust neural networks for group shifts", ICLR 2020,
+    appendix.
     """
     check_number("size", size, 1, 10**5, whole=True)
     check_number("rho", rho, 0, 1)

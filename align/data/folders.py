@@ -34,9 +34,9 @@ def load_folder(
     """Load a tree `root/domain/class/*.jpg|jpeg|png`, images in the order of labels, then of names.
 
     Each domain is decoded once and then memory-mapped from the cache; nothing is ever written below
-    `root`. What is not there is said in the benchmark's `missing`, one sentence each, and changes no
-    label; so is what looks like pictures and is not read: other types, a folder deeper, links to
-    themselves. Names that begin with a dot are passed over.
+    `root`. What is not there is said in the benchmark's `missing`, one sentence each, and changes
+    no label; so is what looks like pictures and is not read: other types, a folder deeper, links
+    to themselves. Names that begin with a dot are passed over.
 
     Args:
         root: the folder that holds one folder a domain; None means `$ALIGN_DATA`.
@@ -140,8 +140,8 @@ def load_terra(
 def load_pacs(root: PathLike | None = None, **options) -> Benchmark:
     """Load PACS from DomainBed's layout, `PACS/{art_painting,cartoon,photo,sketch}/CLASS/*.jpg`.
 
-    Labels are dog, elephant, giraffe, guitar, horse, house, person; arguments and errors are those of
-    `load_vlcs`, without `split`.
+    Labels are dog, elephant, giraffe, guitar, horse, house, person; arguments and errors are those
+    of `load_vlcs`, without `split`.
     """
     return _load_layout(PACS, root, **options)
 

@@ -41,8 +41,8 @@ def load_weizmann(root: PathLike | None = None, **options) -> Domain:
 def load_pennfudan(root: PathLike | None = None, **options) -> Domain:
     """Load the Penn-Fudan pedestrians: 170 street scenes with masks of the people in them.
 
-    They lie in `masks/pennfudan_person/`. A stored mask numbers the people 1..n; here a pixel is 1 on
-    anybody. The domain "pennfudan_person" has the label 0, "person"; else as `load_weizmann`.
+    They lie in `masks/pennfudan_person/`. A stored mask numbers the people 1..n; here a pixel is 1
+    on anybody. The domain "pennfudan_person" has the label 0, "person"; else as `load_weizmann`.
 
     Source: Wang, Shi, Song and Shen, "Object detection combining recognition and segmentation",
     ACCV 2007.
@@ -53,8 +53,8 @@ def load_pennfudan(root: PathLike | None = None, **options) -> Domain:
 def corrupt(masks: Tensor, missed: float, leaked: float, seed: int = 0) -> Tensor:
     """Spoil true masks: hide a share of each object and mark a share of each background.
 
-    Both are taken in blobs that differ from image to image: the pixels where a smooth random field is
-    highest.
+    Both are taken in blobs that differ from image to image: the pixels where a smooth random field
+    is highest.
 
     Args:
         masks: float32 `(N, H, W)` in [0, 1]; the object is where a mask is at least 0.5.

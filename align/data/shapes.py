@@ -282,9 +282,10 @@ def atlas(
         pattern: contrast of the class's surface, in [0, 1]; 0 leaves every object plain.
 
     Returns:
-        `(planes, areas, boxes)`: uint8 `(3, K, R, R)`, K `VARIANTS` a name, the planes opacity (255 is
-        solid), share of the first colour (255 is all) and brightness (`BRIGHT` is 1); the covered
-        share of the square `(K,)`; and the bounding boxes `(K, 4)` as half width, half height, centre.
+        `(planes, areas, boxes)`: uint8 `(3, K, R, R)`, K `VARIANTS` a name, the planes opacity (255
+        is solid), share of the first colour (255 is all) and brightness (`BRIGHT` is 1); the
+        covered share of the square `(K,)`; and bounding boxes `(K, 4)` as half width, half height,
+        centre.
     """
     line = (np.arange(resolution, dtype=np.float32) + 0.5) * (2 / resolution) - 1
     x, y = np.meshgrid(line, line)

@@ -214,7 +214,7 @@ class Notes:
         return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
     def masks(self, files: Sequence[str], size: int) -> Tensor:
-        """The boxes of each file as masks: float32 `(N, size, size)`, the share of each pixel covered.
+        """The boxes of each file as masks, float32 `(N, size, size)`: see `box_mask`.
 
         They are 0 for an image without boxes, which the metrics of localisation leave out.
         """

@@ -49,8 +49,8 @@ class Metadata:
         """Read the file.
 
         Raises:
-            ValueError: if a row names an unknown class, place or split, a picture outside the folder or
-                one named before.
+            ValueError: if a row names an unknown class, place or split, a picture outside the
+                folder or one named before.
         """
         files: dict[str, list[int]] = {}
         for where, row in _rows(path, ("img_filename", *COLUMNS)):
