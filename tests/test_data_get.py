@@ -411,7 +411,7 @@ class TestVlcs:
         ("options", "message"),
         [
             ({"name": "pacs"}, "'pacs' cannot be got, expected vlcs, terra, waterbirds"),
-            ({"version": "2017"}, "vlcs has no version '2017', expected domainbed"),
+            ({"version": "2017"}, "version is '2017', expected 'domainbed'"),
         ],
     )
     def test_unknown_names_are_refused(self, tmp_path, options, message) -> None:
@@ -501,9 +501,7 @@ class TestCommands:
             install.survey()
         with pytest.raises(FileNotFoundError, match=r"absent is no folder: .* --root .*absent`"):
             install.survey(root=tmp_path / "absent")
-        with pytest.raises(
-            ValueError, match="'vlsc' is no benchmark on disk, expected one of vlcs"
-        ):
+        with pytest.raises(ValueError, match="benchmark is 'vlsc', expected one of vlcs"):
             install.survey(["vlsc"], tmp_path)
         assert "no data folder is given" in CliRunner().invoke(app, ["doctor"]).stdout
 

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from align.checks import shown
-from align.data.benchmark import Benchmark, Domain
-from align.data.joining import join
+from align.data.benchmark import Benchmark, Domain, join
 from align.data.toy import WORLDS, load_toy
 
 __all__ = ["BENCHMARKS", "Benchmark", "Domain", "join", "load"]

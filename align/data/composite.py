@@ -13,11 +13,11 @@ from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
 from align.checks import check_kind, check_number, check_seed
-from align.data.benchmark import Benchmark, Domain
+from align.data.benchmark import Benchmark, Domain, check_choice
 from align.data.layouts import PathLike, locate
 from align.data.listing import contents
 from align.data.masks import load_pennfudan, load_weizmann
-from align.data.trees import Options, read_domain
+from align.data.trees import Options, Reader
 
 FOREGROUNDS = ("weizmann_horse", "pennfudan_person")
 BACKGROUNDS = ("PACS/photo/elephant", "PACS/photo/house")
@@ -87,16 +87,14 @@ def load_composite(
     count = len(scenes)
     own = {"paired": rho, "unpaired": 1 / count, "reversed": 1 - rho}
     loaders = {
-        name: partial(_compose, name, classes, objects, scenes, own[name], size, seed)
-        for name in DOMAINS
+        name: partial(_compose, name, objects, scenes, own[name], size, seed) for name in DOMAINS
     }
     return Benchmark("composite", classes, loaders)
 
 
 def _foreground(one: str | Domain, root: PathLike | None, size: int) -> Domain:
     if not isinstance(one, Domain):
-        if one not in READERS:
-            raise ValueError(f"foreground '{one}' is unknown, expected one of {', '.join(READERS)}")
+        check_choice("foreground", one, tuple(READERS))
         one = READERS[one](root, size=SHARPER * size, progress=False)
     if one.masks is None:
         raise ValueError(f"foreground '{one.name}' has no masks to cut along; load it with masks=…")
@@ -116,7 +114,7 @@ def _background(one: str | Domain, root: PathLike | None, size: int) -> Tensor:
         folder = locate([one], root, f"place photographs in {{root}}/{one}", ())
         pairs = [(file, 0) for file in contents(folder).images]
         options = Options(size=size, progress=False)
-        images = read_domain(one, pairs, folder, (one,), options)[0]().images
+        images = Reader(folder, options).read(one, pairs, (one,))().images
     if len(images) < 2:
         raise ValueError(f"background '{one}' has {len(images)} photographs, expected at least 2")
     if images.shape[2:] != (size, size):
@@ -125,13 +123,7 @@ def _background(one: str | Domain, root: PathLike | None, size: int) -> Tensor:
 
 
 def _compose(
-    name: str,
-    classes: tuple[str, ...],
-    objects: list[Domain],
-    scenes: list[Tensor],
-    own: float,
-    size: int,
-    seed: int,
+    name: str, objects: list[Domain], scenes: list[Tensor], own: float, size: int, seed: int
 ) -> Domain:
     """One domain, rendered object by object."""
     second = name != "paired"
@@ -153,7 +145,7 @@ def _compose(
         name,
         torch.stack(images),
         torch.tensor(labels),
-        classes,
+        tuple(domain.name for domain in objects),
         torch.stack(masks),
         torch.tensor(groups),
         mask_source="true",

@@ -61,8 +61,10 @@ def open_rgb(path: Path) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     image.info.pop("transparency", None)  # laid over white below, by the file's own depth
-    grey = image.mode.startswith("I")
-    image = (_sixteen_to_eight_bits(image) if grey else image).convert("RGB")
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
+    image = image.convert("RGB")
     if clear is not None:
         image.paste("white", mask=Image.fromarray(clear))
     return image
@@ -87,11 +89,6 @@ def open_mask(path: Path, threshold: int | None = None) -> Image.Image:
 
 def _square(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BILINEAR)
-
-
-def _sixteen_to_eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.uint32)
-    return Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
 
 
 def _same_proportions(first: tuple[int, int], second: tuple[int, int]) -> bool:

@@ -66,11 +66,10 @@ def load_folder(
     root = Path(root).expanduser()
     domains = check_names("domains", domains) or domains_of(root, masks)
     classes = check_names("classes", classes) or classes_of(root, domains, on_error == "skip")
-    chosen = [f"domains {', '.join(domains)}"] if domains else []
-    chosen += [f"classes {', '.join(classes)}"] if classes else []
     absent = (
-        f"no images found in {root}{' with ' if chosen else ''}{' and '.join(chosen)}: expected "
-        "files DOMAIN/CLASS/NAME.jpg, .jpeg or .png below it"
+        f"no images found in {root} for domains {', '.join(domains) or '(none)'} and classes "
+        f"{', '.join(classes) or '(none)'}: expected files DOMAIN/CLASS/NAME.jpg, .jpeg or .png "
+        "below it"
     )
     layout = Layout(name, "domain", (), domains, classes, {}, "")
     return load_tree(layout, root, masks, absent, options)

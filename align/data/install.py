@@ -16,6 +16,7 @@ from pathlib import Path
 
 from . import terra, waterbirds
 from .archives import Bounds, unpack
+from .benchmark import check_choice
 from .decoding import SUFFIXES
 from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch, hash_of
 from .layouts import PACS, TERRA, VLCS, WATERBIRDS, Layout, PathLike
@@ -344,16 +345,12 @@ def _check_asked(name: str, version: str | None) -> str:
             "toy worlds are rendered)"
         )
     version = version or VERSIONS[name][0]
-    if version not in VERSIONS[name]:
-        raise ValueError(
-            f"{name} has no version '{version}', expected {' or '.join(VERSIONS[name])}"
-        )
+    check_choice("version", version, VERSIONS[name])
     return version
 
 
 def _layout(name: str) -> Layout:
-    if name not in ON_DISK:
-        raise ValueError(f"'{name}' is no benchmark on disk, expected one of {', '.join(ON_DISK)}")
+    check_choice("benchmark", name, ON_DISK)
     return next(one for one in (VLCS, TERRA, PACS, WATERBIRDS) if one.name == name)
 
 

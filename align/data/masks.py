@@ -14,7 +14,10 @@ from align.checks import check_floats, check_number, check_seed, check_shares
 from .benchmark import Domain
 from .layouts import PathLike, locate
 from .listing import contents
-from .trees import Options, mask_of, masks_by_name, read_domain
+from .trees import Options, Reader, mask_of, masks_by_name
+
+BLOB = 8
+"""A random field has one free value every so many pixels."""
 
 
 def load_weizmann(root: PathLike | None = None, **options) -> Domain:
@@ -74,22 +77,14 @@ def corrupt(masks: Tensor, missed: float, leaked: float, seed: int = 0) -> Tenso
     check_number("missed", missed, 0, 1)
     check_number("leaked", leaked, 0, 1)
     check_seed(seed)
-    hiding, marking = _fields(len(masks), tuple(masks.shape[1:]), seed)
+    size = tuple(masks.shape[1:])
+    cells = (len(masks), 2, *(max(2, side // BLOB) for side in size))
+    coarse = torch.rand(cells, generator=torch.Generator().manual_seed(seed))
+    fields = interpolate(coarse, size, mode="bilinear", align_corners=False)
+    hiding, marking = fields.unbind(1)
     inside = masks >= 0.5
     kept = inside & ~_highest(hiding, inside, missed)
     return (kept | _highest(marking, ~inside, leaked)).to(masks.dtype)
-
-
-BLOB = 8
-"""A random field has one free value every so many pixels."""
-
-
-def _fields(count: int, size: tuple[int, int], seed: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    cells = [max(2, side // BLOB) for side in size]
-    coarse = torch.rand((count, 2, *cells), generator=generator)
-    fields = interpolate(coarse, size, mode="bilinear", align_corners=False)
-    return fields[:, 0], fields[:, 1]
 
 
 def _highest(field: Tensor, where: Tensor, share: float) -> Tensor:
@@ -118,7 +113,8 @@ def _load(name: str, kind: str, by: str, root: PathLike | None, options: dict) -
         )
     pairs = [(f"images/{file}", 0) for file in files]
     mask_files = [f"masks/{mask}" for mask in masks]
-    make, left_out = read_domain(name, pairs, base, (kind,), chosen, base, mask_files)
-    for sentence in left_out:  # a domain, unlike a benchmark, has no list of what is missing
+    reader = Reader(base, chosen)
+    make = reader.read(name, pairs, (kind,), base, mask_files)
+    for sentence in reader.missing:  # a domain, unlike a benchmark, has no list of what is missing
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
     return replace(make(), mask_source="people")

@@ -174,7 +174,8 @@ def _needed_chunks(body: bytes) -> Iterator[bytes]:
     while at + 8 <= len(body) and not ended:
         length, kind = int.from_bytes(body[at : at + 4], "big"), body[at + 4 : at + 8]
         chunk = body[at : at + 12 + length]
-        if kind in NEEDED_CHUNKS or (kind == b"eXIf" and _is_whole(chunk)):
+        whole = zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
+        if kind in NEEDED_CHUNKS or (kind == b"eXIf" and whole):
             yield chunk
         elif length > len(body) - at - 12:  # its length is broken: go on where pixels begin
             at = body.find(b"IDAT", at + 8) - 4
@@ -184,10 +185,6 @@ def _needed_chunks(body: bytes) -> Iterator[bytes]:
         at, ended = at + 12 + length, kind == b"IEND"
     if not ended:
         yield b"\0\0\0\0IEND" + zlib.crc32(b"IEND").to_bytes(4, "big")
-
-
-def _is_whole(chunk: bytes) -> bool:
-    return zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
 
 
 def _needed_segments(body: bytes) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ object, as they do in front of a camera trap.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -20,7 +20,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from align.checks import check_number, check_seed, shown
+from align.checks import check_number, check_seed
 from align.data.benchmark import Benchmark, Domain, check_choice
 from align.data.scenes import CAMERAS, LIGHTS, SCENES, VIEWS, bank
 from align.data.shapes import BRIGHT, VARIANTS, atlas
@@ -113,10 +113,7 @@ def load_toy(
     Raises:
         ValueError: if an argument is out of range.
     """
-    if not isinstance(name, str) or name not in WORLDS:
-        raise ValueError(
-            f"toy benchmark {shown(name)} is unknown, expected one of {', '.join(WORLDS)}"
-        )
+    check_choice("name", name, tuple(WORLDS))
     world = WORLDS[name]
     rho = world.rho if rho is None else rho
     pattern = world.pattern if pattern is None else pattern
@@ -131,8 +128,9 @@ def load_toy(
     check_seed(seed)
     scene_seed = seed if scene_seed is None else scene_seed
     check_number("scene_seed", scene_seed, 0, 2**63 - 1, whole=True)
+    world = replace(world, rho=rho, pattern=pattern)
     loaders = {
-        domain: partial(_render, world, domain, size, n, rho, pattern, seed, scene_seed, pairing)
+        domain: partial(_render, world, domain, size, n, seed, scene_seed, pairing or domain)
         for domain in world.domains
     }
     return Benchmark(name=name, classes=world.classes, loaders=loaders)
@@ -151,22 +149,17 @@ def _pairing(world: World, domain: str) -> Tensor:
 
 
 def _render(
-    world: World,
-    domain: str,
-    size: int,
-    n: int,
-    rho: float,
-    pattern: float,
-    seed: int,
-    scene_seed: int,
-    pairing: str | None,
+    world: World, domain: str, size: int, n: int, seed: int, scene_seed: int, pairing: str
 ) -> Domain:
     number = world.domains.index(domain)
     # An object covers about half the image: three or four texels a pixel.
-    planes, areas, boxes = atlas(world.classes, 2 * size, pattern)
+    planes, areas, boxes = atlas(world.classes, 2 * size, world.pattern)
     objects = _draw_objects(world, n, np.random.default_rng([seed, number, 1]), areas, boxes)
     rng = np.random.default_rng([scene_seed, number, 2])
-    scene = _draw_scenes(world, objects["labels"], rho, domain, pairing, rng)
+    scene = torch.from_numpy(rng.integers(0, len(world.scenes), n))
+    own = torch.from_numpy(rng.random(n) < world.rho)
+    if pairing != "none":
+        scene = torch.where(own, _pairing(world, pairing)[objects["labels"]], scene)
     views = _draw_views(n, rng)
     images = torch.empty(n, 3, size, size, dtype=torch.uint8)
     masks = torch.empty(n, size, size)
@@ -209,24 +202,18 @@ def _draw_objects(
     mirror = torch.from_numpy(rng.choice([-1.0, 1.0], n)).float()
     room = (1 - scale[:, None] * box[:, :2]).clamp_min(0)
     place = torch.from_numpy(rng.uniform(-1, 1, (n, 2))).float() * room
+    # Maps from image coordinates in [-1, 1] to the drawing's.
+    c, s = torch.cos(turn) / scale, torch.sin(turn) / scale
+    rotation = torch.stack([torch.stack([c * mirror, s * mirror], 1), torch.stack([-s, c], 1)], 1)
+    shift = box[:, 2:, None] - rotation @ place[..., None]
     return {
         "labels": labels,
         "drawing": drawing,
-        "theta": _placement(scale, turn, mirror, place, box[:, 2:]),
+        "theta": torch.cat([rotation, shift], 2),
         "first": _paint(rng, n, world.hues, (0.35, 0.9), (0.5, 0.95)),
         "second": _paint(rng, n, world.hues, (0.05, 0.5), (0.35, 0.85)),
         "cover": torch.from_numpy(rng.uniform(0, 1, (n, 2))).float(),
     }
-
-
-def _placement(
-    scale: Tensor, turn: Tensor, mirror: Tensor, place: Tensor, centre: Tensor
-) -> Tensor:
-    """`(n, 2, 3)` maps from image coordinates in [-1, 1] to the drawing's."""
-    c, s = torch.cos(turn) / scale, torch.sin(turn) / scale
-    rotation = torch.stack([torch.stack([c * mirror, s * mirror], 1), torch.stack([-s, c], 1)], 1)
-    shift = centre[..., None] - rotation @ place[..., None]
-    return torch.cat([rotation, shift], 2)
 
 
 Range = tuple[float, float]
@@ -237,17 +224,6 @@ def _paint(rng: Generator, n: int, hues: Range, saturation: Range, value: Range)
     hue, s, v = (rng.uniform(*ends, (n, 1)) for ends in (hues, saturation, value))
     wheel = np.abs((hue * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
     return torch.from_numpy(255 * v * (1 - s + s * np.clip(wheel, 0, 1))).float()
-
-
-def _draw_scenes(
-    world: World, labels: Tensor, rho: float, domain: str, pairing: str | None, rng: Generator
-) -> Tensor:
-    n = len(labels)
-    anything = torch.from_numpy(rng.integers(0, len(world.scenes), n))
-    own = torch.from_numpy(rng.random(n) < rho)
-    if pairing == "none":
-        return anything
-    return torch.where(own, _pairing(world, pairing or domain)[labels], anything)
 
 
 def _draw_views(n: int, rng: Generator) -> dict[str, Tensor]:

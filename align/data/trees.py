@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,103 @@ class Options:
         check_flag("progress", self.progress)
 
 
+@dataclass
+class Reader:
+    """A folder of images, read domain by domain; `missing` gathers what is not there or left out.
+
+    Args:
+        root: the folder that image files are relative to.
+        options: how images are read.
+        missing: one sentence each.
+    """
+
+    root: Path
+    options: Options
+    missing: list[str] = field(default_factory=list)
+
+    def keep(
+        self,
+        pairs: Pairs,
+        is_good: Callable[[str], object],
+        lack: tuple[str, str],
+        remedy: str,
+        why: Callable[[], str] = str,
+    ) -> Pairs:
+        """The images that are good; of the others is said how many they are, and the first.
+
+        Raises:
+            ValueError: if there are others and they may not be left out, or are all there is.
+        """
+        bad = [file for file, _ in pairs if not is_good(file)]
+        if not bad:
+            return pairs
+        what, fault = lack
+        said = f"{what}: {len(bad):,} of {len(pairs):,} {fault}, the first is {bad[0]}{why()}"
+        if self.options.on_error == "raise" or len(bad) == len(pairs):
+            raise ValueError(f'{said}; {remedy}, or pass on_error="skip" to leave these out')
+        self.missing.append(f"left out: {said}")
+        return [pair for pair in pairs if is_good(pair[0])]
+
+    def leave_out(self, name: str, broken: Sequence[str], count: int) -> None:
+        """Say of each image that it cannot be read, or refuse all with one error."""
+        if broken and self.options.on_error == "raise":
+            raise ValueError(
+                f"{len(broken):,} of {count:,} images of '{name}' cannot be read: "
+                f"{'; '.join(broken[:3])}{'; ...' if len(broken) > 3 else ''}. Delete or replace "
+                'them, or pass on_error="skip" to leave them out'
+            )
+        self.missing += [f"left out of '{name}', cannot be read: {entry}" for entry in broken]
+
+    def read(
+        self,
+        name: str,
+        pairs: Pairs,
+        classes: tuple[str, ...],
+        mask_root: Path | None = None,
+        mask_files: Sequence[str] | None = None,
+    ) -> Callable[[], Domain]:
+        """Pack images and their masks, or map the pack that the cache holds.
+
+        Returns:
+            A function that makes the domain.
+        """
+        root, options = self.root, self.options
+        files = [file for file, _ in pairs]
+        folder, masked = cache_dir(options.cache), mask_files is not None
+        _check_outside(folder, root)
+        # The limit is part of the key because it decides which files are refused as too large.
+        key: list[object] = [digest_files(root, files, folder), Image.MAX_IMAGE_PIXELS]
+        if masked:
+            _check_outside(folder, mask_root)
+            key += [mask_files, digest_files(mask_root, mask_files, folder), options.mask_threshold]
+
+        def decode_row(index: int) -> np.ndarray:
+            mask = mask_root / mask_files[index] if masked else None
+            return decode(root / files[index], mask, options.size, options.mask_threshold)
+
+        shape, label = (3 + masked, options.size, options.size), f"packing {name}"
+        packed = pack(
+            key, len(files), shape, decode_row, folder, description=label, progress=options.progress
+        )
+        broken = {index: f"{root / files[index]}: {reason}" for index, reason in packed.failed}
+        self.leave_out(name, list(broken.values()), len(files))
+        kept = [pair for index, pair in enumerate(pairs) if index not in broken]
+
+        def make() -> Domain:
+            pixels = torch.from_numpy(packed.pixels)
+            return Domain(
+                name=name,
+                images=pixels[:, :3],
+                labels=torch.tensor([label for _, label in kept], dtype=torch.int64),
+                classes=classes,
+                masks=pixels[:, 3].float().div_(255) if masked else None,
+                files=tuple(file for file, _ in kept),
+                mask_source=_place(mask_root, root) if masked else "",
+            )
+
+        return make
+
+
 def load_tree(
     layout: Layout, root: Path, masks: PathLike | None, absent: str, options: Options
 ) -> Benchmark:
@@ -74,93 +171,35 @@ def load_tree(
     if not any(images.values()):
         raise FileNotFoundError("; ".join([absent, *instead(root, domains)[:3]]))
     mask_root = None if masks is None else Path(masks).expanduser()
-    found = _list_masks(mask_root, [d for d in domains if images[d]], classes)
-    missing, loaders = astray(root), {}
+    filled = [domain for domain in domains if images[domain]]
+    found = {} if masks is None else _list_masks(mask_root, filled, classes)
+    reader, loaders = Reader(root, options, astray(root)), {}
     for domain, pairs in images.items():
-        what = f"{layout.title} {domain}"
-        missing += _shortfall(what, classes, pairs, layout.counts.get(domain, {}))
-        missing += [f"{what}: {said}" for said in passed_over(root, domain, held[domain])]
+        what, mask_files = f"{layout.title} {domain}", None
+        reader.missing += _shortfall(what, classes, pairs, layout.counts.get(domain, {}))
+        reader.missing += [f"{what}: {said}" for said in passed_over(root, domain, held[domain])]
         broken = [
             f"{root / place / file}: a link to what is not there"
             for place, _, inside in held[domain]
             for file in inside.broken
         ]
-        missing += _left_out(domain, broken, len(pairs) + len(broken), options)
+        reader.leave_out(domain, broken, len(pairs) + len(broken))
         if not pairs:
             continue
-        mask_files = None
         if mask_root is not None and not found[domain]:
             why = instead(mask_root, [domain])[:1]
-            missing.append("; ".join([f"{what}: no masks in {mask_root / domain}", *why]))
+            reader.missing.append("; ".join([f"{what}: no masks in {mask_root / domain}", *why]))
         elif mask_root is not None:
-            pairs, said = _keep_masked(what, pairs, found[domain], mask_root, options)
-            missing += said
+            pairs = reader.keep(
+                pairs,
+                lambda file, found=found[domain]: mask_of(file, found),
+                (what, f"images have no mask in {mask_root}"),
+                "add the masks, restrict classes= or domains=",
+                lambda domain=domain: "".join(f" ({w})" for w in instead(mask_root, [domain])[:1]),
+            )
             mask_files = [mask_of(file, found[domain]) for file, _ in pairs]
-        loaders[domain], said = read_domain(
-            domain, pairs, root, classes, options, mask_root, mask_files
-        )
-        missing += said
-    return Benchmark(layout.name, classes, loaders, tuple(missing))
-
-
-def read_domain(
-    name: str,
-    pairs: Pairs,
-    root: Path,
-    classes: tuple[str, ...],
-    options: Options,
-    mask_root: Path | None = None,
-    mask_files: Sequence[str] | None = None,
-) -> tuple[Callable[[], Domain], list[str]]:
-    """Pack images, or map the pack that the cache holds.
-
-    Args:
-        name: the domain's name.
-        pairs: `(file, label)` of every image, in order.
-        root: the folder that image files are relative to.
-        classes: the class names, in label order.
-        options: how images are read.
-        mask_root: the folder that mask files are relative to.
-        mask_files: one mask file an image, or None.
-
-    Returns:
-        A function that makes the domain, and one sentence for every image left out.
-    """
-    files = [file for file, _ in pairs]
-    folder, masked = cache_dir(options.cache), mask_files is not None
-    _check_outside(folder, root)
-    # The limit is part of the key because it decides which files are refused as too large.
-    key: list[object] = [digest_files(root, files, folder), Image.MAX_IMAGE_PIXELS]
-    if masked:
-        _check_outside(folder, mask_root)
-        key += [mask_files, digest_files(mask_root, mask_files, folder), options.mask_threshold]
-
-    def decode_row(index: int) -> np.ndarray:
-        mask = mask_root / mask_files[index] if masked else None
-        return decode(root / files[index], mask, options.size, options.mask_threshold)
-
-    shape = (3 + masked, options.size, options.size)
-    label = f"packing {name}"
-    packed = pack(
-        key, len(files), shape, decode_row, folder, description=label, progress=options.progress
-    )
-    broken = {index: f"{root / files[index]}: {reason}" for index, reason in packed.failed}
-    left_out = _left_out(name, list(broken.values()), len(files), options)
-    kept = [pair for index, pair in enumerate(pairs) if index not in broken]
-
-    def make() -> Domain:
-        pixels = torch.from_numpy(packed.pixels)
-        return Domain(
-            name=name,
-            images=pixels[:, :3],
-            labels=torch.tensor([label for _, label in kept], dtype=torch.int64),
-            classes=classes,
-            masks=pixels[:, 3].float().div_(255) if masked else None,
-            files=tuple(file for file, _ in kept),
-            mask_source=_place(mask_root, root) if masked else "",
-        )
-
-    return make, left_out
+        loaders[domain] = reader.read(domain, pairs, classes, mask_root, mask_files)
+    return Benchmark(layout.name, classes, loaders, tuple(reader.missing))
 
 
 def check_names(what: str, given: Sequence[str] | None) -> tuple[str, ...]:
@@ -216,23 +255,10 @@ def _images(held: Shelves) -> Pairs:
     return sorted(pairs, key=lambda pair: (pair[1], same(pair[0]), pair[0]))
 
 
-def _left_out(name: str, broken: Sequence[str], count: int, options: Options) -> list[str]:
-    """One sentence for each image that cannot be read, or one error for all."""
-    if broken and options.on_error == "raise":
-        raise ValueError(
-            f"{len(broken):,} of {count:,} images of '{name}' cannot be read: "
-            f"{'; '.join(broken[:3])}{'; ...' if len(broken) > 3 else ''}. Delete or replace them, "
-            'or pass on_error="skip" to leave them out'
-        )
-    return [f"left out of '{name}', cannot be read: {entry}" for entry in broken]
-
-
 def _list_masks(
-    root: Path | None, domains: Sequence[str], classes: Sequence[str]
+    root: Path, domains: Sequence[str], classes: Sequence[str]
 ) -> dict[str, dict[str, str]]:
     """For each domain, its mask files by name."""
-    if root is None:
-        return {}
     found = {
         domain: masks_by_name([file for file, _ in _images(shelves(root, domain, classes))])
         for domain in domains
@@ -244,24 +270,6 @@ def _list_masks(
         )
         raise FileNotFoundError("; ".join([said, *instead(root, domains)[:3]]))
     return found
-
-
-def _keep_masked(
-    what: str, pairs: Pairs, found: Mapping[str, str], mask_root: Path, options: Options
-) -> tuple[Pairs, list[str]]:
-    """The images that have a mask, and the sentence on those that have none."""
-    kept = [pair for pair in pairs if mask_of(pair[0], found)]
-    bare = [file for file, _ in pairs if not mask_of(file, found)]
-    if not bare:
-        return pairs, []
-    said = f"{what}: {len(bare):,} of {len(pairs):,} images have no mask"
-    why = "".join(f" ({words})" for words in instead(mask_root, [bare[0].partition("/")[0]])[:1])
-    if options.on_error == "raise" or not kept:
-        raise ValueError(
-            f"{said} in {mask_root}, the first is {bare[0]}{why}; add the masks, restrict classes= "
-            'or domains=, or pass on_error="skip" to leave out the images without a mask'
-        )
-    return kept, [f"{said} and are left out, the first is {bare[0]}{why}"]
 
 
 def _shortfall(

@@ -11,7 +11,7 @@ from Wah et al., "The Caltech-UCSD Birds-200-2011 dataset", 2011; backgrounds fr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -24,7 +24,7 @@ from .boxes import Box, box_masks
 from .layouts import GROUPS, KINDS, PathLike
 from .layouts import WATERBIRDS as LAYOUT
 from .manifest import Manifest, summary
-from .trees import Options, choose, read_domain
+from .trees import Options, Pairs, Reader, choose
 from .waterbirds_tables import BOXES, METADATA, SPLITS, Metadata, read_boxes
 
 TRAINING = SPLITS[0]
@@ -73,23 +73,24 @@ def load_waterbirds(
     check_path("masks", masks)
     chosen = choose("domains", domains, SPLITS, "Waterbirds has no split")
     folder = LAYOUT.find(root)
-    copy = _Copy(folder, Metadata.read(folder / METADATA), options)
+    metadata, boxes = Metadata.read(folder / METADATA), {}
+    reader, mask_root = Reader(folder, options), None
     if masks is not None and (folder / BOXES).is_file():
-        copy.boxes = read_boxes(folder / BOXES, copy.metadata.files)
+        boxes = read_boxes(folder / BOXES, metadata.files)
     elif masks is not None:
-        copy.missing.append(
+        reader.missing.append(
             f"Waterbirds: no {BOXES} in {folder}, so no boxes serve as masks; its columns are "
             "img_filename, x, y, width, height, in shares of the picture"
         )
     if masks is not None and str(masks) != "boxes":
-        copy.masks = found(masks, root)
-        if not copy.masks.is_dir():
+        mask_root = found(masks, root)
+        if not mask_root.is_dir():
             raise FileNotFoundError(
-                f"no masks found in {copy.masks}: expected files SPECIES/NAME.png, named as the "
+                f"no masks found in {mask_root}: expected files SPECIES/NAME.png, named as the "
                 'training pictures of Waterbirds; or masks="boxes", or None'
             )
-    loaders = {name: copy.load(name) for name in chosen}
-    return Benchmark("waterbirds", KINDS, loaders, tuple(copy.missing), training_split=TRAINING)
+    loaders = {name: _read(reader, name, metadata, boxes, mask_root) for name in chosen}
+    return Benchmark("waterbirds", KINDS, loaders, tuple(reader.missing), training_split=TRAINING)
 
 
 def describe(folder: Path, *, fingerprint: bool = True) -> Manifest:
@@ -111,69 +112,44 @@ def absent(folder: Path) -> list[str]:
     return [f"{len(gone):,} pictures that {METADATA} names are not there: {names}"] if gone else []
 
 
-@dataclass
-class _Copy:
-    """One folder, read split by split; `missing` gathers what is not there."""
+def _read(
+    reader: Reader, split: str, metadata: Metadata, boxes: dict[str, Box], mask_root: Path | None
+) -> Callable[[], Domain]:
+    def keep(is_good: Callable[[str], object], lack: str) -> Pairs:
+        fault = (f"Waterbirds {split}", f"pictures are {lack}")
+        return reader.keep(pairs, is_good, fault, "`align data check waterbirds` counts them")
 
-    folder: Path
-    metadata: Metadata
-    options: Options
-    boxes: dict[str, Box] = field(default_factory=dict)
-    masks: Path | None = None
-    missing: list[str] = field(default_factory=list)
+    rows = metadata.rows(split).tolist()
+    pairs = [(metadata.files[row], int(metadata.labels[row])) for row in rows]
+    pairs = keep(lambda file: (reader.root / file).is_file(), "not there")
+    stored = None
+    if mask_root is not None and split == TRAINING:
+        lack = f"without a mask in {mask_root}"
+        pairs = keep(lambda file: (mask_root / _mask(file)).is_file(), lack)
+        stored = [_mask(file) for file, _ in pairs]
+    elif boxes:
+        pairs = keep(boxes.get, f"without a box in {BOXES}")
+    make = reader.read(split, pairs, KINDS, mask_root, stored)
+    return lambda: _completed(make(), metadata, boxes)
 
-    def load(self, split: str) -> Callable[[], Domain]:
-        names = self.metadata.files
-        rows = self.metadata.rows(split).tolist()
-        rows = self._keep(split, rows, lambda file: (self.folder / file).is_file(), "not there")
-        stored = None
-        if self.masks is not None and split == TRAINING:
-            lack = f"without a mask in {self.masks}"
-            rows = self._keep(split, rows, lambda file: (self.masks / _mask(file)).is_file(), lack)
-            stored = [_mask(names[row]) for row in rows]
-        elif self.boxes:
-            rows = self._keep(split, rows, self.boxes.__contains__, f"without a box in {BOXES}")
-        pairs = [(names[row], int(self.metadata.labels[row])) for row in rows]
-        make, said = read_domain(split, pairs, self.folder, KINDS, self.options, self.masks, stored)
-        self.missing += said
-        return lambda: self._complete(make())
 
-    def _keep(
-        self, split: str, rows: list[int], is_good: Callable[[str], bool], lack: str
-    ) -> list[int]:
-        """The rows whose picture is good; of the others, say how many and which is the first."""
-        bad = [row for row in rows if not is_good(self.metadata.files[row])]
-        if not bad:
-            return rows
-        said = (
-            f"Waterbirds {split}: {len(bad):,} of {len(rows):,} pictures are {lack}, the first is "
-            f"{self.metadata.files[bad[0]]}"
-        )
-        if self.options.on_error == "raise" or len(bad) == len(rows):
-            raise ValueError(
-                f"{said}; `align data check waterbirds` counts what is there, "
-                'on_error="skip" leaves these out'
-            )
-        self.missing.append(said)
-        return sorted(set(rows) - set(bad))
-
-    def _complete(self, domain: Domain) -> Domain:
-        """The domain with its groups, and boxes where it has no other masks."""
-        rows = {file: row for row, file in enumerate(self.metadata.files)}
-        groups = self.metadata.groups[[rows[file] for file in domain.files]]
-        masks = domain.masks
-        if masks is None and self.boxes:
-            boxes = torch.tensor([self.boxes[file] for file in domain.files])
-            masks = box_masks(boxes, domain.images.shape[-1])
-        counts = torch.tensor(self.metadata.counts(TRAINING), dtype=torch.float64)
-        return replace(
-            domain,
-            masks=masks,
-            groups=groups,
-            group_names=GROUPS,
-            group_shares=tuple((counts / counts.sum()).tolist()) if counts.sum() else None,
-            environments=groups if domain.name == TRAINING else None,
-        )
+def _completed(domain: Domain, metadata: Metadata, boxes: dict[str, Box]) -> Domain:
+    """The domain with its groups, and boxes where it has no other masks."""
+    rows = {file: row for row, file in enumerate(metadata.files)}
+    groups = metadata.groups[[rows[file] for file in domain.files]]
+    masks = domain.masks
+    if masks is None and boxes:
+        chosen = torch.tensor([boxes[file] for file in domain.files])
+        masks = box_masks(chosen, domain.images.shape[-1])
+    counts = torch.tensor(metadata.counts(TRAINING), dtype=torch.float64)
+    return replace(
+        domain,
+        masks=masks,
+        groups=groups,
+        group_names=GROUPS,
+        group_shares=tuple((counts / counts.sum()).tolist()) if counts.sum() else None,
+        environments=groups if domain.name == TRAINING else None,
+    )
 
 
 def _mask(file: str) -> str:
