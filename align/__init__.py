@@ -1,15 +1,15 @@
 """ALIGN: classifiers that look where they should, trained jointly with the masks that say where."""
 
 from align import losses, metrics
-from align.classifier import Classifier
 from align.config import Config
 from align.data import Benchmark, Domain, load
 from align.evaluation import evaluate
 from align.explanation import explain
-from align.export import export
-from align.masker import Masker
+from align.networks.classifier import Classifier
+from align.networks.masker import Masker
 from align.saliency import grad_cam
 from align.training import Run, train
+from align.training.export import export
 
 __all__ = [
     "Benchmark",

@@ -16,7 +16,14 @@ from align.metrics.faithfulness import faithfulness
 from align.metrics.inputs import as_float, images_at_once
 from align.metrics.localisation import control_maps, energy_inside
 from align.metrics.reliance import reliance
-from align.models import Model, device_of, evaluation_mode, inference, pooled_linear, suited
+from align.networks.models import (
+    Model,
+    device_of,
+    evaluation_mode,
+    inference,
+    pooled_linear,
+    suited,
+)
 from align.saliency import contrastive_evidence, grad_cam
 
 Explainer = Callable[[Any, Tensor, Tensor], Tensor]

@@ -13,15 +13,15 @@ import torchvision
 from torch import Tensor
 
 from align.checks import check_kind, check_tensor
-from align.classifier import Classifier
 from align.data.decoding import SUFFIXES, UnreadableImageError, decode
 from align.data.listing import UNREAD
 from align.metrics.inputs import as_float, upsample
 from align.metrics.localisation import energy_inside
-from align.models import evaluation_mode, inference, suited
+from align.networks.classifier import Classifier
+from align.networks.models import evaluation_mode, inference, suited
+from align.networks.weights import read_tensors
 from align.saliency import contrastive_evidence, grad_cam
 from align.training import Run
-from align.weights import read_tensors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

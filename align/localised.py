@@ -17,7 +17,7 @@ from align.metrics.localisation import (
     pointing_game,
     top_pixels,
 )
-from align.models import Model, inference, suited
+from align.networks.models import Model, inference, suited
 from align.saliency import minmax
 
 MASK_THRESHOLD = 0.5

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
 from align.checks import check_classes, check_flag, check_floats, check_shares, check_size, checked
-from align.models import evaluation_mode, pooled_linear, suited
+from align.networks.models import evaluation_mode, pooled_linear, suited
 
 
 def _check_maps(features: Tensor, weight: Tensor, labels: Tensor) -> None:

@@ -129,7 +129,7 @@ def test_training_turns_the_learning_rate_down_step_by_step(domain, monkeypatch)
 
 def test_a_runs_seconds_are_those_of_its_epochs(domain, monkeypatch):
     clock = itertools.count()  # a second at each look
-    monkeypatch.setattr("align.training.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("align.training.loop.time.perf_counter", lambda: next(clock))
     config = replace(TINY, method="erm", epochs=3)
     run = align.train("erm", domain, config=config, progress=False)
     assert run.seconds == 3
@@ -137,17 +137,17 @@ def test_a_runs_seconds_are_those_of_its_epochs(domain, monkeypatch):
 
 @pytest.mark.parametrize("progress", [True, False])
 def test_the_bar_is_shown_if_it_is_wanted(progress, domain, monkeypatch):
-    from align import training
+    from align.training import loop
 
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     seen = []
-    original = training.tqdm
+    original = loop.tqdm
 
     def watched(*given, **options):
         seen.append(options.get("disable", False))
         return original(*given, **options | {"disable": True})
 
-    monkeypatch.setattr(training, "tqdm", watched)
+    monkeypatch.setattr(loop, "tqdm", watched)
     config = replace(TINY, method="erm", epochs=1)
     align.train("erm", domain, config=config, progress=progress)
     assert seen == [not progress]

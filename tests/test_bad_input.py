@@ -20,7 +20,7 @@ from PIL import Image
 from synthetic import BARE, untrained
 
 import align
-from align import checkpoint, files, losses, metrics, records, saliency, training, weights
+from align import files, losses, metrics, records, saliency, training
 from align.data import Benchmark, Domain, batches, cache
 from align.data.composite import load_composite
 from align.data.decoding import open_rgb
@@ -32,7 +32,9 @@ from align.data.masks import corrupt
 from align.data.terra import box_mask
 from align.data.toy import load_toy
 from align.experiment import Experiment
+from align.networks import weights
 from align.theory import alignment, gap, information, masker
+from align.training import checkpoint
 from alignbook.campaign import rerun, runner, statistics
 
 TINY = align.Config(method="erm", epochs=1, batch_size=4)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
-from align import cli
+from align.cli import commands as cli
 from alignbook.benchmark_commands import benchmark_app
 from book.tools import project
 
@@ -38,7 +38,7 @@ def test_what_is_installed_is_asked_where_there_is_no_checkout(tmp_path, monkeyp
         return [other, gone, nobody]
 
     monkeypatch.setattr(cli, "entry_points", installed)
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "align" / "cli.py"))
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "align" / "cli" / "commands.py"))
     assert list(cli.further()) == [other] and asked == [cli.FURTHER]
     (tmp_path / "pyproject.toml").write_text("[tool.other]\n")  # somebody else's
     assert list(cli.further()) == [other]

@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import align
 from align.cli import app
-from align.contract import Contract, picture_sums
 from align.data import Domain
-from align.training import CHECKPOINT
+from align.training.contract import Contract, picture_sums
+from align.training.loop import CHECKPOINT
 
 TINY = align.Config(method="erm", epochs=1, warmup=0, head_start=0)
 

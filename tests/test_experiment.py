@@ -13,7 +13,8 @@ from align import records
 from align.cli import app, main
 from align.config import Config
 from align.experiment import Experiment, run
-from align.training import CHECKPOINT, Run
+from align.training import Run
+from align.training.loop import CHECKPOINT
 from alignbook import estimates, results, tables
 from alignbook.campaign import grid, runner
 from alignbook.campaign.recipes import PHOTOS

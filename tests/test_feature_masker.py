@@ -6,11 +6,11 @@ from safetensors.torch import load_file, save_file
 
 import align
 from align import Config
-from align.classifier import Classifier
-from align.feature_masker import STARTS, FeatureMasker, masker_for, start_path
 from align.methods.align import Align
-from align.objectness import dice, learn_objectness
+from align.networks.classifier import Classifier
+from align.networks.feature_masker import STARTS, FeatureMasker, masker_for, start_path
 from align.training import Run
+from align.training.objectness import dice, learn_objectness
 
 
 def pictures(count: int = 4, size: int = 64, seed: int = 0) -> torch.Tensor:

@@ -22,12 +22,13 @@ from PIL import Image
 from synthetic import BARE, untrained
 
 import align
-from align import checkpoint, records
+from align import records
 from align.data import terra
 from align.data.archives import ArchiveError, Bounds, unpack
 from align.data.decoding import UnreadableImageError, decode
 from align.data.manifest import Manifest
-from align.weights import read_tensors, write_tensors
+from align.networks.weights import read_tensors, write_tensors
+from align.training import checkpoint
 
 TRIES = int(os.environ.get("ALIGN_FUZZ", 120))
 
@@ -174,14 +175,14 @@ def readers(tmp_path: Path) -> dict:
     torch.save({"a": torch.zeros(3), "b": torch.ones(2, 2)}, pickled)
     domain = align.load("toy-vlcs", n=20, size=32)["noon"]
     untrained(align.Config(method="erm"), domain).save(tmp_path)
-    run = tmp_path / align.run.RUN
+    run = tmp_path / align.training.run.RUN
     return {
         manifest: Manifest.read,
         notes: lambda path: terra.Notes.read(path.parent),
         state: checkpoint.read,
         weights: lambda path: read_tensors(path, "another file"),
         pickled: lambda path: read_tensors(path, "another file"),
-        run: align.run._described,
+        run: align.training.run._described,
     }
 
 

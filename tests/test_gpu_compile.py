@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import align
-from align import compilation
 from align.config import Config
+from align.networks import compilation
 
 SHORT = Config(epochs=2, warmup=1, head_start=0, batch_size=16)
 

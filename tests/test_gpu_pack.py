@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import align
-from align.run import first_networks
+from align.training.run import first_networks
 from alignbook.gpu import pack as packing
 from alignbook.gpu import packed, session
 from alignbook.gpu.device import find

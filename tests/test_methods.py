@@ -9,14 +9,15 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, cross_entropy
 
 import align
-from align import Config, checkpoint, losses
+from align import Config, losses
 from align.data.batches import Batch, Batches
 from align.methods import METHODS, cgc, irm, mixing, mixup, regulariser, sgt
 from align.methods.dre import DRE
 from align.methods.groupdro import GroupDRO
 from align.methods.guided import alignment, guided_terms
 from align.saliency import finish, input_gradient
-from align.training import CHECKPOINT, start
+from align.training import checkpoint, start
+from align.training.loop import CHECKPOINT
 
 TINY = Config(epochs=3, batch_size=32, warmup=1, head_start=0, irm_anneal=1)
 NEW = ("mixup", "irm", "groupdro", "sgt", "dre", "cgc")

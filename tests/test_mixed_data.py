@@ -14,10 +14,10 @@ import align
 from align import experiment, records
 from align.cli import app
 from align.config import Config
-from align.contract import Contract
 from align.data import join
 from align.data.mask_sources import mask_source
 from align.experiment import Experiment, prepare
+from align.training.contract import Contract
 from alignbook import results
 from alignbook.campaign import grid, runner
 from alignbook.campaign.runner import missing, run_all

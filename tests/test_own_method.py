@@ -13,10 +13,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import align
-from align import Config, checkpoint
+from align import Config
 from align.data.batches import Batch, Batches
 from align.methods import METHODS, Align, Method, Mixup
-from align.training import CHECKPOINT, flushed_denormals, start, train_epoch
+from align.training import checkpoint, start, train_epoch
+from align.training.loop import CHECKPOINT, flushed_denormals
 from book.tools import project
 
 TINY = Config(epochs=3, batch_size=32, warmup=1, head_start=1)
@@ -104,10 +105,10 @@ def test_a_run_by_class_goes_on_from_its_checkpoint(domain, tmp_path, monkeypatc
     def stop(bar):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(align.training.tqdm, "set_postfix", lambda bar, row: None)
+    monkeypatch.setattr(align.training.loop.tqdm, "set_postfix", lambda bar, row: None)
     steps = iter(range(100))
     monkeypatch.setattr(
-        align.training.tqdm, "update", lambda bar: stop(bar) if next(steps) == 12 else None
+        align.training.loop.tqdm, "update", lambda bar: stop(bar) if next(steps) == 12 else None
     )
     with pytest.raises(KeyboardInterrupt):
         train(Swap, domain, checkpoint=tmp_path)

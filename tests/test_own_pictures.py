@@ -57,7 +57,7 @@ def test_every_command_of_the_page_runs_in_order(album, monkeypatch):
 
 
 def test_one_figure_holds_a_hundred_pictures_at_most(album, monkeypatch):
-    from align import explain_cli
+    from align.cli import explain as explain_cli
 
     monkeypatch.chdir(album)
     monkeypatch.setattr(explain_cli, "MOST", 3)

@@ -9,8 +9,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 
-from align import files, records, run, training
+from align import files, records, training
 from align.data.archives import ArchiveError, safe_name
+from align.training import run
 from alignbook.campaign import grid
 from book.tools import project
 

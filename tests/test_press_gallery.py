@@ -68,7 +68,7 @@ def test_the_stored_maps_are_those_of_the_weights():
 
 
 def test_weights_without_a_last_layer_are_refused(tmp_path):
-    from align.weights import read_tensors, write_tensors
+    from align.networks.weights import read_tensors, write_tensors
 
     tensors = read_tensors(weights(), "a file in torchvision's layout")
     trunk = {name: value for name, value in tensors.items() if not name.startswith("classifier")}

@@ -9,7 +9,7 @@ from torch.nn.functional import linear, normalize
 import align
 from align import metrics
 from align.evaluation import evaluate
-from align.models import pooled_linear, suited
+from align.networks.models import pooled_linear, suited
 from align.saliency import grad_cam, minmax
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])

@@ -18,14 +18,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import align
-from align import checkpoint, metrics, records
+from align import metrics, records
 from align.cli import app
 from align.config import Config
 from align.data import cache
 from align.data.folders import load_folder
 from align.experiment import Experiment, run
 from align.methods import METHODS
-from align.training import CHECKPOINT, Run
+from align.training import Run, checkpoint
+from align.training.loop import CHECKPOINT
 from alignbook.campaign.rerun import Rerun, experiment_of, find, rerun
 
 TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)

@@ -9,10 +9,10 @@ from torch.nn.functional import cross_entropy
 
 import align
 from align import Config
-from align.classifier import Classifier
 from align.data.batches import Batch, Batches
 from align.interventions import backgrounds, blurred, derangement, emptied, swap
 from align.methods.guided import guided_terms, swap_loss
+from align.networks.classifier import Classifier
 
 
 def pictures(count: int = 4, size: int = 16, seed: int = 0) -> torch.Tensor:

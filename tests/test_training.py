@@ -16,7 +16,8 @@ from align.data.batches import Batch, Batches, mirror_and_shift
 from align.methods import ERM, METHODS
 from align.methods.align import keep_and_remove
 from align.methods.mixing import same_class_partners
-from align.training import EpochTerms, start
+from align.training import start
+from align.training.loop import EpochTerms
 
 TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
 

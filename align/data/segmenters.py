@@ -14,8 +14,8 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from align.classifier import IMAGENET_MEAN, IMAGENET_STD
-from align.weights import read_tensors
+from align.networks.classifier import IMAGENET_MEAN, IMAGENET_STD
+from align.networks.weights import read_tensors
 
 BORDER = 0.1
 """Share of the side that GrabCut takes for background at each edge."""

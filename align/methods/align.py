@@ -22,14 +22,14 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
 from align import losses
-from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batch
-from align.feature_masker import FeatureMasker
-from align.masker import Masker
 from align.methods.base import Losses, Method, Passes, adamw, descend
 from align.methods.guided import Guided, channel_weights, guided_terms
 from align.methods.regulariser import regulariser
+from align.networks.classifier import Classifier
+from align.networks.feature_masker import FeatureMasker
+from align.networks.masker import Masker
 from align.saliency import minmax
 from align.transfer import upload
 

@@ -9,9 +9,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from align.classifier import Classifier
 from align.config import Config, name_of
 from align.data.batches import Batch
+from align.networks.classifier import Classifier
 
 Losses = dict[str, Tensor]
 

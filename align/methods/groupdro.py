@@ -15,12 +15,12 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batch
-from align.masker import Masker
 from align.methods.base import Losses, Method
 from align.methods.environments import means, membership
+from align.networks.classifier import Classifier
+from align.networks.masker import Masker
 
 
 class GroupDRO(Method):

@@ -18,11 +18,11 @@ from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
 from align import losses
-from align.classifier import Classifier
 from align.config import Config
 from align.data.batches import Batch
 from align.interventions import backgrounds, swap
 from align.methods.base import Losses, Method
+from align.networks.classifier import Classifier
 from align.saliency import contrastive_evidence, input_gradient, minmax_maps
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from torch import Generator, Tensor
 
 from align import losses
-from align.classifier import Classifier
 from align.data.batches import Batch
 from align.methods.mixing import mix, same_class_partners, shares
+from align.networks.classifier import Classifier
 from align.saliency import minmax_maps
 from align.transfer import upload
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from align.checks import check_images, check_kind, check_number, check_tensor
 from align.metrics.inputs import as_float, check_labels, images_at_once
-from align.models import Model, device_of, inference, suited
+from align.networks.models import Model, device_of, inference, suited
 
 
 def predict(classifier: Model, images: Tensor, *, batch_size: int | None = None) -> Tensor:

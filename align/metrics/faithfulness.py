@@ -24,7 +24,7 @@ from torch import Tensor
 from align.checks import check_flag, check_floats, check_images, check_number
 from align.metrics.perturbation import Fill, Inputs, Series, measure
 from align.metrics.perturbation import filled as filled
-from align.models import Model
+from align.networks.models import Model
 
 STEPS = 28
 """Steps of the insertion and deletion curves: 1,792 pixels a step at 224 x 224."""

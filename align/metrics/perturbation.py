@@ -19,7 +19,7 @@ from align.metrics.inputs import (
     pixel_ranks,
     upsample,
 )
-from align.models import Model, device_of, inference
+from align.networks.models import Model, device_of, inference
 
 Fill = str | Tensor
 

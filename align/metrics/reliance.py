@@ -47,7 +47,7 @@ from align.checks import (
 from align.interventions import derangement
 from align.metrics.accuracy import check_finite, forward
 from align.metrics.inputs import as_float, images_at_once
-from align.models import Model, device_of, inference
+from align.networks.models import Model, device_of, inference
 
 CUT = 0.5
 """A pixel is the object's where the mask is this large or larger."""

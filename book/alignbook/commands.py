@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from align.data_cli import Root
+from align.cli.data import Root
 from alignbook.benchmark_commands import Grid, benchmark_app
 
 

@@ -22,12 +22,12 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from align import losses
-from align.classifier import IMAGENET_MEAN, IMAGENET_STD
 from align.data import Domain
 from align.data.batches import Batch
 from align.methods import Align
 from align.methods.base import Losses
 from align.metrics.faithfulness import filled
+from align.networks.classifier import IMAGENET_MEAN, IMAGENET_STD
 from align.saliency import finish
 
 WORKERS = 2

@@ -14,7 +14,8 @@ from align.config import Config
 from align.data import Domain, load
 from align.data.batches import Batch, Batches
 from align.methods import Method
-from align.training import flushed_denormals, start
+from align.training import start
+from align.training.loop import flushed_denormals
 
 Task = Callable[[], object]
 

@@ -20,7 +20,7 @@ from book.tools.page_table import table
 
 NAMED = re.compile(r"(?m)^\s*Book: (?P<chapter>[\w/]+), (?P<labels>eq-[\w-]+(?:, eq-[\w-]+)*)\.$")
 # Where the reference documents what a module defines, if not under the module's own name.
-SHOWN_AS = {"align.classifier.": "align.", "align.metrics.faithfulness.": "align.metrics."}
+SHOWN_AS = {"align.networks.classifier.": "align.", "align.metrics.faithfulness.": "align.metrics."}
 
 
 class Computed(NamedTuple):

@@ -111,10 +111,13 @@ def toy_swap() -> list[Experiment]:
 
 
 def toy_terra_swap() -> list[Experiment]:
-    """The intervention aligned on `toy-terra`, at learned masks, 5 seeds."""
-    return on_toy(
-        "toy-terra", [{"method": "align", "alignment": form} for form in ("swap", "swap+energy")]
+    """The intervention aligned on `toy-terra`, at learned masks and at true ones, 5 seeds."""
+    variants = (
+        {"method": "align", "alignment": "swap"},
+        {"method": "align", "alignment": "swap+energy"},
+        {"method": "guided", "alignment": "swap"},
     )
+    return on_toy("toy-terra", variants)
 
 
 def on_toy(world: str, variants: Iterable[dict]) -> list[Experiment]:
@@ -146,6 +149,7 @@ def composite_swap() -> list[Experiment]:
         {"method": "guided"},
         {"method": "align"} | OWN,
         {"method": "align", "target": "soft"} | OWN,
+        {"method": "align"} | NOTHING,
     )
     return [
         Experiment(

@@ -16,8 +16,8 @@ from PIL import Image
 from torchvision.models import MobileNet_V2_Weights
 
 import align
+from align.networks.weights import read_tensors
 from align.saliency import contrastive_evidence
-from align.weights import read_tensors
 from alignbook import plotting
 
 FOLDER = Path(__file__).parent

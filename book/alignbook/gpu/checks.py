@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import align
-from align.compilation import compiled, missing_compiler
 from align.config import METHODS, Config
 from align.data import Domain
 from align.data.batches import Batches
 from align.methods import Align, Method
 from align.metrics import comprehensiveness, deletion_auc, insertion_auc, sufficiency
+from align.networks.compilation import compiled, missing_compiler
 from align.saliency import grad_cam
 from alignbook import timing
 from alignbook.gpu.plan import NotHereError

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from align.data import Benchmark, Domain, load
 from align.files import replacing
-from align.weights import read_tensors, write_tensors
+from align.networks.weights import read_tensors, write_tensors
 from alignbook.gpu.packed import FORMAT, IMAGES, MASKS, WEIGHTS
 
 MIB = 2**20

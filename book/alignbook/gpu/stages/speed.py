@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from align.compilation import compiled, missing_compiler
 from align.data.batches import Batches
 from align.methods import Method
+from align.networks.compilation import compiled, missing_compiler
 from alignbook import speed, timing
 from alignbook.gpu.device import Device
 from alignbook.gpu.plan import NotHereError, Unit

@@ -16,7 +16,7 @@ from align.config import Config
 from align.data import Benchmark
 from align.data.mask_sources import SOURCES
 from align.experiment import Experiment, run
-from align.feature_masker import start_path
+from align.networks.feature_masker import start_path
 from alignbook.campaign.runner import describe, missing
 from alignbook.campaign.swap_grids import HELD
 from alignbook.gpu import packed

@@ -13,7 +13,7 @@ import torchvision
 from torch import Tensor, nn
 
 from align.checks import check_flag, check_floats, check_images, check_path, is_whole, shown
-from align.weights import read_tensors
+from align.networks.weights import read_tensors
 
 BACKBONES = ("small-cnn", "resnet18", "resnet50", "mobilenet_v2")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

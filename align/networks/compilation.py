@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import torch
 
-from align.classifier import Classifier
 from align.config import Config
+from align.networks.classifier import Classifier
 
 BACKEND = "inductor"
 """PyTorch's own; it writes code and has a compiler of the machine build it."""

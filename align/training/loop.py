@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from align import checkpoint as checkpoints
 from align.checks import check_device, check_flag, check_kind, check_path
-from align.compilation import check_compile, compiled
 from align.config import Config
-from align.contract import Contract
 from align.data.batches import Batches
 from align.data.benchmark import Benchmark, Domain
 from align.methods import Method
-from align.run import Run, first_networks
+from align.networks.compilation import check_compile, compiled
+from align.training import checkpoint as checkpoints
+from align.training.contract import Contract
+from align.training.run import Run, first_networks
 
 CHECKPOINT = "checkpoint.pt"
 

@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from align.checks import check_device, check_kind
-from align.classifier import Classifier
 from align.config import Config
-from align.contract import Contract
-from align.feature_masker import FeatureMasker, masker_for
 from align.files import replacing
-from align.masker import Masker
-from align.weights import write_tensors
+from align.networks.classifier import Classifier
+from align.networks.feature_masker import FeatureMasker, masker_for
+from align.networks.masker import Masker
+from align.networks.weights import write_tensors
+from align.training.contract import Contract
 
 RUN = "run.json"
 

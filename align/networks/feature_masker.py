@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from align.checks import check_images
-from align.classifier import Classifier
 from align.config import Config
-from align.masker import Masker
-from align.models import evaluation_mode
+from align.networks.classifier import Classifier
+from align.networks.masker import Masker
+from align.networks.models import evaluation_mode
 
 STARTS = Path(__file__).parent / "starts"
 """Embedded starts, one file for each pair of a name and a backbone."""
@@ -137,7 +137,8 @@ def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker
         except RuntimeError as error:
             raise ValueError(
                 f"the start '{path}' does not fit the feature maps of '{config.backbone}': it was "
-                "learned for another backbone; learn one with align.objectness.learn_objectness"
+                "learned for another backbone; learn one with "
+                "align.training.objectness.learn_objectness"
             ) from error
     return masker
 
@@ -149,7 +150,7 @@ def start_path(start: str, backbone: str) -> Path:
         embedded = sorted(p.stem for p in STARTS.glob("*.safetensors"))
         raise FileNotFoundError(
             f"no start '{start}' for backbone '{backbone}' (no file '{path}'); embedded are "
-            f"{', '.join(embedded) or 'none'}, or learn one with align.objectness"
+            f"{', '.join(embedded) or 'none'}, or learn one with align.training.objectness"
         )
     return path
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from align.classifier import Classifier
 from align.explanation import Explanation, draw, explain, pictures, pretrained, read
+from align.networks.classifier import Classifier
 from align.training import Run
 
 FIGURES = (".png", ".svg", ".pdf")

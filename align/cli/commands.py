@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from align.cli.data import Root, data_app
 from align.config import METHODS
 from align.data.download import DownloadError
-from align.data_cli import Root, data_app
 from align.files import found, same
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print numbers as JSON.")] = False,
 ) -> None:
     """Say of pictures what they show, where the evidence is, and what the mask keeps of it."""
-    from align.explain_cli import explain_files
+    from align.cli.explain import explain_files
 
     broken = explain_files(paths, run, backbone, weights, size, out, as_json)
     if broken:
@@ -130,8 +130,8 @@ def export(
     out: Annotated[Path, typer.Option(help="The file.")] = Path("model.pt2"),
 ) -> None:
     """Write a run's classifier as a torch.export program, which needs torch and nothing else."""
-    from align.export import export as write
     from align.training import Run
+    from align.training.export import export as write
 
     print(f"saved in {write(Run.load(folder), out)}")
 
@@ -174,7 +174,7 @@ def main() -> None:
 
 def further() -> Iterator[EntryPoint]:
     """What other packages add to the command line: those of this checkout, or those installed."""
-    project, group = Path(__file__).parents[1] / "pyproject.toml", {}
+    project, group = Path(__file__).parents[2] / "pyproject.toml", {}
     if project.is_file():  # a checkout that nobody installed has no metadata
         declared = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
         group = declared.get("entry-points", {}).get(FURTHER, {})

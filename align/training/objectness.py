@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy
 from align.checks import check_kind, check_number
 from align.data.batches import Batches
 from align.data.benchmark import Domain
-from align.feature_masker import FeatureMasker
+from align.networks.feature_masker import FeatureMasker
 
 
 def learn_objectness(

@@ -1,0 +1,1 @@
+"""The networks: classifier, maskers, their weights, and how both are run and compiled."""
