@@ -31,33 +31,21 @@ class DownloadError(RuntimeError):
 
 @dataclass(frozen=True)
 class Mirror:
-    """A place that has an archive.
-
-    Args:
-        url: `https://...`; a Google Drive file is `https://drive.google.com/uc?id=...`.
-        verified: whether its file must have the archive's hash. False is for a copy of which
-            nobody stated one: what it unpacks to is counted instead.
-    """
+    """A place that has an archive; a Google Drive file is `https://drive.google.com/uc?id=...`."""
 
     url: str
+    # Whether its file must have the archive's hash: of a copy without one the contents are counted.
     verified: bool = True
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to get.
-
-    Args:
-        name: its file name.
-        bytes: about how large it is, for the look at the free space.
-        mirrors: where it is, in the order they are tried.
-        hash: `"md5:..."` or `"sha256:..."`; None where nobody published one.
-    """
+    """A file to get."""
 
     name: str
-    bytes: int
-    mirrors: tuple[Mirror, ...]
-    hash: str | None = None
+    bytes: int  # about, for the look at the free space
+    mirrors: tuple[Mirror, ...]  # in the order they are tried
+    hash: str | None = None  # "md5:..." or "sha256:..."; None where nobody published one
 
     def also_from(self, urls: Sequence[str]) -> Archive:
         """The same archive with the reader's own mirrors tried first."""

@@ -124,13 +124,7 @@ def get(
 
 @dataclass(frozen=True)
 class Finding:
-    """What a look into a data folder found of one benchmark.
-
-    Args:
-        name: the benchmark's name.
-        manifest: what is there, or None.
-        said: what it lacks, or how to get it, one sentence each; none if all is there.
-    """
+    """What is there of a benchmark, and in sentences what it lacks or how to get it."""
 
     name: str
     manifest: Manifest | None

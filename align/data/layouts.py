@@ -43,25 +43,21 @@ class Layout:
 
     def find(self, root: PathLike | None) -> Path:
         """Its folder below the data folder `root`, or `root` itself: see `locate`."""
-        inside = (self.table,) if self.table else self.domains
-        return locate(self.folders, root, self.remedy, inside, self.table)
+        marks = (self.table,) if self.table else self.domains
+        return locate(self.folders, root, self.remedy, marks, self.table)
 
 
 def locate(
-    folders: Sequence[str],
-    root: PathLike | None,
-    remedy: str,
-    inside: Sequence[str],
-    needed: str = "",
+    known: Sequence[str], root: PathLike | None, remedy: str, marks: Sequence[str], needed: str = ""
 ) -> Path:
     """Find a data set's folder.
 
     Args:
-        folders: the folder's customary paths below the data folder.
+        known: the folder's customary paths below the data folder.
         root: the data folder, or the data set's folder itself; None means `$ALIGN_DATA`.
         remedy: what to do where it is absent; `{root}` stands for the data folder.
-        inside: names by which the data set's own folder is known.
-        needed: a file without which none of `folders` is taken.
+        marks: names by which the data set's own folder is known.
+        needed: a file without which none of `known` is taken.
 
     Raises:
         FileNotFoundError: if it is not there; the message says where was looked and the remedy.
@@ -70,19 +66,19 @@ def locate(
     given = root or os.environ.get("ALIGN_DATA")
     if not given:
         raise FileNotFoundError(
-            f"no data folder is given for {folders[0]}: pass root=DIR or set ALIGN_DATA=DIR; if "
-            f"you have no {folders[0]} yet, {remedy.format(root='DIR')}"
+            f"no data folder is given for {known[0]}: pass root=DIR or set ALIGN_DATA=DIR; if "
+            f"you have no {known[0]} yet, {remedy.format(root='DIR')}"
         )
     base = Path(given).expanduser()
-    places = [base / folder for folder in folders]
+    places = [base / folder for folder in known]
     for place in places:
         if place.is_dir() and (place / needed).exists():
             return place
-    if any((base / name).exists() for name in inside):
+    if any((base / name).exists() for name in marks):
         return base
     raise FileNotFoundError(
-        f"{folders[0]} was not found: looked for {', '.join(map(str, places))} and for "
-        f"{', '.join(inside) or 'nothing else'} in {base}; {remedy.format(root=base)}"
+        f"{known[0]} was not found: looked for {', '.join(map(str, places))} and for "
+        f"{', '.join(marks) or 'nothing else'} in {base}; {remedy.format(root=base)}"
     )
 
 

@@ -27,21 +27,13 @@ UNREAD = (
 
 @dataclass
 class Contents:
-    """What a folder of pictures holds, names sorted.
+    """What a folder of pictures holds, names sorted."""
 
-    Args:
-        images: files that are read: .jpg, .jpeg or .png, in any case.
-        unread: how many pictures of other types there are, by suffix.
-        broken: links to pictures that are not there.
-        loops: links to themselves.
-        deeper: folders in it that hold pictures of any type.
-    """
-
-    images: list[str] = field(default_factory=list)
-    unread: Counter[str] = field(default_factory=Counter)
-    broken: list[str] = field(default_factory=list)
-    loops: list[str] = field(default_factory=list)
-    deeper: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)  # .jpg, .jpeg or .png, in any case
+    unread: Counter[str] = field(default_factory=Counter)  # of other types, by suffix
+    broken: list[str] = field(default_factory=list)  # links to pictures that are not there
+    loops: list[str] = field(default_factory=list)  # links to themselves
+    deeper: list[str] = field(default_factory=list)  # folders that hold pictures of any type
 
     def passed_over(self, place: str) -> list[str]:
         """In words, what is not read although it looks like pictures."""

@@ -48,18 +48,12 @@ class UnreadableImageError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """An image file's pixels, upright.
+    """An image file's pixels, upright."""
 
-    Args:
-        image: the pixels in the file's own mode; 16 bits a colour channel are cut to 8.
-        samples: uint16 `(H, W, channels)`, alpha included, of a file with 16 bits a channel in
-            colour or with alpha; None for all others.
-        lossy: whether the format changes values a little.
-    """
-
-    image: Image.Image
+    image: Image.Image  # in the file's own mode; 16 bits a colour channel are cut to 8
+    # `(H, W, channels)`, alpha included, of a file with 16 bits a channel in colour or with alpha.
     samples: NDArray[np.uint16] | None
-    lossy: bool
+    lossy: bool  # whether the format changes values a little
 
     def values(self) -> NDArray:
         """The stored values without alpha: `(H, W)` grey or palette index, or `(H, W, 3)`."""

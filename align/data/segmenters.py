@@ -13,6 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torchvision.transforms.functional import normalize
 
 from align.networks.classifier import IMAGENET_MEAN, IMAGENET_STD
 from align.networks.weights import read_tensors
@@ -60,7 +61,8 @@ def objects(images: Tensor, weights: str | Path | None, device: torch.device) ->
     enlarged = [max(SIDE, side) for side in size]
     masks = []
     for part in images.split(PART):
-        x = interpolate(_normal(part.to(device)), enlarged, mode="bilinear", align_corners=False)
+        x = normalize(part.to(device) / 255, IMAGENET_MEAN, IMAGENET_STD)
+        x = interpolate(x, enlarged, mode="bilinear", align_corners=False)
         logits = interpolate(network(x)["out"], size, mode="bilinear", align_corners=False)
         masks.append((1 - logits.softmax(1)[:, 0]).clamp(0, 1).cpu())
     return torch.cat(masks)
@@ -117,7 +119,8 @@ def segment_anything(images: Tensor, weights: str | Path | None, device: torch.d
     side = network.config.vision_config.image_size
     masks = []
     for image in images:
-        x = interpolate(_normal(image[None].to(device)), [side, side], mode="bilinear")
+        x = normalize(image[None].to(device) / 255, IMAGENET_MEAN, IMAGENET_STD)
+        x = interpolate(x, [side, side], mode="bilinear")
         centre = torch.full((1, 1, 1, 2), side / 2, device=device)
         found = network(pixel_values=x, input_points=centre, multimask_output=True)
         best = found.iou_scores[0, 0].argmax()
@@ -125,14 +128,6 @@ def segment_anything(images: Tensor, weights: str | Path | None, device: torch.d
         logits = interpolate(proposal, tuple(image.shape[1:]), mode="bilinear")
         masks.append((logits[0, 0] > 0).float().cpu())
     return torch.stack(masks)
-
-
-def _normal(images: Tensor) -> Tensor:
-    """Bytes to floats, ImageNet's mean at 0 and its spread at 1, as both networks expect."""
-    mean, std = (
-        torch.tensor(v, device=images.device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
-    )
-    return (images.float() / 255 - mean) / std
 
 
 def _needed(module: str, source: str, package: str, extra: str) -> ModuleType:

@@ -40,19 +40,12 @@ IMAGES = _archive("eccv_18_all_images_sm.tar.gz", 6_493_000_000)
 
 @dataclass(frozen=True)
 class Version:
-    """One of the two sets of images that are called Terra Incognita.
-
-    Args:
-        annotations: the archive of its annotation files.
-        total: its number of images.
-        counts: images by domain, {} where nobody published them.
-        boxes: whether its annotations have boxes.
-    """
+    """One of the two sets of images that are called Terra Incognita."""
 
     annotations: Archive
     total: int
-    counts: Mapping[str, int]
-    boxes: bool
+    counts: Mapping[str, int]  # by domain; {} where nobody published them
+    boxes: bool  # whether its annotations have boxes
 
 
 VERSIONS = {
@@ -71,19 +64,12 @@ VERSIONS = {
 
 @dataclass
 class Picture:
-    """What the annotations say of one image.
+    """What the annotations say of one image."""
 
-    Args:
-        camera: the domain.
-        kinds: its classes; an image of two animals is filed under both, as in DomainBed.
-        sequence: what the camera took in one go has one name; None where it is not said.
-        boxes: for each class the animals' `(left, top, width, height)` as shares of the image.
-    """
-
-    camera: str
-    kinds: set[str] = field(default_factory=set)
-    sequence: str | None = None
-    boxes: dict[str, list[Box]] = field(default_factory=dict)
+    camera: str  # the domain
+    kinds: set[str] = field(default_factory=set)  # of two animals it is filed under both
+    sequence: str | None = None  # what the camera took in one go has one name
+    boxes: dict[str, list[Box]] = field(default_factory=dict)  # by class
 
 
 def read_annotations(archive: Path) -> dict[str, Picture]:

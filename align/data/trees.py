@@ -58,13 +58,7 @@ class Options:
 
 @dataclass
 class Reader:
-    """A folder of images, read domain by domain; `missing` gathers what is not there or left out.
-
-    Args:
-        root: the folder that image files are relative to.
-        options: how images are read.
-        missing: one sentence each.
-    """
+    """A folder of images, read domain by domain; `missing` says what is not there or left out."""
 
     root: Path
     options: Options
@@ -78,11 +72,7 @@ class Reader:
         remedy: str,
         why: Callable[[], str] = str,
     ) -> Pairs:
-        """The images that are good; of the others is said how many they are, and the first.
-
-        Raises:
-            ValueError: if there are others and they may not be left out, or are all there is.
-        """
+        """The images that are good; the others are counted and left out, or refused."""
         bad = [file for file, _ in pairs if not is_good(file)]
         if not bad:
             return pairs
@@ -111,11 +101,7 @@ class Reader:
         mask_root: Path | None = None,
         mask_files: Sequence[str] | None = None,
     ) -> Callable[[], Domain]:
-        """Pack images and their masks, or map the pack that the cache holds.
-
-        Returns:
-            A function that makes the domain.
-        """
+        """Pack images and their masks, or map the pack of the cache; then make the domain."""
         root, options = self.root, self.options
         files = [file for file, _ in pairs]
         folder, masked = cache_dir(options.cache), mask_files is not None
@@ -156,15 +142,7 @@ class Reader:
 def load_tree(
     layout: Layout, root: Path, masks: PathLike | None, absent: str, options: Options
 ) -> Benchmark:
-    """Load the domains and classes of a layout, packed.
-
-    Args:
-        layout: what is read; its title is the word before a domain's name in `missing`.
-        root: the folder that holds one folder a domain.
-        masks: a folder with the same tree of mask images, or None.
-        absent: the error message for a tree without any image.
-        options: how images are read.
-    """
+    """Load the domains and classes of a layout; `absent` is the error where there is no image."""
     domains, classes = layout.domains, layout.classes
     held = {domain: shelves(root, domain, classes) for domain in domains}
     images = {domain: _images(shelf) for domain, shelf in held.items()}

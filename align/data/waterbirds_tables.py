@@ -30,19 +30,12 @@ OVERSHOOT = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """What `metadata.csv` says of every picture, in its order.
+    """What `metadata.csv` says of every picture, in its order; tensors are int64 `(N,)`."""
 
-    Args:
-        files: names relative to the folder, all different.
-        labels: int64 `(N,)`, numbers of the kinds of bird.
-        groups: int64 `(N,)`, numbers of `GROUPS`.
-        splits: int64 `(N,)`, numbers of `SPLITS`.
-    """
-
-    files: tuple[str, ...]
-    labels: Tensor
-    groups: Tensor
-    splits: Tensor
+    files: tuple[str, ...]  # relative to the folder, all different
+    labels: Tensor  # numbers of `KINDS`
+    groups: Tensor  # numbers of `GROUPS`
+    splits: Tensor  # numbers of `SPLITS`
 
     @classmethod
     def read(cls, path: Path) -> Metadata:
