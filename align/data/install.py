@@ -156,15 +156,16 @@ def survey(
         )
     findings = []
     for name in names:
-        layout, found, said = _layout(name), None, []
+        layout, found = _layout(name), None
         try:
             found = look(name, base, fingerprint=fingerprint)
-            said = problems(found, base)
         except FileNotFoundError as error:
             said = [str(error)]
         except ValueError as error:  # it is there and its tables cannot be read
             empty = {domain: dict.fromkeys(row, 0) for domain, row in layout.counts.items()}
             found, said = Manifest(name, "", empty, ""), [str(error)]
+        else:
+            said = problems(found, base)
         findings.append(Finding(name, found, tuple(said)))
     return findings
 
