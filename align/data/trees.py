@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,19 +66,13 @@ class Reader:
     missing: list[str] = field(default_factory=list)
 
     def keep(
-        self,
-        pairs: Pairs,
-        is_good: Callable[[str], object],
-        lack: tuple[str, str],
-        remedy: str,
-        why: Callable[[], str] = str,
+        self, what: str, pairs: Pairs, is_good: Callable[[str], object], fault: str, remedy: str
     ) -> Pairs:
         """The images that are good; the others are counted and left out, or refused."""
         bad = [file for file, _ in pairs if not is_good(file)]
         if not bad:
             return pairs
-        what, fault = lack
-        said = f"{what}: {len(bad):,} of {len(pairs):,} {fault}, the first is {bad[0]}{why()}"
+        said = f"{what}: {len(bad):,} of {len(pairs):,} {fault}, the first is {bad[0]}"
         if self.options.on_error == "raise" or len(bad) == len(pairs):
             raise ValueError(f'{said}; {remedy}, or pass on_error="skip" to leave these out')
         self.missing.append(f"left out: {said}")
@@ -164,17 +159,14 @@ def load_tree(
         reader.leave_out(domain, broken, len(pairs) + len(broken))
         if not pairs:
             continue
-        if mask_root is not None and not found[domain]:
-            why = instead(mask_root, [domain])[:1]
-            reader.missing.append("; ".join([f"{what}: no masks in {mask_root / domain}", *why]))
-        elif mask_root is not None:
-            pairs = reader.keep(
-                pairs,
-                lambda file, found=found[domain]: mask_of(file, found),
-                (what, f"images have no mask in {mask_root}"),
-                "add the masks, restrict classes= or domains=",
-                lambda domain=domain: "".join(f" ({w})" for w in instead(mask_root, [domain])[:1]),
-            )
+        why = "" if masks is None else "".join(f" ({w})" for w in instead(mask_root, [domain])[:1])
+        if masks is not None and not found[domain]:
+            reader.missing.append(f"{what}: no masks in {mask_root / domain}{why}")
+        elif masks is not None:
+            has_mask = partial(mask_of, found=found[domain])
+            fault = f"images have no mask in {mask_root}{why}"
+            remedy = "add the masks, restrict classes= or domains="
+            pairs = reader.keep(what, pairs, has_mask, fault, remedy)
             mask_files = [mask_of(file, found[domain]) for file, _ in pairs]
         loaders[domain] = reader.read(domain, pairs, classes, mask_root, mask_files)
     return Benchmark(layout.name, classes, loaders, tuple(reader.missing))

@@ -115,20 +115,20 @@ def absent(folder: Path) -> list[str]:
 def _read(
     reader: Reader, split: str, metadata: Metadata, boxes: dict[str, Box], mask_root: Path | None
 ) -> Callable[[], Domain]:
-    def keep(is_good: Callable[[str], object], lack: str) -> Pairs:
-        fault = (f"Waterbirds {split}", f"pictures are {lack}")
-        return reader.keep(pairs, is_good, fault, "`align data check waterbirds` counts them")
+    def keep(pairs: Pairs, is_good: Callable[[str], object], lack: str) -> Pairs:
+        what, fault = f"Waterbirds {split}", f"pictures are {lack}"
+        return reader.keep(what, pairs, is_good, fault, "`align data check waterbirds` counts them")
 
     rows = metadata.rows(split).tolist()
     pairs = [(metadata.files[row], int(metadata.labels[row])) for row in rows]
-    pairs = keep(lambda file: (reader.root / file).is_file(), "not there")
+    pairs = keep(pairs, lambda file: (reader.root / file).is_file(), "not there")
     stored = None
     if mask_root is not None and split == TRAINING:
         lack = f"without a mask in {mask_root}"
-        pairs = keep(lambda file: (mask_root / _mask(file)).is_file(), lack)
+        pairs = keep(pairs, lambda file: (mask_root / _mask(file)).is_file(), lack)
         stored = [_mask(file) for file, _ in pairs]
     elif boxes:
-        pairs = keep(boxes.get, f"without a box in {BOXES}")
+        pairs = keep(pairs, boxes.get, f"without a box in {BOXES}")
     make = reader.read(split, pairs, KINDS, mask_root, stored)
     return lambda: _completed(make(), metadata, boxes)
 
