@@ -184,17 +184,18 @@ def _open(path: Path, count: int, shape: tuple[int, int, int]) -> Pack | None:
         with open(path, "rb") as file:
             total = file.seek(-16, os.SEEK_END) + 16
             length, magic = int.from_bytes(file.read(8), "little"), file.read(8)
-            file.seek(max(0, total - 16 - length))
+            if magic != MAGIC or length > total - 16:
+                return None
+            file.seek(total - 16 - length)
             footer = json.loads(file.read(length))
         written, failed = footer["count"], tuple((i, reason) for i, reason in footer["failed"])
         fits = (
-            magic == MAGIC
-            and footer["version"] == FORMAT_VERSION
+            footer["version"] == FORMAT_VERSION
             and tuple(footer["shape"]) == shape
             and written + len(failed) == count
             and total == written * int(np.prod(shape)) + length + 16
         )
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     if not fits:
         return None

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -144,6 +143,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _samples(body: bytes, turn: Image.Transpose | None) -> NDArray[np.uint16]:
+    import torch
     from torchvision.io import ImageReadMode, decode_png
 
     data = torch.frombuffer(bytearray(without_metadata(body)), dtype=torch.uint8)
