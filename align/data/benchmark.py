@@ -375,11 +375,12 @@ def _check_group_shares(what: str, shares: Any, names: tuple[str, ...] | None) -
 
 
 def _check_positions(name: str, indices: Any, count: int) -> None:
-    check_tensor("indices", indices)
-    if indices.dtype != torch.int64 or indices.ndim != 1:
+    is_tensor = isinstance(indices, Tensor)
+    if not is_tensor or indices.dtype != torch.int64 or indices.ndim != 1:
+        form = f"{indices.dtype} of shape {tuple(indices.shape)}" if is_tensor else ""
         raise ValueError(
-            f"indices are {indices.dtype} of shape {tuple(indices.shape)}, expected torch.int64 of "
-            "shape (n,); turn a mask into positions with mask.nonzero()[:, 0]"
+            f"indices are {form or type(indices).__name__}, expected torch.int64 of shape (n,); "
+            "turn a mask into positions with mask.nonzero()[:, 0]"
         )
     low, high = (int(end) for end in indices.aminmax()) if len(indices) else (0, -1)
     if low < 0 or high >= count:
