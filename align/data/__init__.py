@@ -49,7 +49,9 @@ def load(
         )
     if name in WORLDS:
         if root is not None:
-            raise ValueError(f"'{name}' is rendered, not read: leave out root (given: {shown(root)})")
+            raise ValueError(
+                f"'{name}' is rendered, not read: leave out root (given: {shown(root)})"
+            )
         _check_options(name, load_toy, options)
         return load_toy(name, size=64 if size is None else size, **options)
     from align.data import composite, folders, waterbirds
