@@ -107,7 +107,7 @@ def _numbers(domain):
     [
         ({"rho": 1.5}, "rho is 1.5, expected a number from 0 to 1"),
         ({"foregrounds": ["weizmann_horse"]}, "1 foregrounds and 2 backgrounds"),
-        ({"foregrounds": ["cats", "dogs"]}, "foreground 'cats' is unknown"),
+        ({"foregrounds": ["cats", "dogs"]}, "foreground is 'cats', expected 'weizmann_horse' or"),
         ({"foregrounds": [flat("x", (0, 0, 0))] * 2}, "has no masks to cut along"),
     ],
 )

@@ -21,8 +21,10 @@ import align
 from align import metrics
 from align.cli import app
 from align.config import Config
-from align.data import download, install, join, manifest, waterbirds, waterbirds_archive
-from align.data.waterbirds import FOLDERS, GROUPS, LAYOUT, box_masks
+from align.data import download, install, join, manifest, waterbirds
+from align.data.boxes import box_masks
+from align.data.layouts import GROUPS
+from align.data.layouts import WATERBIRDS as LAYOUT
 from align.experiment import Experiment
 from align.methods import METHODS
 from alignbook import groups
@@ -30,6 +32,7 @@ from alignbook import groups
 TINY = Config(
     method="groupdro", epochs=2, batch_size=6, warmup=0, head_start=0, irm_anneal=0, augment=False
 )
+FOLDERS = LAYOUT.folders
 COLUMNS = ("img_id", "img_filename", "y", "split", "place", "place_filename")
 
 
@@ -371,10 +374,10 @@ def published(server, tmp_path, monkeypatch):
     with tarfile.open(fileobj=body, mode="w:gz", compresslevel=1) as archive:
         archive.add(tmp_path / "source" / FOLDERS[0], FOLDERS[0])
     counts = {split: dict.fromkeys(GROUPS, 3) for split in waterbirds.SPLITS}
-    monkeypatch.setattr(waterbirds, "LAYOUT", replace(LAYOUT, counts=counts))
+    monkeypatch.setattr(install, "WATERBIRDS", replace(LAYOUT, counts=counts))
     mirrors = tuple(download.Mirror(server.url(path)) for path in ("/a", "/b"))
-    archive = replace(waterbirds_archive.ARCHIVE, mirrors=mirrors, bytes=len(body.getvalue()))
-    monkeypatch.setattr(waterbirds_archive, "ARCHIVE", archive)
+    archive = replace(install.WATERBIRDS_ARCHIVE, mirrors=mirrors, bytes=len(body.getvalue()))
+    monkeypatch.setattr(install, "WATERBIRDS_ARCHIVE", archive)
     server.routes["/a"] = server.routes["/b"] = body.getvalue()
     return server
 
@@ -414,7 +417,7 @@ def test_an_archive_that_is_not_whole_is_refused_and_nothing_is_left(
     published, tmp_path, monkeypatch
 ):
     counts = {split: dict.fromkeys(GROUPS, 4) for split in waterbirds.SPLITS}
-    monkeypatch.setattr(waterbirds, "LAYOUT", replace(waterbirds.LAYOUT, counts=counts))
+    monkeypatch.setattr(install, "WATERBIRDS", replace(LAYOUT, counts=counts))
     with pytest.raises(ValueError, match="another set of images .* 12 of 16 images .landbird on"):
         install.get("waterbirds", tmp_path / "data", progress=False)
     assert not (tmp_path / "data" / FOLDERS[0]).exists()

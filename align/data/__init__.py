@@ -6,9 +6,8 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
-from align.checks import check_number, check_path, shown
-from align.data.benchmark import Benchmark, Domain
-from align.data.joining import join
+from align.checks import shown
+from align.data.benchmark import Benchmark, Domain, join
 from align.data.toy import WORLDS, load_toy
 
 __all__ = ["BENCHMARKS", "Benchmark", "Domain", "join", "load"]
@@ -32,12 +31,10 @@ def load(
             for the toy worlds.
         size: side of the square images, in pixels; None means 64 for the toy worlds, 224 for
             photographs.
-        **options: passed on to `align.data.toy.load_toy` (`n`, `rho`, `seed`, `scene_seed`,
-            `pairing`) or to the readers of `align.data.folders` (`masks`, `domains`, `on_error`,
-            `cache`, `progress`; for "vlcs" and "terra" `split`, for "terra" `boxes`), to
-            `align.data.waterbirds.load_waterbirds` (`masks`, `domains`, `on_error`, `cache`,
-            `progress`) or to `align.data.composite.load_composite` (`foregrounds`, `backgrounds`,
-            `rho`, `seed`).
+        **options: passed on to `align.data.toy.load_toy`, to `align.data.folders` (`masks`,
+            `domains`, `on_error`, `cache`, `progress`; for "vlcs" and "terra" `split`, for "terra"
+            `boxes`), `align.data.waterbirds.load_waterbirds` or
+            `align.data.composite.load_composite`.
 
     Returns:
         The benchmark; `benchmark[domain]` gives a `Domain`.
@@ -50,12 +47,11 @@ def load(
         raise ValueError(
             f"benchmark {shown(name)} is unknown, expected one of {', '.join(BENCHMARKS)}"
         )
-    check_path("root", root)
-    if size is not None:
-        check_number("size", size, 1, 10**5, whole=True)
     if name in WORLDS:
         if root is not None:
-            raise ValueError(f"'{name}' is rendered, not read: leave out root (given: '{root}')")
+            raise ValueError(
+                f"'{name}' is rendered, not read: leave out root (given: {shown(root)})"
+            )
         _check_options(name, load_toy, options)
         return load_toy(name, size=64 if size is None else size, **options)
     from align.data import composite, folders, waterbirds

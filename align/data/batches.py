@@ -78,10 +78,10 @@ class Batches:
                 f"batch_size is {batch_size} and domain '{domain.name}' has {len(domain)} images; "
                 "choose a batch_size between 1 and that number"
             )
-        self.images = domain.images.to(device)
-        self.labels = domain.labels.to(device)
-        self.masks = None if domain.masks is None else domain.masks.to(device)
-        self.environments = None if domain.environments is None else domain.environments.to(device)
+        values = (domain.images, domain.labels, domain.masks, domain.environments)
+        self.images, self.labels, self.masks, self.environments = (
+            value if value is None else value.to(device) for value in values
+        )
         self.batch_size, self.seed, self.augment = batch_size, seed, augment
         self.shares = _equal_shares(domain.labels) if balanced else None
 
@@ -90,14 +90,7 @@ class Batches:
         return len(self.images) // self.batch_size
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch.
-
-        Args:
-            number: the epoch, from 0.
-
-        Raises:
-            ValueError: if it is no whole number from 0, once the first batch is asked for.
-        """
+        """The batches of one epoch; `number` counts from 0."""
         check_number("epoch", number, 0, 10**9, whole=True)
         device = self.images.device
         # Random numbers come from the CPU, so that a seed means the same on every device.

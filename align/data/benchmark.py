@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ from align.checks import (
     shown,
 )
 from align.files import same
+
+TENSORS = ("images", "labels", "masks", "groups", "environments")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,47 +67,52 @@ class Domain:
 
     def __post_init__(self) -> None:
         check_kind("a domain's name", self.name, str, "a text")
-        check_kind(f"domain '{self.name}': mask_source", self.mask_source, str, "a text")
-        _check_classes(f"domain '{self.name}'", self.classes)
-        for what in ("images", "labels", "masks", "groups", "environments"):
-            value = getattr(self, what)
-            if value is not None or what in ("images", "labels"):
-                check_tensor(f"domain '{self.name}': {what}", value)
-        check_bytes(f"domain '{self.name}': images", self.images)
-        count = len(self.images)
-        _check_vector(self.name, "labels", self.labels, count)
-        if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+        what, count = f"domain '{self.name}'", 0
+        check_kind(f"{what}: mask_source", self.mask_source, str, "a text")
+        _check_names(f"{what}: classes", self.classes)
+        for name in TENSORS:
+            value = getattr(self, name)
+            if value is None and name not in ("images", "labels"):
+                continue
+            check_tensor(f"{what}: {name}", value)
+            if name == "images":
+                check_bytes(f"{what}: images", value)
+                count = len(value)
+            elif name == "masks":
+                shape = (count, *self.images.shape[2:])
+                _check_shape(f"{what}: masks", value, torch.float32, shape)
+                if value.numel() and not (value.min() >= 0 and value.max() <= 1):
+                    raise ValueError(
+                        f"{what}: mask values run from {value.min():.3g} to {value.max():.3g}, "
+                        "expected [0, 1]"
+                    )
+            else:
+                _check_shape(f"{what}: {name}", value, torch.int64, (count,))
+        _check_numbers(f"{what}: labels", self.labels, self.classes, "classes")
+        if self.environments is not None and count and self.environments.min() < 0:
             raise ValueError(
-                f"domain '{self.name}': labels run from {int(self.labels.min())} to "
-                f"{int(self.labels.max())}, expected 0 to {len(self.classes) - 1} "
-                f"for the {len(self.classes)} classes {', '.join(self.classes)}"
+                f"{what}: environments start at {int(self.environments.min())}, expected numbers "
+                "from 0"
             )
-        if self.masks is not None:
-            _check_masks(self.name, self.masks, self.images)
-        if self.groups is not None:
-            _check_vector(self.name, "groups", self.groups, count)
-        if self.environments is not None:
-            _check_vector(self.name, "environments", self.environments, count)
-            if count and self.environments.min() < 0:
-                raise ValueError(
-                    f"domain '{self.name}': environments start at {int(self.environments.min())}, "
-                    "expected numbers from 0"
-                )
         if self.files is not None:
-            check_texts(f"domain '{self.name}': files", self.files)
-        if self.files is not None and len(self.files) != count:
-            raise ValueError(
-                f"domain '{self.name}': {len(self.files)} file names for {count} images, "
-                "expected one name an image"
-            )
-        if not isinstance(self.split_by, str) or self.split_by not in ("image", "group"):
-            raise ValueError(f"split_by is {shown(self.split_by)}, expected 'image' or 'group'")
+            check_texts(f"{what}: files", self.files)
+            if len(self.files) != count:
+                raise ValueError(
+                    f"{what}: {len(self.files)} file names for {count} images, expected one name "
+                    "an image"
+                )
+        check_choice("split_by", self.split_by, ("image", "group"))
         if self.split_by == "group" and self.groups is None:
             raise ValueError(
-                f"domain '{self.name}' has no groups and split_by is 'group'; give groups, or "
-                "split by 'image'"
+                f"{what} has no groups and split_by is 'group'; give groups, or split by 'image'"
             )
-        _check_named_groups(self)
+        if self.group_names is not None:
+            _check_names(f"{what}: group_names", self.group_names)
+            if self.groups is None:
+                raise ValueError(f"{what} has group_names and no groups, expected int64 (N,)")
+            _check_numbers(f"{what}: groups", self.groups, self.group_names, "group_names")
+        if self.group_shares is not None:
+            _check_group_shares(what, self.group_shares, self.group_names)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -121,23 +130,14 @@ class Domain:
         Args:
             indices: int64 `(n,)`, positions in this domain, in the order wanted.
 
-        Returns:
-            A new domain of n images that shares nothing mutable with this one.
-
         Raises:
             ValueError: if the indices are not positions in this domain.
         """
         _check_positions(self.name, indices, len(self))
+        values = {name: getattr(self, name) for name in TENSORS}
+        part = {name: v if v is None else v[indices] for name, v in values.items()}
         files = None if self.files is None else tuple(self.files[i] for i in indices.tolist())
-        return replace(
-            self,
-            images=self.images[indices],
-            labels=self.labels[indices],
-            masks=None if self.masks is None else self.masks[indices],
-            groups=None if self.groups is None else self.groups[indices],
-            files=files,
-            environments=None if self.environments is None else self.environments[indices],
-        )
+        return replace(self, files=files, **part)
 
     def split(self, fraction: float, seed: int = 0) -> tuple[Domain, Domain]:
         """Split at random into two disjoint parts that together hold every image.
@@ -205,7 +205,7 @@ class Benchmark:
 
     def __post_init__(self) -> None:
         check_kind("a benchmark's name", self.name, str, "a text")
-        _check_classes(f"benchmark '{self.name}'", self.classes)
+        _check_names(f"benchmark '{self.name}': classes", self.classes)
         check_kind(f"benchmark '{self.name}': loaders", self.loaders, Mapping, "a dict by domain")
         for name, loader in self.loaders.items():
             if not callable(loader):
@@ -227,22 +227,98 @@ class Benchmark:
         return tuple(name for name in self.domains if name != self.training_split)
 
     def __getitem__(self, name: str) -> Domain:
-        if isinstance(name, str) and name not in self.loaders:
-            name = same(name)
-        if not isinstance(name, str) or name not in self.loaders:
+        known = (
+            [one for one in (name, same(name)) if one in self.loaders]
+            if isinstance(name, str)
+            else []
+        )
+        if not known:
             raise KeyError(
                 f"benchmark '{self.name}' has no domain {shown(name)}; it has "
                 f"{', '.join(self.domains)}"
             )
-        if name not in self._loaded:
-            self._loaded[name] = self.loaders[name]()
-        return self._loaded[name]
+        if known[0] not in self._loaded:
+            self._loaded[known[0]] = self.loaders[known[0]]()
+        return self._loaded[known[0]]
 
     def __iter__(self) -> Iterator[Domain]:
         return (self[name] for name in self.domains)
 
     def __len__(self) -> int:
         return len(self.loaders)
+
+
+def join(domains: Sequence[Domain]) -> Domain:
+    """Join several domains into one, in which each image remembers where it is from.
+
+    Training on all domains but one (the leave-one-out protocol) takes its images from here.
+
+    Args:
+        domains: at least one, over the same classes and with images of one size.
+
+    Returns:
+        A domain named after its parts ("noon+dusk"). Environments number the parts in order, and
+        a part that was joined before keeps its own apart; groups are renumbered so that no two
+        parts share one, and bear their part's name if all are named. Masks, groups and file names
+        are kept where every part has them; if one part is split by groups and all have them, so is
+        the whole.
+
+    Raises:
+        ValueError: if there is no domain, or classes or sizes differ.
+    """
+    check_kind("domains", domains, (list, tuple), "a list of domains")
+    if not domains:
+        raise ValueError("no domains given to join, expected at least one")
+    for domain in domains:
+        check_kind("one of the domains", domain, Domain, "a Domain")
+    first = domains[0]
+    for domain in domains:
+        if domain.classes != first.classes or domain.images.shape[1:] != first.images.shape[1:]:
+            raise ValueError(
+                f"domains '{first.name}' and '{domain.name}' do not fit together: classes "
+                f"{', '.join(first.classes)} at {tuple(first.images.shape[2:])} pixels against "
+                f"{', '.join(domain.classes)} at {tuple(domain.images.shape[2:])}; load both alike"
+            )
+
+    def every(name: str, joined: Callable[[list], object]) -> object:
+        parts = [getattr(domain, name) for domain in domains]
+        return None if any(part is None for part in parts) else joined(parts)
+
+    names = _joined_names(domains)
+    counts = [len(domain.group_names) for domain in domains] if names else None
+    groups = every("groups", lambda parts: _renumbered(parts, counts))
+    environments = [
+        torch.zeros_like(domain.labels) if domain.environments is None else domain.environments
+        for domain in domains
+    ]
+    by_group = groups is not None and any(domain.split_by == "group" for domain in domains)
+    return Domain(
+        "+".join(domain.name for domain in domains),
+        torch.cat([domain.images for domain in domains]),
+        torch.cat([domain.labels for domain in domains]),
+        first.classes,
+        every("masks", torch.cat),
+        groups,
+        every("files", lambda parts: tuple(chain.from_iterable(parts))),
+        _renumbered(environments),
+        "group" if by_group else "image",
+        group_names=names,
+        mask_source=", ".join(dict.fromkeys(d.mask_source for d in domains if d.mask_source)),
+    )
+
+
+def _joined_names(domains: Sequence[Domain]) -> tuple[str, ...] | None:
+    parts = {domain.name: domain.group_names for domain in domains}
+    if None in parts.values() or len(parts) < len(domains):
+        return None
+    return tuple(f"{part}: {name}" for part, names in parts.items() for name in names)
+
+
+def _renumbered(parts: list[Tensor], counts: list[int] | None = None) -> Tensor:
+    """One vector of numbers from 0, those of each part after those of the parts before it."""
+    counts = counts or [int(part.max()) + 1 if len(part) else 0 for part in parts]
+    starts = [sum(counts[:number]) for number in range(len(parts))]
+    return torch.cat([part + start for part, start in zip(parts, starts, strict=True)])
 
 
 def _whole_groups(groups: Tensor, wanted: int, generator: torch.Generator) -> Tensor:
@@ -255,58 +331,39 @@ def _whole_groups(groups: Tensor, wanted: int, generator: torch.Generator) -> Te
     return taken[numbers]
 
 
-def _check_classes(what: str, classes: tuple[str, ...]) -> None:
-    check_texts(f"{what}: classes", classes)
-    if len(set(classes)) < len(classes):
-        raise ValueError(f"{what}: classes are {', '.join(classes)}, expected different names")
+def check_choice(what: str, given: Any, known: Sequence[str]) -> None:
+    """Refuse what is not one of a few words."""
+    if not isinstance(given, str) or given not in known:
+        some = " or ".join(map(repr, known)) if len(known) < 3 else f"one of {', '.join(known)}"
+        raise ValueError(f"{what} is {shown(given)}, expected {some}")
 
 
-def _check_positions(name: str, indices: Tensor, count: int) -> None:
-    if not isinstance(indices, Tensor) or indices.dtype != torch.int64 or indices.ndim != 1:
-        what = (
-            f"{indices.dtype} of shape {tuple(indices.shape)}"
-            if isinstance(indices, Tensor)
-            else type(indices).__name__
-        )
-        raise ValueError(
-            f"indices are {what}, expected torch.int64 of shape (n,); turn a mask into positions "
-            "with mask.nonzero()[:, 0]"
-        )
-    if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < count:
-        raise ValueError(
-            f"indices run from {int(indices.min())} to {int(indices.max())}, expected 0 to "
-            f"{count - 1}: domain '{name}' has {count} images"
-        )
-
-
-def _check_vector(name: str, what: str, values: Tensor, count: int) -> None:
-    if values.dtype != torch.int64 or values.shape != (count,):
-        raise ValueError(
-            f"domain '{name}': {what} are {values.dtype} of shape {tuple(values.shape)}, "
-            f"expected torch.int64 of shape ({count},)"
-        )
-
-
-def _check_named_groups(domain: Domain) -> None:
-    names, shares, what = domain.group_names, domain.group_shares, f"domain '{domain.name}'"
-    if names is None:
-        if shares is not None:
-            raise ValueError(
-                f"{what} has group_shares and no group_names, expected both or neither"
-            )
-        return
-    check_texts(f"{what}: group_names", names)
+def _check_names(what: str, names: tuple[str, ...]) -> None:
+    check_texts(what, names)
     if len(set(names)) < len(names):
-        raise ValueError(f"{what}: group_names are {', '.join(names)}, expected different names")
-    if domain.groups is None:
-        raise ValueError(f"{what} has group_names and no groups, expected int64 (N,)")
-    if len(domain) and not 0 <= int(domain.groups.min()) <= int(domain.groups.max()) < len(names):
+        raise ValueError(f"{what} are {', '.join(names)}, expected different names")
+
+
+def _check_shape(what: str, values: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    if values.dtype != dtype or tuple(values.shape) != shape:
         raise ValueError(
-            f"{what}: groups run from {int(domain.groups.min())} to {int(domain.groups.max())}, "
-            f"expected 0 to {len(names) - 1} for the {len(names)} group_names"
+            f"{what} are {values.dtype} of shape {tuple(values.shape)}, expected {dtype} of shape "
+            f"{shape}"
         )
-    if shares is None:
-        return
+
+
+def _check_numbers(what: str, values: Tensor, names: tuple[str, ...], kind: str) -> None:
+    low, high = (int(end) for end in values.aminmax()) if len(values) else (0, -1)
+    if low < 0 or high >= len(names):
+        raise ValueError(
+            f"{what} run from {low} to {high}, expected 0 to {len(names) - 1} for the {len(names)} "
+            f"{kind} {', '.join(names)}"
+        )
+
+
+def _check_group_shares(what: str, shares: Any, names: tuple[str, ...] | None) -> None:
+    if names is None:
+        raise ValueError(f"{what} has group_shares and no group_names, expected both or neither")
     check_kind(f"{what}: group_shares", shares, tuple, "a tuple of numbers")
     for share in shares:
         check_number(f"{what}: a group's share", share, 0, 1)
@@ -317,15 +374,17 @@ def _check_named_groups(domain: Domain) -> None:
         )
 
 
-def _check_masks(name: str, masks: Tensor, images: Tensor) -> None:
-    expected = (len(images), *images.shape[2:])
-    if masks.dtype != torch.float32 or tuple(masks.shape) != expected:
+def _check_positions(name: str, indices: Any, count: int) -> None:
+    is_tensor = isinstance(indices, Tensor)
+    if not is_tensor or indices.dtype != torch.int64 or indices.ndim != 1:
+        form = f"{indices.dtype} of shape {tuple(indices.shape)}" if is_tensor else ""
         raise ValueError(
-            f"domain '{name}': masks are {masks.dtype} of shape {tuple(masks.shape)}, "
-            f"expected torch.float32 of shape {expected}"
+            f"indices are {form or type(indices).__name__}, expected torch.int64 of shape (n,); "
+            "turn a mask into positions with mask.nonzero()[:, 0]"
         )
-    if masks.numel() and not (masks.min() >= 0 and masks.max() <= 1):
+    low, high = (int(end) for end in indices.aminmax()) if len(indices) else (0, -1)
+    if low < 0 or high >= count:
         raise ValueError(
-            f"domain '{name}': mask values run from {masks.min():.3g} to {masks.max():.3g}, "
-            "expected [0, 1]"
+            f"indices run from {low} to {high}, expected 0 to {count - 1}: domain '{name}' has "
+            f"{count} images"
         )

@@ -1,7 +1,7 @@
 """Decoded pixels kept on disk: packed once, keyed by content, memory-mapped afterwards.
 
 A pack holds one domain at one size. Its file is the pixels, then a JSON footer, then the footer's
-length and a magic word; the pixels come first so that they can be mapped as they are. Packs are
+length and a magic word; the pixels come first so that they can be mapped as they are. Files are
 written under a temporary name and renamed when whole, so a file under its final name is complete.
 The folder may be deleted at any time: packs are made again when they are needed.
 """
@@ -14,12 +14,11 @@ import os
 import secrets
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -33,18 +32,13 @@ ABANDONED_AFTER_SECONDS = 24 * 3600
 # Images decoded ahead of the disk at most, so that they do not pile up in memory.
 BLOCK = 256
 
-# Every position with its pixels, or with the reason why it has none, in order.
-Rows = Generator[tuple[int, np.ndarray | str], None, None]
-
 
 @dataclass(frozen=True, eq=False)
 class Pack:
-    """Decoded images, and which of the files could not be decoded.
+    """Decoded images, uint8 `(n, channels, size, size)`, and `(index, reason)` of files left out.
 
-    Args:
-        pixels: uint8 `(n, channels, size, size)`, a copy-on-write memory map where the cache could
-            be written: reading touches only the pages that are indexed.
-        failed: `(index, reason)` of every file left out, by its position among all files.
+    The pixels are a copy-on-write memory map where the cache could be written: reading touches only
+    the pages that are indexed.
     """
 
     pixels: np.ndarray
@@ -52,12 +46,7 @@ class Pack:
 
 
 def cache_dir(folder: str | Path | None = None) -> Path:
-    """Where packs are kept.
-
-    Args:
-        folder: a folder to use; None means `$ALIGN_CACHE`, else the user's cache folder
-            (`~/.cache/align` on Linux).
-    """
+    """Where packs are kept: `folder`, `$ALIGN_CACHE`, or the user's cache (`~/.cache/align`)."""
     if folder := folder or os.environ.get("ALIGN_CACHE"):
         return Path(folder).expanduser()
     import pooch
@@ -66,13 +55,10 @@ def cache_dir(folder: str | Path | None = None) -> Path:
 
 
 def digest_files(base: Path, files: Sequence[str], folder: Path) -> list[str]:
-    """Digests of the files' bytes, read again only where a file was touched.
+    """Hexadecimal digests of the files' bytes, in order, read again only where a file was touched.
 
     A memo in the cache folder holds each file's size, times and digest. A file changed within the
     last two seconds is not noted: it could change again without a change of its times.
-
-    Returns:
-        One hexadecimal digest a file, in the order of `files`.
     """
     base = base.resolve()
     memo_file = folder / f"{_hash(str(base))}.digests.json"
@@ -91,7 +77,9 @@ def digest_files(base: Path, files: Sequence[str], folder: Path) -> list[str]:
         found = dict(zip(files, pool.map(digest, files), strict=True))
     settled = {k: v for k, v in found.items() if max(v[0][1:]) < now - 2_000_000_000}
     if any(memo.get(name) != entry for name, entry in settled.items()):
-        _write_memo(memo_file, memo | settled)
+        # Without the memo the bytes are read again next time, nothing else.
+        with suppress(OSError), _replacing(memo_file) as temporary:
+            temporary.write_text(json.dumps(memo | settled))
     return [found[name][1] for name in files]
 
 
@@ -114,26 +102,23 @@ def pack(
     Args:
         key: all that the pixels depend on (contents, size, rules), in a form that `repr` tells
             apart; this format's version is added.
-        count: the number of files.
+        count: the number of files; `len(pixels) + len(failed)` is the same.
         shape: `(channels, size, size)` of one decoded file.
         decode: from a position to uint8 pixels of that shape; raises `UnreadableImageError` for a
             file that is to be left out.
         folder: the cache folder.
         description: the progress bar's label.
         progress: whether to show a progress bar.
-
-    Returns:
-        The pack; `len(pixels) + len(failed) == count`.
     """
     name = _hash(repr((FORMAT_VERSION, tuple(key), count, shape)))
     path = folder / f"{name}.pack"
     if (found := _open(path, count, shape)) is not None:
         return found
-    bar = tqdm(total=count, desc=description, unit=" images", disable=not progress)
-    with bar:
-        rows = _rows(decode, count, bar)
+    with tqdm(total=count, desc=description, unit=" images", disable=not progress) as bar:
+        failed: list[tuple[int, str]] = []
+        rows = _rows(decode, count, bar, failed)
         try:
-            _write(path, rows, shape)
+            _write(path, rows, shape, failed)
         except OSError as error:
             warnings.warn(
                 f"the cache folder {folder} cannot be written ({error}): the images are kept in "
@@ -143,13 +128,19 @@ def pack(
             )
             rows.close()
             bar.reset()
-            return _in_memory(_rows(decode, count, bar), shape)
+            failed.clear()
+            good = list(_rows(decode, count, bar, failed))
+            return Pack(np.stack(good) if good else np.zeros((0, *shape), np.uint8), tuple(failed))
     if (found := _open(path, count, shape)) is None:
         raise OSError(f"the pack {path} was written but cannot be read back: check the disk")
     return found
 
 
-def _rows(decode: Callable[[int], np.ndarray], count: int, bar: tqdm) -> Rows:
+def _rows(
+    decode: Callable[[int], np.ndarray], count: int, bar: tqdm, failed: list[tuple[int, str]]
+) -> Generator[np.ndarray, None, None]:
+    """The pixels of every file that can be decoded, in order; the others go to `failed`."""
+
     def attempt(index: int) -> np.ndarray | str:
         try:
             return decode(index)
@@ -164,55 +155,40 @@ def _rows(decode: Callable[[int], np.ndarray], count: int, bar: tqdm) -> Rows:
             block = range(start, min(start + BLOCK, count))
             for index, row in zip(block, pool.map(attempt, block), strict=True):
                 bar.update()
-                yield index, row
+                if isinstance(row, str):
+                    failed.append((index, row))
+                else:
+                    yield row
 
 
-def _write(path: Path, rows: Rows, shape: tuple) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path.parent)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
+def _write(
+    path: Path, rows: Iterable[np.ndarray], shape: tuple, failed: list[tuple[int, str]]
+) -> None:
+    with _replacing(path) as temporary:
+        _remove_abandoned(path.parent)
         with open(temporary, "xb") as file:
-            _write_rows(file, rows, shape)
+            written = 0
+            for row in rows:
+                file.write(np.ascontiguousarray(row).data)
+                written += 1
+            footer = {"version": FORMAT_VERSION, "count": written, "shape": shape, "failed": failed}
+            encoded = json.dumps(footer).encode()
+            file.write(encoded + len(encoded).to_bytes(8, "little") + MAGIC)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.replace(temporary, path)
-        except PermissionError:
-            # Windows refuses to replace a file that another process has mapped; it is the same.
-            if not path.exists():
-                raise
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _write_rows(file: BinaryIO, rows: Rows, shape: tuple) -> None:
-    failed = []
-    written = 0
-    for index, row in rows:
-        if isinstance(row, str):
-            failed.append((index, row))
-        else:
-            file.write(np.ascontiguousarray(row).data)
-            written += 1
-    footer = {"version": FORMAT_VERSION, "count": written, "shape": shape, "failed": failed}
-    encoded = json.dumps(footer).encode()
-    file.write(encoded + len(encoded).to_bytes(8, "little") + MAGIC)
 
 
 def _open(path: Path, count: int, shape: tuple[int, int, int]) -> Pack | None:
     """Map a pack; None where there is none or where it is not what it should be."""
     try:
         with open(path, "rb") as file:
-            file.seek(-16, os.SEEK_END)
-            tail = file.read(16)
-            length = int.from_bytes(tail[:8], "little")
-            total = file.tell()
-            if tail[8:] != MAGIC or length > total - 16:
+            total = file.seek(-16, os.SEEK_END) + 16
+            length, magic = int.from_bytes(file.read(8), "little"), file.read(8)
+            if magic != MAGIC or length > total - 16:
                 return None
-            file.seek(-16 - length, os.SEEK_END)
+            file.seek(total - 16 - length)
             footer = json.loads(file.read(length))
-        written, failed = footer["count"], footer["failed"]
+        written, failed = footer["count"], tuple((i, reason) for i, reason in footer["failed"])
         fits = (
             footer["version"] == FORMAT_VERSION
             and tuple(footer["shape"]) == shape
@@ -223,31 +199,35 @@ def _open(path: Path, count: int, shape: tuple[int, int, int]) -> Pack | None:
         return None
     if not fits:
         return None
-    if written == 0:
-        pixels = np.zeros((0, *shape), np.uint8)
-    else:
-        pixels = np.memmap(path, np.uint8, mode="c", shape=(written, *shape))
-    return Pack(pixels, tuple((index, reason) for index, reason in failed))
+    if not written:  # nothing to map
+        return Pack(np.zeros((0, *shape), np.uint8), failed)
+    return Pack(np.memmap(path, np.uint8, mode="c", shape=(written, *shape)), failed)
 
 
-def _in_memory(rows: Rows, shape: tuple) -> Pack:
-    good, failed = [], []
-    for index, row in rows:
-        if isinstance(row, str):
-            failed.append((index, row))
-        else:
-            good.append(row)
-    return Pack(np.stack(good) if good else np.zeros((0, *shape), np.uint8), tuple(failed))
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that takes a file's place when all is written; its folder is made."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        try:
+            os.replace(temporary, path)
+        except PermissionError:
+            # Windows refuses to replace a file that another process has mapped; it is the same.
+            if not path.exists():
+                raise
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Delete what killed processes left behind: temporary files that nobody wrote for a day."""
     for leftover in folder.glob("*.tmp"):
-        try:
+        with suppress(FileNotFoundError):  # another process was faster
             if time.time() - leftover.stat().st_mtime > ABANDONED_AFTER_SECONDS:
                 leftover.unlink()
-        except FileNotFoundError:
-            pass  # another process was faster
 
 
 def _read_memo(path: Path) -> dict[str, tuple[list[int], str]]:
@@ -256,19 +236,6 @@ def _read_memo(path: Path) -> dict[str, tuple[list[int], str]]:
         return {name: (list(stamp), str(digest)) for name, (stamp, digest) in entries.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _write_memo(path: Path, memo: dict[str, tuple[list[int], str]]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(memo))
-        os.replace(temporary, path)
-    except OSError:
-        pass  # without the memo the bytes are read again next time, nothing else
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _hash(text: str) -> str:

@@ -1,26 +1,23 @@
 """Cut-outs on scenes: real objects with true masks before backgrounds that go with their class.
 
-The recipe of the Waterbirds: an object is cut out along its mask and pasted on a photograph of a
-scene; each class has a scene of its own, and how often it stands before it is chosen. So there is a
-shift of real backgrounds with a known strength, and the true mask of every object.
+So there is a shift of real backgrounds with a known strength, and the true mask of every object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
-from align.checks import check_kind, check_number, check_path, check_seed
-from align.data.benchmark import Benchmark, Domain
-from align.data.folders import locate
-from align.data.listing import list_files
+from align.checks import check_kind, check_number, check_seed
+from align.data.benchmark import Benchmark, Domain, check_choice
+from align.data.layouts import PathLike, locate
+from align.data.listing import contents
 from align.data.masks import load_pennfudan, load_weizmann
-from align.data.trees import Options, read_domain
+from align.data.trees import Options, Reader
 
 FOREGROUNDS = ("weizmann_horse", "pennfudan_person")
 BACKGROUNDS = ("PACS/photo/elephant", "PACS/photo/house")
@@ -36,7 +33,7 @@ SHARPER = 3
 
 
 def load_composite(
-    root: str | Path | None = None,
+    root: PathLike | None = None,
     size: int = 224,
     *,
     foregrounds: Sequence[str | Domain] = FOREGROUNDS,
@@ -69,10 +66,9 @@ def load_composite(
             foreground has no masks or fewer than 2 objects.
         FileNotFoundError: if the photographs are not there.
 
-    Source:
-        Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", appendix.
+    Source: Sagawa et al., "Distributionally robust neural networks for group shifts", ICLR 2020,
+    appendix.
     """
-    check_path("root", root)
     check_number("size", size, 1, 10**5, whole=True)
     check_number("rho", rho, 0, 1)
     check_seed(seed)
@@ -91,16 +87,14 @@ def load_composite(
     count = len(scenes)
     own = {"paired": rho, "unpaired": 1 / count, "reversed": 1 - rho}
     loaders = {
-        name: partial(_compose, name, classes, objects, scenes, own[name], size, seed)
-        for name in DOMAINS
+        name: partial(_compose, name, objects, scenes, own[name], size, seed) for name in DOMAINS
     }
     return Benchmark("composite", classes, loaders)
 
 
-def _foreground(one: str | Domain, root: str | Path | None, size: int) -> Domain:
+def _foreground(one: str | Domain, root: PathLike | None, size: int) -> Domain:
     if not isinstance(one, Domain):
-        if one not in READERS:
-            raise ValueError(f"foreground '{one}' is unknown, expected one of {', '.join(READERS)}")
+        check_choice("foreground", one, tuple(READERS))
         one = READERS[one](root, size=SHARPER * size, progress=False)
     if one.masks is None:
         raise ValueError(f"foreground '{one.name}' has no masks to cut along; load it with masks=…")
@@ -112,37 +106,31 @@ def _foreground(one: str | Domain, root: str | Path | None, size: int) -> Domain
     return one.subset(shown)
 
 
-def _background(one: str | Domain, root: str | Path | None, size: int) -> Tensor:
+def _background(one: str | Domain, root: PathLike | None, size: int) -> Tensor:
     """uint8 `(N, 3, size, size)`."""
     if isinstance(one, Domain):
         images = one.images
     else:
-        folder = locate(one, root, f"place photographs in {{root}}/{one}", ())
-        pairs = [(file, 0) for file in list_files(folder)]
+        folder = locate([one], root, f"place photographs in {{root}}/{one}", ())
+        pairs = [(file, 0) for file in contents(folder).images]
         options = Options(size=size, progress=False)
-        images = read_domain(one, pairs, folder, (one,), options)[0]().images
+        images = Reader(folder, options).read(one, pairs, (one,))().images
     if len(images) < 2:
         raise ValueError(f"background '{one}' has {len(images)} photographs, expected at least 2")
     if images.shape[2:] != (size, size):
-        images = _resize(images.float(), size, size).round().clamp(0, 255).to(torch.uint8)
+        images = _bytes(_resize(images.float(), size, size))
     return images
 
 
 def _compose(
-    name: str,
-    classes: tuple[str, ...],
-    objects: list[Domain],
-    scenes: list[Tensor],
-    own: float,
-    size: int,
-    seed: int,
+    name: str, objects: list[Domain], scenes: list[Tensor], own: float, size: int, seed: int
 ) -> Domain:
     """One domain, rendered object by object."""
     second = name != "paired"
     # The second half's objects look alike in both domains; only the scenes are drawn apart.
     looks = Generator().manual_seed(2 * seed + second)
     choices = Generator().manual_seed(10_000_019 * (1 + DOMAINS.index(name)) + seed)
-    pictures, masks, labels, groups = [], [], [], []
+    made: list[tuple[Tensor, Tensor, int, int]] = []
     halves = [_half(len(scene), seed, second) for scene in scenes]
     for label, domain in enumerate(objects):
         for index in _half(len(domain), seed, second).tolist():
@@ -151,15 +139,13 @@ def _compose(
             scene = _scene(label, len(scenes), own, choices)
             photograph = halves[scene][torch.randint(len(halves[scene]), (), generator=choices)]
             picture = alpha * layer + (1 - alpha) * scenes[scene][photograph].float()
-            pictures.append(picture.round().clamp(0, 255).to(torch.uint8))
-            masks.append(alpha)
-            labels.append(label)
-            groups.append(scene)
+            made.append((_bytes(picture), alpha, label, scene))
+    images, masks, labels, groups = zip(*made, strict=True)
     return Domain(
         name,
-        torch.stack(pictures),
+        torch.stack(images),
         torch.tensor(labels),
-        classes,
+        tuple(domain.name for domain in objects),
         torch.stack(masks),
         torch.tensor(groups),
         mask_source="true",
@@ -211,3 +197,7 @@ def _resize(images: Tensor, height: int, width: int) -> Tensor:
     return interpolate(
         images, (height, width), mode="bilinear", align_corners=False, antialias=True
     )
+
+
+def _bytes(images: Tensor) -> Tensor:
+    return images.round().clamp(0, 255).to(torch.uint8)

@@ -1,7 +1,6 @@
 """One archive from the first of several mirrors that has it, whole and verified, or not at all.
 
-gdown carries the bytes (Google Drive and plain HTTP alike) and resumes what was cut; pooch
-checks the hash and gives the file its final name.
+gdown carries the bytes (Google Drive and plain HTTP alike) and resumes what was cut.
 """
 
 from __future__ import annotations
@@ -32,33 +31,21 @@ class DownloadError(RuntimeError):
 
 @dataclass(frozen=True)
 class Mirror:
-    """A place that has an archive.
-
-    Args:
-        url: `https://...`; a Google Drive file is `https://drive.google.com/uc?id=...`.
-        verified: whether its file must have the archive's hash. False is for a copy of which
-            nobody stated one: what it unpacks to is counted instead.
-    """
+    """A place that has an archive; a Google Drive file is `https://drive.google.com/uc?id=...`."""
 
     url: str
+    # Whether its file must have the archive's hash: of a copy without one the contents are counted.
     verified: bool = True
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to get.
-
-    Args:
-        name: its file name.
-        bytes: about how large it is, for the look at the free space.
-        mirrors: where it is, in the order they are tried.
-        hash: `"md5:..."` or `"sha256:..."`; None where nobody published one.
-    """
+    """A file to get."""
 
     name: str
-    bytes: int
-    mirrors: tuple[Mirror, ...]
-    hash: str | None = None
+    bytes: int  # about, for the look at the free space
+    mirrors: tuple[Mirror, ...]  # in the order they are tried
+    hash: str | None = None  # "md5:..." or "sha256:..."; None where nobody published one
 
     def also_from(self, urls: Sequence[str]) -> Archive:
         """The same archive with the reader's own mirrors tried first."""
@@ -68,47 +55,45 @@ class Archive:
 def fetch(archive: Archive, folder: Path, *, progress: bool = True) -> Path:
     """Get an archive, or take the one that is there.
 
-    Args:
-        archive: what to get.
-        folder: where it goes; made if it is not there. Parts of a broken download stay in it and
-            are carried on by the next call.
-        progress: show a progress bar.
-
-    Returns:
-        The file's path. It has the known hash, and under its name nothing half-written ever lies.
+    Parts of a broken download stay in the folder and are carried on by the next call. What is
+    returned has the known hash, and under its name nothing half-written ever lies.
 
     Raises:
         DownloadError: if no mirror has it, or the disk is too small; the message names every
             mirror tried and how to place the file by hand.
+        OSError: if the disk fills on the way.
     """
+    import gdown
+
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / archive.name
     if final.exists():
-        return _placed(archive, final)
-    _remove_strays(folder)
-    check_space(folder, archive.bytes - _present(archive, folder), f"download {archive.name}")
-    tried = []
+        _check_placed(archive, final)
+        return final
+    left = [_parts(_partial(archive, mirror, folder)) for mirror in archive.mirrors]
+    present = next((sum(part.stat().st_size for part in parts) for parts in left if parts), 0)
+    check_space(folder, archive.bytes - present, f"download {archive.name}")
+    tried = ""
     for mirror in archive.mirrors:
         try:
-            return _from_mirror(archive, mirror, folder, progress)
-        except OSError as error:
-            if error.errno in FULL:
-                raise DownloadError(
-                    f"the disk of {folder} is full ({error.strerror}); free about "
-                    f"{_size(archive.bytes)} and run the same again, it carries on where it stopped"
-                ) from error
-            tried.append((mirror.url, _reason(error)))
-        except (ValueError, DownloadError) as error:
-            tried.append((mirror.url, _reason(error)))
-    raise DownloadError(_nowhere(archive, final, tried))
+            os.replace(_carry(archive, mirror, folder, progress), final)
+            return final
+        except (OSError, ValueError, DownloadError, gdown.exceptions.DownloadError) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            tried += f"\n  {mirror.url}\n    {lines[0].strip().rstrip('.:')}"
+    known = f", {archive.hash}" if archive.hash else ""
+    raise DownloadError(
+        f"{archive.name} could not be had from any of {len(archive.mirrors)} mirrors:{tried}\n"
+        f"Get it in any other way ({_size(archive.bytes)}{known}), put it at\n  {final}\n"
+        "and run the same again: it is verified and used. A copy elsewhere on the net can be given "
+        "with --mirror URL."
+    )
 
 
 def check_space(folder: Path, needed: int, purpose: str) -> None:
-    """Refuse to begin what the disk cannot hold.
-
-    Raises:
-        DownloadError: if fewer bytes are free.
-    """
+    """Refuse to begin what the disk cannot hold."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DownloadError(
@@ -117,91 +102,63 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
         )
 
 
-def _placed(archive: Archive, final: Path) -> Path:
-    """The file that somebody, or an earlier run, put there."""
-    import pooch
+def hash_of(path: Path, kind: str) -> str:
+    """A file's hash, as `Archive.hash` is written."""
+    with open(path, "rb") as file:
+        return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
 
-    if archive.hash is None:
-        return final
-    kind, _, expected = archive.hash.partition(":")
-    found = pooch.file_hash(str(final), alg=kind)
-    if found != expected:
-        # A copy of which no hash is known may stand here on purpose: it is counted after unpacking.
-        if any(not mirror.verified for mirror in archive.mirrors):
-            print(
-                f"{final} has the {kind} {found}, not {expected}: its files will be counted",
-                file=sys.stderr,
-            )
-            return final
+
+def _check_placed(archive: Archive, final: Path) -> None:
+    """Look at the file that somebody, or an earlier run, put there."""
+    found = archive.hash and hash_of(final, archive.hash.partition(":")[0])
+    if found == archive.hash:
+        return
+    if all(mirror.verified for mirror in archive.mirrors):
         raise DownloadError(
-            f"{final} is there but is not the archive expected ({kind} {found}, expected "
-            f"{expected}); delete it or move it away and run the same again"
+            f"{final} is there but is not the archive expected ({found}, expected {archive.hash}); "
+            "delete it or move it away and run the same again"
         )
-    return final
+    # A copy of which no hash is known may stand here on purpose: it is counted after unpacking.
+    print(f"{final} has {found}, not {archive.hash}: its files will be counted", file=sys.stderr)
 
 
-def _from_mirror(archive: Archive, mirror: Mirror, folder: Path, progress: bool) -> Path:
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")
-    partial = _partial(archive, mirror, folder)
-    carried_on = bool(_parts(partial))
-
-    def carry(url: str, target: str, _: object) -> None:
-        os.replace(_carry(url, partial, progress), target)
-
-    known = archive.hash if mirror.verified else None
-    try:
-        found = pooch.retrieve(mirror.url, known, archive.name, folder, downloader=carry)
-    except ValueError as error:
-        if "hash of downloaded file" in str(error):
-            if carried_on:  # of a file that may have changed there since: once more from the start
-                return _from_mirror(archive, mirror, folder, progress)
-            raise DownloadError("what it sent has another hash than the archive") from error
-        raise
-    return Path(found)
-
-
-def _carry(url: str, partial: Path, progress: bool) -> Path:
-    """Bring a file to this disk; what an earlier, broken attempt left is carried on."""
+def _carry(archive: Archive, mirror: Mirror, folder: Path, progress: bool) -> Path:
+    """Bring a file from one mirror; what an earlier, broken attempt left is carried on."""
     import gdown
 
-    options = {
-        "url": url,
-        "output": str(partial),
-        "quiet": not progress,
-        "use_cookies": False,
-        "resume": True,
-        "timeout": TIMEOUT,
-        "retries": RETRIES,
-    }
-    try:
-        gdown.download(**options)
-    except gdown.exceptions.DownloadError as error:
-        if "byte range" not in str(error):
-            raise DownloadError(str(error)) from error
-        # The server cannot carry on (or the file has changed there): once more from the start.
-        for left in _parts(partial):
-            left.unlink()
+    partial = _partial(archive, mirror, folder)
+    carried_on = bool(_parts(partial))
+    options = {"use_cookies": False, "resume": True, "timeout": TIMEOUT, "retries": RETRIES}
+    for last in (False, True):
         try:
-            gdown.download(**options)
-        except gdown.exceptions.DownloadError as again:
-            raise DownloadError(str(again)) from again
-    _check_signature(partial)
+            gdown.download(mirror.url, str(partial), not progress, **options)
+            _check(partial, archive.hash if mirror.verified else None)
+            break
+        except (DownloadError, gdown.exceptions.DownloadError) as error:
+            # The server cannot carry on, or the file has changed there since: once more from the
+            # start.
+            changed = carried_on and "another hash" in str(error)
+            if last or not (changed or "byte range" in str(error)):
+                raise
+            for part in _parts(partial):
+                part.unlink()
     return partial
 
 
-def _check_signature(path: Path) -> None:
+def _check(path: Path, known: str | None) -> None:
+    """Delete and refuse what is no archive, or another one."""
     with open(path, "rb") as file:
         head = file.read(512)
-    if head.startswith(SIGNATURES):
+    if not head.startswith(SIGNATURES):
+        page = b"<html" in head.lower() or b"<!doctype" in head.lower()
+        wrong = "it sent a web page instead of the archive (a quota, a login or a moved file)"
+        wrong = wrong if page else "what it sent is no archive"
+    elif known and hash_of(path, known.partition(":")[0]) != known:
+        wrong = "what it sent has another hash than the archive"
+    else:
         return
     path.unlink()
-    if b"<html" in head.lower() or b"<!doctype" in head.lower():
-        raise DownloadError(
-            "it sent a web page instead of the archive (a quota, a login or a moved file)"
-        )
-    raise DownloadError("what it sent is no archive")
+    raise DownloadError(wrong)
 
 
 def _partial(archive: Archive, mirror: Mirror, folder: Path) -> Path:
@@ -212,37 +169,6 @@ def _partial(archive: Archive, mirror: Mirror, folder: Path) -> Path:
 
 def _parts(partial: Path) -> list[Path]:
     return list(partial.parent.glob(f"{partial.name}*.part"))
-
-
-def _present(archive: Archive, folder: Path) -> int:
-    """Bytes of the broken download that will be carried on first."""
-    for mirror in archive.mirrors:
-        if parts := _parts(_partial(archive, mirror, folder)):
-            return sum(part.stat().st_size for part in parts)
-    return 0
-
-
-def _remove_strays(folder: Path) -> None:
-    """Delete what a process left that was killed while its file was being verified."""
-    for stray in folder.glob("tmp*"):
-        if stray.is_file():
-            stray.unlink(missing_ok=True)
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".:")
-
-
-def _nowhere(archive: Archive, final: Path, tried: Sequence[tuple[str, str]]) -> str:
-    known = f", {archive.hash.replace(':', ' ')}" if archive.hash else ""
-    mirrors = "\n".join(f"  {url}\n    {reason}" for url, reason in tried)
-    return (
-        f"{archive.name} could not be had from any of {len(tried)} mirrors:\n{mirrors}\n"
-        f"Get it in any other way ({_size(archive.bytes)}{known}), put it at\n  {final}\n"
-        "and run the same again: it is verified and used. A copy elsewhere on the net can be given "
-        "with --mirror URL."
-    )
 
 
 def _size(count: int) -> str:

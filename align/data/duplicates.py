@@ -37,9 +37,6 @@ def near_duplicates(images: Tensor) -> Tensor:
     Returns:
         int64 `(N,)`, the number of each picture's group; a picture unlike all others is a group of
         its own. Costs N² comparisons: about 5 s on one core for 870 pictures.
-
-    Raises:
-        ValueError: if the images have another shape or dtype.
     """
     check_bytes("images", images)
     if len(images) < 2:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
-from align.checks import check_flag, check_path, shown
+from align.checks import check_flag, check_path
 
-from .benchmark import Benchmark, Domain
-from .layouts import PACS, TERRA, VLCS, Layout
+from .benchmark import Benchmark, Domain, check_choice
+from .layouts import PACS, TERRA, VLCS, Layout, PathLike
 from .listing import classes_of, domains_of
 from .terra import Notes
-from .trees import Options, PathLike, check_names, load_tree
+from .trees import Options, check_names, choose, load_tree
 
 
 def load_folder(
@@ -31,15 +31,12 @@ def load_folder(
     cache: PathLike | None = None,
     progress: bool = True,
 ) -> Benchmark:
-    """Load a tree `root/domain/class/*.jpg|jpeg|png`.
+    """Load a tree `root/domain/class/*.jpg|jpeg|png`, images in the order of labels, then of names.
 
-    Images come in the order of their labels, then of their file names. Names that begin with a
-    dot are passed over, and so is everything deeper than `domain/class/image`. Each domain is
-    decoded once and then memory-mapped from the cache; nothing is ever written below `root`.
-
-    What is not there is said in the benchmark's `missing`, one sentence each, and changes no
-    label: a class or a domain without images, images left out, a domain without masks; and what
-    looks like pictures and is not read: other types, a folder deeper, links to themselves.
+    Each domain is decoded once and then memory-mapped from the cache; nothing is ever written below
+    `root`. What is not there is said in the benchmark's `missing`, one sentence each, and changes
+    no label; so is what looks like pictures and is not read: other types, a folder deeper, links
+    to themselves. Names that begin with a dot are passed over.
 
     Args:
         root: the folder that holds one folder a domain; None means `$ALIGN_DATA`.
@@ -51,13 +48,10 @@ def load_folder(
         masks: a folder with the same tree of mask images: `masks/domain/class/name.png` (or .jpg,
             .jpeg) belongs to `root/domain/class/name.jpg`. A domain without any mask gets None;
             within a domain every image needs its mask.
-        mask_threshold: see `Options`.
-        on_error: see `Options`.
-        cache: see `Options`.
-        progress: see `Options`.
-
-    Returns:
-        The benchmark, its domains already packed.
+        mask_threshold: this and what follows: see `align.data.trees.Options`.
+        on_error: "raise" or "skip".
+        cache: folder for the decoded images.
+        progress: whether to show progress bars.
 
     Raises:
         FileNotFoundError: if there is no image, or no mask where masks are asked for.
@@ -72,22 +66,13 @@ def load_folder(
     root = Path(root).expanduser()
     domains = check_names("domains", domains) or domains_of(root, masks)
     classes = check_names("classes", classes) or classes_of(root, domains, on_error == "skip")
-    chosen = [f"domains {', '.join(domains)}"] if domains else []
-    chosen += [f"classes {', '.join(classes)}"] if classes else []
-    return load_tree(
-        name,
-        root,
-        title="domain",
-        domains=domains,
-        classes=classes,
-        masks=masks,
-        counts={},
-        absent=(
-            f"no images found in {root}{' with ' if chosen else ''}{' and '.join(chosen)}: "
-            "expected files DOMAIN/CLASS/NAME.jpg, .jpeg or .png below it"
-        ),
-        options=options,
+    absent = (
+        f"no images found in {root} for domains {', '.join(domains) or '(none)'} and classes "
+        f"{', '.join(classes) or '(none)'}: expected files DOMAIN/CLASS/NAME.jpg, .jpeg or .png "
+        "below it"
     )
+    layout = Layout(name, "domain", (), domains, classes, {}, "")
+    return load_tree(layout, root, masks, absent, options)
 
 
 def load_vlcs(root: PathLike | None = None, *, split: str = "random", **options) -> Benchmark:
@@ -104,14 +89,11 @@ def load_vlcs(root: PathLike | None = None, *, split: str = "random", **options)
         **options: as for `load_folder`, without `name`; `domains` and `classes` choose among the
             benchmark's own.
 
-    Returns:
-        The benchmark "vlcs".
-
     Raises:
         FileNotFoundError: if nothing of it is there; the message says how to get it.
         ValueError: as for `load_folder`, or for an unknown domain or class.
     """
-    _check_split(split, "near-duplicates")
+    check_choice("split", split, ("random", "near-duplicates"))
     benchmark = _load_layout(VLCS, root, **options)
     return benchmark if split == "random" else _changed(benchmark, _grouped_by_scene)
 
@@ -122,31 +104,26 @@ def load_terra(
     """Load Terra Incognita from DomainBed's layout, `terra_incognita/location_*/CLASS/*.jpg`.
 
     Args:
-        root: the folder that holds `terra_incognita/`, or that folder itself; None means
-            `$ALIGN_DATA`.
+        root: the folder that holds `terra_incognita/`, or that folder itself.
         split: what `Domain.split` deals out. "random" is single images, as in DomainBed;
             "sequence" keeps what a camera took in one go, a frame a second, on one side.
         boxes: take the animals' boxes as masks (zeros for an image without boxes: right for
             measuring localisation, wrong for guiding a classifier).
-        **options: as for `load_folder`, without `name`.
-
-    Returns:
-        The benchmark "terra": domains location_100, location_38, location_43, location_46, and
-        ten classes, labels in alphabetical order.
+        **options: as for `load_vlcs`.
 
     Raises:
         FileNotFoundError: if nothing of it is there, or sequences or boxes are asked for and the
             folder has no notes of them; the message says how to get it.
         ValueError: as for `load_vlcs`.
     """
-    _check_split(split, "sequence")
+    check_choice("split", split, ("random", "sequence"))
     check_flag("boxes", boxes)
     if boxes and options.get("masks") is not None:
         raise ValueError("boxes=True and masks= are both given, expected one kind of mask")
     benchmark = _load_layout(TERRA, root, **options)
     if split == "random" and not boxes:
         return benchmark
-    notes = Notes.read(locate(TERRA.folder, root, TERRA.remedy, TERRA.domains))
+    notes = Notes.read(TERRA.find(root))
 
     def noted(domain: Domain) -> Domain:
         if split == "sequence":
@@ -162,68 +139,16 @@ def load_terra(
 def load_pacs(root: PathLike | None = None, **options) -> Benchmark:
     """Load PACS from DomainBed's layout, `PACS/{art_painting,cartoon,photo,sketch}/CLASS/*.jpg`.
 
-    Args:
-        root: the folder that holds `PACS/`, or that folder itself; None means `$ALIGN_DATA`.
-        **options: as for `load_vlcs`.
-
-    Returns:
-        The benchmark "pacs": labels dog, elephant, giraffe, guitar, horse, house, person.
-
-    Raises:
-        FileNotFoundError: if nothing of it is there; the message says where to place it.
-        ValueError: as for `load_vlcs`.
+    Labels are dog, elephant, giraffe, guitar, horse, house, person; arguments and errors are those
+    of `load_vlcs`, without `split`.
     """
     return _load_layout(PACS, root, **options)
 
 
-def locate(folder: str, root: PathLike | None, remedy: str, inside: Sequence[str]) -> Path:
-    """Find a data set's folder.
-
-    Args:
-        folder: the folder's customary path below the data folder.
-        root: the data folder, or the data set's folder itself; None means `$ALIGN_DATA`.
-        remedy: what to do where it is absent; `{root}` stands for the data folder.
-        inside: names of folders by which the data set's own folder is known.
-
-    Returns:
-        The data set's folder.
-
-    Raises:
-        FileNotFoundError: if it is not there; the message says where was looked and the remedy.
-    """
-    check_path("root", root)
-    given = root or os.environ.get("ALIGN_DATA")
-    if not given:
-        raise FileNotFoundError(
-            f"no data folder is given for {folder}: pass root=DIR or set ALIGN_DATA=DIR; if you "
-            f"have no {folder} yet, {remedy.format(root='DIR')}"
-        )
-    base = Path(given).expanduser()
-    if (base / folder).is_dir():
-        return base / folder
-    if any((base / known).is_dir() for known in inside):
-        return base
-    raise FileNotFoundError(
-        f"{folder} was not found: looked for {base / folder} and for "
-        f"{', '.join(inside)} in {base}; {remedy.format(root=base)}"
-    )
-
-
-def _check_split(split: str, other: str) -> None:
-    if not isinstance(split, str) or split not in ("random", other):
-        raise ValueError(f"split is {shown(split)}, expected 'random' or '{other}'")
-
-
 def _changed(benchmark: Benchmark, change: Callable[[Domain], Domain]) -> Benchmark:
     """The benchmark with each domain changed when it is first asked for."""
-
-    def changed(load: Callable[[], Domain]) -> Callable[[], Domain]:
-        return lambda: change(load())
-
-    return replace(
-        benchmark,
-        loaders={name: changed(load) for name, load in benchmark.loaders.items()},
-    )
+    loaders = {name: lambda load=load: change(load()) for name, load in benchmark.loaders.items()}
+    return replace(benchmark, loaders=loaders)
 
 
 def _grouped_by_scene(domain: Domain) -> Domain:
@@ -233,8 +158,7 @@ def _grouped_by_scene(domain: Domain) -> Domain:
         from .duplicates import near_duplicates
 
         people = (domain.labels == domain.classes.index("person")).nonzero()[:, 0]
-        if len(people):
-            groups[people] = len(domain) + near_duplicates(domain.images[people])
+        groups[people] = len(domain) + near_duplicates(domain.images[people])
     return replace(domain, groups=groups, split_by="group")
 
 
@@ -245,35 +169,16 @@ def _load_layout(
     domains: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
     masks: PathLike | None = None,
-    **options,
+    **given,
 ) -> Benchmark:
-    chosen = Options(**options)
+    options = Options(**given)
     check_path("masks", masks)
-    domains = _choose(layout.title, "domain", check_names("domains", domains), layout.domains)
-    classes = _choose(layout.title, "class", check_names("classes", classes), layout.classes)
-    base = locate(layout.folder, root, layout.remedy, layout.domains)
-    if masks is not None and (Path(masks).expanduser() / layout.folder).is_dir():
-        masks = Path(masks) / layout.folder
-    remedy = layout.remedy.format(root=base.parent if base.name == layout.folder else base)
-    return load_tree(
-        layout.name,
-        base,
-        title=layout.title,
-        domains=domains,
-        classes=classes,
-        masks=masks,
-        counts=layout.counts,
-        absent=f"no images of {layout.title} in {base} for {', '.join(domains)}; {remedy}",
-        options=chosen,
-    )
-
-
-def _choose(
-    title: str, what: str, given: tuple[str, ...], known: tuple[str, ...]
-) -> tuple[str, ...]:
-    if unknown := [name for name in given if name not in known]:
-        raise ValueError(
-            f"{title} has no {what} {', '.join(map(repr, unknown))}; choose among "
-            f"{', '.join(known)}"
-        )
-    return given or known
+    domains = choose("domains", domains, layout.domains, f"{layout.title} has no domain")
+    classes = choose("classes", classes, layout.classes, f"{layout.title} has no class")
+    base, folder = layout.find(root), layout.folders[0]
+    if masks is not None and (Path(masks).expanduser() / folder).is_dir():
+        masks = Path(masks) / folder
+    remedy = layout.remedy.format(root=base.parent if base.name == folder else base)
+    absent = f"no images of {layout.title} in {base} for {', '.join(domains)}; {remedy}"
+    chosen = replace(layout, domains=domains, classes=classes)
+    return load_tree(chosen, base, masks, absent, options)

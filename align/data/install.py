@@ -9,26 +9,27 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import terra, waterbirds, waterbirds_archive
+from . import terra, waterbirds
 from .archives import Bounds, unpack
-from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch
-from .folders import locate
-from .layouts import PACS, TERRA, VLCS, Layout
+from .benchmark import check_choice
+from .decoding import SUFFIXES
+from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch, hash_of
+from .layouts import PACS, TERRA, VLCS, WATERBIRDS, Layout, PathLike
 from .manifest import Manifest, describe, differences
-from .trees import PathLike
 
 WORKSHOP = ".align-downloads"
 
-# Nobody states VLCS's size; this is on the safe side, for the look at the free space.
-VLCS_UNPACKED = 4_000_000_000
+UNPACKED = {"vlcs": 4_000_000_000, "terra": 3_500_000_000, "waterbirds": 1_000_000_000}
+"""Bytes, on the safe side, for the look at the free space: nobody states the sizes."""
+
 VLCS_ARCHIVE = Archive(
     "VLCS.tar.gz",
-    VLCS_UNPACKED,
+    UNPACKED["vlcs"],
     (
         Mirror("https://drive.google.com/uc?id=1skwblH1_okBwxWxmRsp9_qi15hyPpxg8"),
         Mirror(
@@ -39,7 +40,15 @@ VLCS_ARCHIVE = Archive(
     ),
     "md5:8870171eba660927d9668f4e515928e4",
 )
-TERRA_UNPACKED = 3_500_000_000
+# Nobody published its hash: it is taken if it unpacks to the known number of pictures.
+WATERBIRDS_ARCHIVE = Archive(
+    f"{WATERBIRDS.folders[0]}.tar.gz",
+    UNPACKED["waterbirds"],
+    tuple(
+        Mirror(f"https://{place}/dro/{WATERBIRDS.folders[0]}.tar.gz")
+        for place in ("nlp.stanford.edu/data", "downloads.cs.stanford.edu/nlp/data")
+    ),
+)
 VERSIONS = {"vlcs": ("domainbed",), "terra": tuple(terra.VERSIONS), "waterbirds": ("1.0",)}
 ON_DISK = ("vlcs", "terra", "pacs", "waterbirds")
 
@@ -58,8 +67,7 @@ def get(
     Args:
         name: "vlcs", "terra" or "waterbirds".
         root: the data folder; None means `$ALIGN_DATA`. The benchmark becomes `root/VLCS`,
-            `root/terra_incognita` or `root/waterbird_complete95_forest2water2`; if that is there
-            it is used as it is.
+            `root/terra_incognita` or `root/waterbird_complete95_forest2water2`.
         version: for "terra" "eccv18" (24,788 images, with boxes; the default) or "lila2021"
             (24,330).
         mirrors: addresses to try before the known ones, for the archive of images.
@@ -67,7 +75,8 @@ def get(
         progress: show progress bars.
 
     Returns:
-        What is there now; it is also written to `root/NAME.manifest.json` if it was built now.
+        What is there now; it is also written to `root/NAME.manifest.json` if it was built now,
+        with the hash of an archive of images of which nobody published one.
 
     Raises:
         ValueError: if an argument is unknown, or an archive is not what it should be.
@@ -75,9 +84,9 @@ def get(
         FileNotFoundError: if no data folder is given.
         OSError: if the data folder cannot be written.
     """
-    layout, version = _asked(name, version)
-    base = _root(root, name)
-    if (there := _there(name, base)) is not None:
+    version = _check_asked(name, version)
+    layout, base = _layout(name), _root(root, name)
+    if (there := _there(layout, base)) is not None:
         return there
     workshop = base / WORKSHOP
     try:
@@ -88,23 +97,20 @@ def get(
             "--root"
         ) from error
     with _alone(workshop):
-        if (there := _there(name, base)) is not None:  # another process was faster
+        if (there := _there(layout, base)) is not None:  # another process was faster
             return there
-        make = {"vlcs": _make_vlcs, "terra": _make_terra, "waterbirds": _make_waterbirds}[name]
-        partial = workshop / f"{layout.folder}.partial"
+        partial = workshop / f"{layout.folders[0]}.partial"
         shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         try:
-            archives = make(workshop, partial, version, mirrors, progress)
-            found = _describe(name, partial, version)
-            found = replace(found, archives=_unpublished(name, archives))
+            found, archives = _build(layout, version, base, partial, mirrors, progress)
             found.write(base / f"{name}.manifest.json")
-            os.replace(partial, base / layout.folder)
+            os.replace(partial, base / layout.folders[0])
         except OSError as error:
             if error.errno not in FULL:
                 raise
             raise DownloadError(
-                f"the disk of {base} is full ({error.strerror}); free some and run the same again, "
-                "what was downloaded is kept"
+                f"the disk of {base} is full ({error.strerror}); free some and run the same again: "
+                "what was downloaded is kept, and it carries on where it stopped"
             ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -118,13 +124,7 @@ def get(
 
 @dataclass(frozen=True)
 class Finding:
-    """What a look into a data folder found of one benchmark.
-
-    Args:
-        name: the benchmark's name.
-        manifest: what is there, or None.
-        said: what it lacks, or how to get it, one sentence each; none if all is there.
-    """
+    """What is there of a benchmark, and in sentences what it lacks or how to get it."""
 
     name: str
     manifest: Manifest | None
@@ -144,9 +144,6 @@ def survey(
         root: the data folder, or one benchmark's own folder; None means `$ALIGN_DATA`.
         fingerprint: whether to read the images, or only to count them.
 
-    Returns:
-        One finding a name.
-
     Raises:
         ValueError: if a name is unknown.
         FileNotFoundError: if no data folder is given, or it is not there.
@@ -159,36 +156,29 @@ def survey(
         )
     findings = []
     for name in names:
+        layout, found = _layout(name), None
         try:
             found = look(name, base, fingerprint=fingerprint)
         except FileNotFoundError as error:
-            findings.append(Finding(name, None, (str(error),)))
+            said = [str(error)]
         except ValueError as error:  # it is there and its tables cannot be read
-            empty = {domain: dict.fromkeys(row, 0) for domain, row in _layout(name).counts.items()}
-            findings.append(Finding(name, Manifest(name, "", empty, ""), (str(error),)))
+            empty = {domain: dict.fromkeys(row, 0) for domain, row in layout.counts.items()}
+            found, said = Manifest(name, "", empty, ""), [str(error)]
         else:
-            findings.append(Finding(name, found, tuple(problems(found, base))))
+            said = problems(found, base)
+        findings.append(Finding(name, found, tuple(said)))
     return findings
 
 
 def look(name: str, root: PathLike | None = None, *, fingerprint: bool = True) -> Manifest:
-    """Count and fingerprint a benchmark on disk; nothing is written to it.
-
-    Args:
-        name: one of `ON_DISK`.
-        root: the data folder, or the benchmark's own folder; None means `$ALIGN_DATA`.
-        fingerprint: whether to read the images, or only to count them.
+    """Count and fingerprint a benchmark on disk; nothing is written to it. See `survey`.
 
     Raises:
         ValueError: if the name is unknown, or the tables of "waterbirds" cannot be read.
         FileNotFoundError: if it is not there; the message says how to get it.
     """
     layout = _layout(name)
-    if name == "waterbirds":
-        return waterbirds.describe(waterbirds.locate(root), fingerprint=fingerprint)
-    folder = locate(layout.folder, root, layout.remedy, layout.domains)
-    version = terra.Notes.read(folder).version if (folder / terra.NOTES).is_file() else ""
-    return describe(name, folder, layout.domains, layout.classes, version, fingerprint=fingerprint)
+    return _describe(layout, layout.find(root), fingerprint)
 
 
 def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
@@ -202,16 +192,10 @@ def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
         One sentence each, the last of them what to do; none if all is there.
     """
     given = root or os.environ.get("ALIGN_DATA")
-    layout = _layout(found.name)
-    said = differences(found.counts, layout.counts)
-    if said and found.name == "waterbirds":
-        said += waterbirds.absent(waterbirds.locate(root))
-    if found.name == "terra" and found.total not in {v.total for v in terra.VERSIONS.values()}:
-        known = ", ".join(f"{v.total:,} ({v.name})" for v in terra.VERSIONS.values())
-        said.append(f"terra: {found.total:,} images, expected one of {known}")
-    stored = Path(given).expanduser() / f"{found.name}.manifest.json" if given else None
-    if stored and stored.is_file():
-        before = Manifest.read(stored)
+    layout, said = _layout(found.name), _lacking(found)
+    if said and layout.table:
+        said += waterbirds.absent(layout.find(root))
+    if before := _stored(found.name, Path(given).expanduser()) if given else None:
         said += [f"since it was built, {one}" for one in differences(found.counts, before.counts)]
         if found.fingerprint not in ("", before.fingerprint):
             said.append(
@@ -224,87 +208,94 @@ def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
     return said
 
 
-def _make_vlcs(
-    workshop: Path, partial: Path, version: str, mirrors: Sequence[str], progress: bool
-) -> list[Path]:
-    check_space(
-        workshop, VLCS_ARCHIVE.bytes * _absent(workshop, VLCS_ARCHIVE) + VLCS_UNPACKED, "get vlcs"
-    )
-    archive = fetch(VLCS_ARCHIVE.also_from(mirrors), workshop, progress=progress)
-    _say(f"unpacking {archive.name}", progress)
-    partial.mkdir()
-
-    def place(name: str) -> list[str]:
-        # `VLCS/DOMAIN/CLASS/NAME`, below whatever folders a copy may have around it.
-        parts = name.split("/")[-3:]
-        fits = len(parts) == 3 and parts[0] in VLCS.domains and parts[1] in VLCS.classes
-        return ["/".join(parts)] if fits and not parts[2].startswith(".") else []
-
-    unpack(archive, partial, place, Bounds(bytes=4 * VLCS_UNPACKED))
-    found = describe("vlcs", partial, VLCS.domains, VLCS.classes)
-    _complete(archive, differences(found.counts, VLCS.counts))
-    return [archive]
-
-
-def _make_terra(
-    workshop: Path, partial: Path, version: str, mirrors: Sequence[str], progress: bool
-) -> list[Path]:
-    chosen = terra.VERSIONS[version]
-    needed = terra.IMAGES.bytes * _absent(workshop, terra.IMAGES) + TERRA_UNPACKED
-    check_space(workshop, needed, "get terra")
-    labels = fetch(chosen.annotations, workshop, progress=progress)
-    pictures = terra.read_annotations(labels)
-    images = fetch(terra.IMAGES.also_from(mirrors), workshop, progress=progress)
-    _say(f"sorting {len(pictures):,} images of {images.name}", progress)
-    partial.mkdir()
-    absent = terra.build(images, pictures, partial, version)
-    if absent:
-        _say(f"{len(absent):,} annotated images are not in {images.name} and left out", True)
-    found = describe("terra", partial, TERRA.domains, TERRA.classes, version)
-    said = [
-        f"{domain}: {sum(found.counts[domain].values()):,} images, expected {number:,}"
-        for domain, number in chosen.counts.items()
-        if sum(found.counts[domain].values()) != number
-    ]
-    if found.total != chosen.total and not said:
-        said = [f"{found.total:,} images, expected {chosen.total:,}"]
-    _complete(images, said)
-    return [labels, images]
-
-
-def _make_waterbirds(
-    workshop: Path, partial: Path, version: str, mirrors: Sequence[str], progress: bool
-) -> list[Path]:
-    asked = waterbirds_archive.known(workshop.parent).also_from(mirrors)
-    unpacked = waterbirds_archive.UNPACKED
-    check_space(workshop, asked.bytes * _absent(workshop, asked) + unpacked, "get waterbirds")
-    archive = fetch(asked, workshop, progress=progress)
-    _say(f"unpacking {archive.name}", progress)
-    partial.mkdir()
-    _complete(archive, waterbirds_archive.build(archive, partial))
-    return [archive]
-
-
-def _describe(name: str, folder: Path, version: str) -> Manifest:
-    if name == "waterbirds":
-        return waterbirds.describe(folder, version)
-    layout = _layout(name)
-    return describe(name, folder, layout.domains, layout.classes, version)
-
-
-def _unpublished(name: str, archives: Sequence[Path]) -> dict[str, str]:
-    """The hashes of archives of which nobody published one."""
-    return waterbirds_archive.hashes(archives) if name == "waterbirds" else {}
-
-
-def _complete(archive: Path, said: Sequence[str]) -> None:
-    if said:
-        shown = "; ".join(said[:4]) + ("; ..." if len(said) > 4 else "")
+def _build(
+    layout: Layout,
+    version: str,
+    base: Path,
+    folder: Path,
+    mirrors: Sequence[str],
+    progress: bool,
+) -> tuple[Manifest, list[Path]]:
+    """Fetch the archives, the images' last, and unpack them; what is not whole is refused."""
+    workshop, name = base / WORKSHOP, layout.name
+    images = {"vlcs": VLCS_ARCHIVE, "terra": terra.IMAGES, "waterbirds": WATERBIRDS_ARCHIVE}[name]
+    before = _stored(name, base)
+    known = images.hash or (before.archives.get(images.name) if before else None)
+    asked = replace(images, hash=known).also_from(mirrors)
+    needed = UNPACKED[name] + (0 if (workshop / asked.name).exists() else asked.bytes)
+    check_space(workshop, needed, f"get {name}")
+    archives, pictures = [], {}
+    if name == "terra":
+        archives = [fetch(terra.VERSIONS[version].annotations, workshop, progress=progress)]
+        pictures = terra.read_annotations(archives[0])
+    archives.append(fetch(asked, workshop, progress=progress))
+    _say(f"unpacking {asked.name}", progress)
+    folder.mkdir()
+    if name == "terra":
+        if absent := terra.build(archives[-1], pictures, folder, version):
+            _say(f"{len(absent):,} annotated images are not in {asked.name} and left out", True)
+    else:
+        place = _place_vlcs if name == "vlcs" else _place_waterbirds
+        unpack(archives[-1], folder, place, Bounds(bytes=4 * UNPACKED[name]))
+    lacking = [] if (folder / layout.table).exists() else [f"no {layout.table}"]
+    found = None if lacking else replace(_describe(layout, folder), version=version)
+    if lacking := lacking or _lacking(found):
+        shown = "; ".join(lacking[:4]) + ("; ..." if len(lacking) > 4 else "")
         raise ValueError(
-            f"{archive} unpacks to another set of images than the published one ({shown}); delete "
-            "it and give another with --mirror, or unpack it yourself into the data folder, where "
-            "it is used as it is"
+            f"{archives[-1]} unpacks to another set of images than the published one ({shown}); "
+            "delete it and give another with --mirror, or unpack it yourself into the data folder, "
+            "where it is used as it is"
         )
+    unpublished = {} if images.hash else {asked.name: hash_of(archives[-1], "sha256")}
+    return replace(found, archives=unpublished), archives
+
+
+def _place_vlcs(name: str) -> list[str]:
+    """`DOMAIN/CLASS/NAME`, below whatever folders a copy may have around it."""
+    parts = name.split("/")[-3:]
+    fits = len(parts) == 3 and parts[0] in VLCS.domains and parts[1] in VLCS.classes
+    return ["/".join(parts)] if fits and not parts[2].startswith(".") else []
+
+
+def _place_waterbirds(name: str) -> list[str]:
+    """The tables, and `SPECIES/NAME.jpg`, below whatever a copy has around them."""
+    *around, file = name.split("/")
+    if file in (waterbirds.METADATA, waterbirds.BOXES):
+        return [file]
+    is_picture = file.lower().endswith(SUFFIXES) and not file.startswith(".")
+    return [f"{around[-1]}/{file}"] if is_picture and around else []
+
+
+def _describe(layout: Layout, folder: Path, fingerprint: bool = True) -> Manifest:
+    if layout.table:
+        return waterbirds.describe(folder, fingerprint=fingerprint)
+    version = terra.Notes.read(folder).version if (folder / terra.NOTES).is_file() else ""
+    domains, classes = layout.domains, layout.classes
+    return describe(layout.name, folder, domains, classes, version, fingerprint=fingerprint)
+
+
+def _lacking(found: Manifest) -> list[str]:
+    """Where the counts are not the published ones."""
+    if found.name != "terra":
+        return differences(found.counts, _layout(found.name).counts)
+    known = terra.VERSIONS
+    known = {found.version: known[found.version]} if found.version in known else known
+    totals = {domain: sum(row.values()) for domain, row in found.counts.items()}
+    totalled = [one.counts for one in known.values() if one.total == found.total]
+    if any(counts.items() <= totals.items() for counts in totalled):
+        return []
+    expected = (f"{one.total:,} ({_words(one.counts) or name})" for name, one in known.items())
+    return [f"terra: {found.total:,} images ({_words(totals)}), expected {' or '.join(expected)}"]
+
+
+def _words(totals: Mapping[str, int]) -> str:
+    return ", ".join(f"{domain} {number:,}" for domain, number in totals.items())
+
+
+def _stored(name: str, base: Path) -> Manifest | None:
+    """What was written when the benchmark was built in a data folder."""
+    path = base / f"{name}.manifest.json"
+    return Manifest.read(path) if path.is_file() else None
 
 
 @contextmanager
@@ -325,41 +316,37 @@ def _alone(workshop: Path) -> Iterator[None]:
         lock.release()
 
 
-def _there(name: str, base: Path) -> Manifest | None:
+def _there(layout: Layout, base: Path) -> Manifest | None:
     """The benchmark that is in the data folder already."""
     try:
-        found = look(name, base)
+        folder = layout.find(base)
     except FileNotFoundError:
         return None
+    found = _describe(layout, folder)
     if found.total:
         return found
-    folder = waterbirds.locate(base) if name == "waterbirds" else base / _layout(name).folder
     if any(folder.iterdir()):
         raise ValueError(
-            f"{folder} is there and holds no image of {name}; it is never written to: move it away "
-            "and run the same again"
+            f"{folder} is there and holds no image of {layout.name}; it is never written to: move "
+            "it away and run the same again"
         )
     return None
 
 
-def _asked(name: str, version: str | None) -> tuple[Layout, str]:
+def _check_asked(name: str, version: str | None) -> str:
     if name not in VERSIONS:
         raise ValueError(
             f"'{name}' cannot be got, expected {', '.join(VERSIONS)} (pacs is placed by hand; the "
             "toy worlds are rendered)"
         )
     version = version or VERSIONS[name][0]
-    if version not in VERSIONS[name]:
-        raise ValueError(
-            f"{name} has no version '{version}', expected {' or '.join(VERSIONS[name])}"
-        )
-    return _layout(name), version
+    check_choice("version", version, VERSIONS[name])
+    return version
 
 
 def _layout(name: str) -> Layout:
-    if name not in ON_DISK:
-        raise ValueError(f"'{name}' is no benchmark on disk, expected one of {', '.join(ON_DISK)}")
-    return dict(zip(ON_DISK, (VLCS, TERRA, PACS, waterbirds.LAYOUT), strict=True))[name]
+    check_choice("benchmark", name, ON_DISK)
+    return next(one for one in (VLCS, TERRA, PACS, WATERBIRDS) if one.name == name)
 
 
 def _root(root: PathLike | None, name: str) -> Path:
@@ -370,10 +357,6 @@ def _root(root: PathLike | None, name: str) -> Path:
             f"find it there; `align data get {name} --root DIR` brings {name}"
         )
     return Path(given).expanduser()
-
-
-def _absent(workshop: Path, archive: Archive) -> bool:
-    return not (workshop / archive.name).exists()
 
 
 def _say(text: str, progress: bool) -> None:

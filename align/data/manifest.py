@@ -11,7 +11,8 @@ from pathlib import Path
 from align.files import replacing
 
 from .cache import cache_dir, digest_files
-from .listing import list_files
+from .layouts import Counts
+from .listing import contents
 from .trees import tally
 
 
@@ -32,7 +33,7 @@ class Manifest:
 
     name: str
     version: str
-    counts: Mapping[str, Mapping[str, int]]
+    counts: Counts
     fingerprint: str
     archives: Mapping[str, str] = field(default_factory=dict)
 
@@ -71,16 +72,18 @@ def describe(
     domains: Sequence[str],
     classes: Sequence[str],
     version: str = "",
-    cache: Path | None = None,
+    *,
     fingerprint: bool = True,
 ) -> Manifest:
-    """Count and fingerprint the images of a folder; nothing in it is changed."""
+    """Count and fingerprint the images of a tree `folder/domain/class/image`."""
     files = {
-        (domain, kind): [f"{domain}/{kind}/{file}" for file in list_files(folder / domain / kind)]
+        (domain, kind): [
+            f"{domain}/{kind}/{file}" for file in contents(folder / domain / kind).images
+        ]
         for domain in domains
         for kind in classes
     }
-    return summary(name, folder, files, version, cache, fingerprint)
+    return summary(name, folder, files, version, fingerprint=fingerprint)
 
 
 def summary(
@@ -88,26 +91,24 @@ def summary(
     folder: Path,
     files: Mapping[tuple[str, str], Sequence[str]],
     version: str = "",
-    cache: Path | None = None,
+    *,
     fingerprint: bool = True,
 ) -> Manifest:
-    """Count and fingerprint given images of a folder; nothing in it is changed."""
+    """Count and fingerprint given images of a folder, by domain and class."""
     counts: dict[str, dict[str, int]] = {}
     for (domain, kind), names in files.items():
         counts.setdefault(domain, {})[kind] = len(names)
     if not fingerprint:
         return Manifest(name, version, counts, "")
     every = [name for names in files.values() for name in names]
-    digests = dict(zip(every, digest_files(folder, every, cache_dir(cache)), strict=True))
+    digests = dict(zip(every, digest_files(folder, every, cache_dir()), strict=True))
     whole = hashlib.sha256()
     for (domain, kind), names in sorted(files.items()):
         whole.update(json.dumps([domain, kind, sorted(digests[n] for n in names)]).encode())
     return Manifest(name, version, counts, whole.hexdigest()[:16])
 
 
-def differences(
-    found: Mapping[str, Mapping[str, int]], expected: Mapping[str, Mapping[str, int]]
-) -> list[str]:
+def differences(found: Counts, expected: Counts) -> list[str]:
     """Where counts differ, one sentence a domain."""
     said = []
     for domain, row in expected.items():

@@ -85,34 +85,23 @@ def mask_source(
     if name == "true":
         return domain
     if name in ("centre", "random"):
-        counts = _counts(domain, area)
         fields = _centre(domain.images) if name == "centre" else _blobs(domain.images, seed)
-        return replace(domain, masks=_highest(fields, counts), mask_source=name)
-    if name == "gray":
-        parts = [brightness(part) for part in domain.images.split(PART)]
-        return replace(domain, masks=torch.cat(parts), mask_source=name)
-    if name == "grabcut":
+        masks = _highest(fields, _counts(domain, area))
+    elif name == "gray":
+        masks = torch.cat([brightness(part) for part in domain.images.split(PART)])
+    elif name == "grabcut":
         masks = segmenters.grabcut(domain.images, seed)
-        return replace(domain, masks=masks, mask_source=name)
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    segment = segmenters.objects if name == "segmenter" else segmenters.segment_anything
-    masks = segment(domain.images, weights, device)
+    else:
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        segment = segmenters.objects if name == "segmenter" else segmenters.segment_anything
+        masks = segment(domain.images, weights, device)
     return replace(domain, masks=masks, mask_source=name)
 
 
 def brightness(images: Tensor) -> Tensor:
-    """How bright each pixel is, `.299 R + .587 G + .114 B`.
+    """How bright each pixel of uint8 `(N, 3, H, W)` is: float32 `(N, H, W)` in [0, 1].
 
-    Args:
-        images: uint8 `(N, 3, H, W)`.
-
-    Returns:
-        float32 `(N, H, W)` in [0, 1].
-
-    Raises:
-        ValueError: if the images have another shape or dtype.
-
-    Source: ITU-R recommendation BT.601.
+    Source: ITU-R recommendation BT.601, `.299 R + .587 G + .114 B`.
     """
     check_bytes("images", images)
     red, green, blue = images.float().div(255).unbind(1)

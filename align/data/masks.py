@@ -10,17 +10,14 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from align.checks import check_floats, check_number, check_seed, check_shares
-from align.files import same
 
 from .benchmark import Domain
-from .folders import locate
-from .listing import list_files
-from .trees import Options, PathLike, read_domain
+from .layouts import PathLike, locate
+from .listing import contents
+from .trees import Options, Reader, mask_of, masks_by_name
 
-# Both lie as DIR/images/NAME.jpg and DIR/masks/NAME.png.
-REMEDY = (
-    "place it by hand as {{root}}/{folder}/images/*.jpg and {{root}}/{folder}/masks/*.png ({by})"
-)
+BLOB = 8
+"""A random field has one free value every so many pixels."""
 
 
 def load_weizmann(root: PathLike | None = None, **options) -> Domain:
@@ -29,7 +26,8 @@ def load_weizmann(root: PathLike | None = None, **options) -> Domain:
     Args:
         root: the folder that holds `masks/weizmann_horse/`, or that folder itself; None means
             `$ALIGN_DATA`.
-        **options: `size`, `mask_threshold`, `on_error`, `cache`, `progress` as for `load_folder`.
+        **options: `size`, `mask_threshold`, `on_error`, `cache`, `progress` as for `load_folder`;
+            with `on_error="skip"` a warning names what is left out.
 
     Returns:
         The domain "weizmann_horse" with masks; every label is 0, "horse".
@@ -38,10 +36,7 @@ def load_weizmann(root: PathLike | None = None, **options) -> Domain:
         FileNotFoundError: if it is not there.
         ValueError: as for `load_folder`.
 
-    With `on_error="skip"` a warning names what is left out.
-
-    Source:
-        Borenstein and Ullman, "Class-specific, top-down segmentation", ECCV 2002.
+    Source: Borenstein and Ullman, "Class-specific, top-down segmentation", ECCV 2002.
     """
     return _load("weizmann_horse", "horse", "Borenstein and Ullman, ECCV 2002", root, options)
 
@@ -49,23 +44,11 @@ def load_weizmann(root: PathLike | None = None, **options) -> Domain:
 def load_pennfudan(root: PathLike | None = None, **options) -> Domain:
     """Load the Penn-Fudan pedestrians: 170 street scenes with masks of the people in them.
 
-    A stored mask numbers the people 1..n; here a pixel is 1 on anybody.
+    They lie in `masks/pennfudan_person/`. A stored mask numbers the people 1..n; here a pixel is 1
+    on anybody. The domain "pennfudan_person" has the label 0, "person"; else as `load_weizmann`.
 
-    Args:
-        root: the folder that holds `masks/pennfudan_person/`, or that folder itself; None means
-            `$ALIGN_DATA`.
-        **options: as for `load_weizmann`.
-
-    Returns:
-        The domain "pennfudan_person" with masks; every label is 0, "person".
-
-    Raises:
-        FileNotFoundError: if it is not there.
-        ValueError: as for `load_folder`.
-
-    Source:
-        Wang, Shi, Song and Shen, "Object detection combining recognition and segmentation",
-        ACCV 2007.
+    Source: Wang, Shi, Song and Shen, "Object detection combining recognition and segmentation",
+    ACCV 2007.
     """
     return _load("pennfudan_person", "person", "Wang et al., ACCV 2007", root, options)
 
@@ -73,9 +56,8 @@ def load_pennfudan(root: PathLike | None = None, **options) -> Domain:
 def corrupt(masks: Tensor, missed: float, leaked: float, seed: int = 0) -> Tensor:
     """Spoil true masks: hide a share of each object and mark a share of each background.
 
-    Both are taken in blobs, in places that differ from image to image: of the object's pixels
-    those where a smooth random field is highest are hidden, of the background's those where
-    another is highest are marked.
+    Both are taken in blobs that differ from image to image: the pixels where a smooth random field
+    is highest.
 
     Args:
         masks: float32 `(N, H, W)` in [0, 1]; the object is where a mask is at least 0.5.
@@ -95,22 +77,14 @@ def corrupt(masks: Tensor, missed: float, leaked: float, seed: int = 0) -> Tenso
     check_number("missed", missed, 0, 1)
     check_number("leaked", leaked, 0, 1)
     check_seed(seed)
-    hiding, marking = _fields(len(masks), tuple(masks.shape[1:]), seed)
+    size = tuple(masks.shape[1:])
+    cells = (len(masks), 2, *(max(2, side // BLOB) for side in size))
+    coarse = torch.rand(cells, generator=torch.Generator().manual_seed(seed))
+    fields = interpolate(coarse, size, mode="bilinear", align_corners=False)
+    hiding, marking = fields.unbind(1)
     inside = masks >= 0.5
     kept = inside & ~_highest(hiding, inside, missed)
     return (kept | _highest(marking, ~inside, leaked)).to(masks.dtype)
-
-
-BLOB = 8
-"""A random field has one free value every so many pixels."""
-
-
-def _fields(count: int, size: tuple[int, int], seed: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    cells = [max(2, side // BLOB) for side in size]
-    coarse = torch.rand((count, 2, *cells), generator=generator)
-    fields = interpolate(coarse, size, mode="bilinear", align_corners=False)
-    return fields[:, 0], fields[:, 1]
 
 
 def _highest(field: Tensor, where: Tensor, share: float) -> Tensor:
@@ -122,23 +96,25 @@ def _highest(field: Tensor, where: Tensor, share: float) -> Tensor:
 
 
 def _load(name: str, kind: str, by: str, root: PathLike | None, options: dict) -> Domain:
+    """Read DIR/images/NAME.jpg and DIR/masks/NAME.png."""
     chosen = Options(**options)
-    folder = f"masks/{name}"
-    remedy = REMEDY.format(folder=folder, by=by)
-    base = locate(folder, root, remedy, ("images",))
-    pairs = [(f"images/{file}", 0) for file in list_files(base / "images")]
-    if not pairs:
+    place = f"{{root}}/masks/{name}"
+    remedy = f"place it by hand as {place}/images/*.jpg and {place}/masks/*.png ({by})"
+    base = locate([f"masks/{name}"], root, remedy, ("images",))
+    files = contents(base / "images").images
+    if not files:
         raise FileNotFoundError(f"no images in {base / 'images'}; {remedy.format(root='DIR')}")
-    stored = {same(file.rpartition(".")[0]): file for file in list_files(base / "masks")}
-    names = {file: same(file.removeprefix("images/").rpartition(".")[0]) for file, _ in pairs}
-    masks = {file: stored.get(name) for file, name in names.items()}
-    if bare := [file for file, mask in masks.items() if mask is None]:
+    found = masks_by_name(contents(base / "masks").images)
+    masks = [mask_of(file, found) for file in files]
+    if bare := masks.count(None):
         raise ValueError(
-            f"{len(bare)} of {len(pairs)} images in {base} have no mask, the first is {bare[0]}; "
-            "the copy is incomplete, get it again"
+            f"{bare} of {len(files)} images in {base} have no mask, the first is "
+            f"images/{files[masks.index(None)]}; the copy is incomplete, get it again"
         )
-    mask_files = [f"masks/{mask}" for mask in masks.values()]
-    make, left_out = read_domain(name, pairs, base, (kind,), chosen, base, mask_files)
-    for sentence in left_out:  # a domain, unlike a benchmark, has no list of what is missing
+    pairs = [(f"images/{file}", 0) for file in files]
+    mask_files = [f"masks/{mask}" for mask in masks]
+    reader = Reader(base, chosen)
+    make = reader.read(name, pairs, (kind,), base, mask_files)
+    for sentence in reader.missing:  # a domain, unlike a benchmark, has no list of what is missing
         warnings.warn(sentence, RuntimeWarning, stacklevel=3)
     return replace(make(), mask_source="people")

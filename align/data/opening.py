@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
@@ -47,18 +47,12 @@ class UnreadableImageError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """An image file's pixels, upright.
+    """An image file's pixels, upright."""
 
-    Args:
-        image: the pixels in the file's own mode; 16 bits a colour channel are cut to 8.
-        samples: uint16 `(H, W, channels)`, alpha included, of a file with 16 bits a channel in
-            colour or with alpha; None for all others.
-        lossy: whether the format changes values a little.
-    """
-
-    image: Image.Image
+    image: Image.Image  # in the file's own mode; 16 bits a colour channel are cut to 8
+    # `(H, W, channels)`, alpha included, of a file with 16 bits a channel in colour or with alpha.
     samples: NDArray[np.uint16] | None
-    lossy: bool
+    lossy: bool  # whether the format changes values a little
 
     def values(self) -> NDArray:
         """The stored values without alpha: `(H, W)` grey or palette index, or `(H, W, 3)`."""
@@ -90,10 +84,7 @@ class Opened:
 
 
 def open_upright(path: Path) -> Opened:
-    """Open an image file; what is broken in it besides its pixels does not matter.
-
-    Returns:
-        Its first picture, the EXIF orientation applied.
+    """Open an image file's first picture; what is broken besides its pixels does not matter.
 
     Raises:
         UnreadableImageError: if the file is empty, truncated, too large for Pillow's protection
@@ -106,13 +97,10 @@ def open_upright(path: Path) -> Opened:
     try:
         return _open(body)
     except UnreadableImageError:
-        pixels_alone = without_metadata(body)
-        if pixels_alone is None:
+        if (pixels_alone := without_metadata(body)) is None:
             raise
-        try:
+        with suppress(UnreadableImageError):
             return _open(pixels_alone)
-        except UnreadableImageError:
-            pass
         raise
 
 
@@ -149,13 +137,13 @@ def _open(body: bytes) -> Opened:
 
 
 def _orientation(image: Image.Image) -> int:
-    try:
+    with suppress(Exception):  # broken EXIF says nothing about the pixels
         return image.getexif().get(274, 1)
-    except Exception:  # broken EXIF says nothing about the pixels
-        return 1
+    return 1
 
 
 def _samples(body: bytes, turn: Image.Transpose | None) -> NDArray[np.uint16]:
+    import torch
     from torchvision.io import ImageReadMode, decode_png
 
     data = torch.frombuffer(bytearray(without_metadata(body)), dtype=torch.uint8)
@@ -170,12 +158,9 @@ def _samples(body: bytes, turn: Image.Transpose | None) -> NDArray[np.uint16]:
 
 def _clear_entries(key: int | bytes) -> NDArray[np.bool_]:
     """Which of a palette's 256 entries are fully transparent."""
-    clear = np.zeros(256, bool)
-    if isinstance(key, bytes):
-        clear[: len(key)] = np.frombuffer(key[:256], np.uint8) == 0
-    else:
-        clear[key] = True
-    return clear
+    if not isinstance(key, bytes):
+        return np.arange(256) == key
+    return np.frombuffer(key[:256].ljust(256, b"\xff"), np.uint8) == 0
 
 
 def _needed_chunks(body: bytes) -> Iterator[bytes]:
@@ -183,7 +168,8 @@ def _needed_chunks(body: bytes) -> Iterator[bytes]:
     while at + 8 <= len(body) and not ended:
         length, kind = int.from_bytes(body[at : at + 4], "big"), body[at + 4 : at + 8]
         chunk = body[at : at + 12 + length]
-        if kind in NEEDED_CHUNKS or (kind == b"eXIf" and _is_whole(chunk)):
+        whole = zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
+        if kind in NEEDED_CHUNKS or (kind == b"eXIf" and whole):
             yield chunk
         elif length > len(body) - at - 12:  # its length is broken: go on where pixels begin
             at = body.find(b"IDAT", at + 8) - 4
@@ -193,10 +179,6 @@ def _needed_chunks(body: bytes) -> Iterator[bytes]:
         at, ended = at + 12 + length, kind == b"IEND"
     if not ended:
         yield b"\0\0\0\0IEND" + zlib.crc32(b"IEND").to_bytes(4, "big")
-
-
-def _is_whole(chunk: bytes) -> bool:
-    return zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
 
 
 def _needed_segments(body: bytes) -> Iterator[bytes]:

@@ -6,7 +6,6 @@ view. The canvases are painted once a size and kept as a bank of bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -35,9 +34,8 @@ def noise(rng: Generator, side: int, cells: int, stretch: int = 1) -> Canvas:
 
 
 def _colour(rng: Generator, red: float, green: float, blue: float, spread=0.06) -> Canvas:
-    return (np.array([red, green, blue]) + rng.uniform(-spread, spread, 3)).astype(np.float32)[
-        :, None, None
-    ]
+    drawn = np.array([red, green, blue]) + rng.uniform(-spread, spread, 3)
+    return drawn.astype(np.float32)[:, None, None]
 
 
 def _axes(side: int) -> tuple[Canvas, Canvas]:
@@ -138,13 +136,7 @@ def beach(rng: Generator, side: int) -> Canvas:
     return _blend(picture, np.float32(0.97), _step(0.018 - np.abs(y - edge), side))
 
 
-PAINTERS: dict[str, Callable[[Generator, int], Canvas]] = {
-    "sky": sky,
-    "road": road,
-    "room": room,
-    "meadow": meadow,
-    "beach": beach,
-}
+PAINTERS = dict(zip(SCENES, (sky, road, room, meadow, beach), strict=True))
 
 
 def wild(camera: str, side: int) -> Canvas:
@@ -196,11 +188,7 @@ def light(picture: Canvas, name: str, rng: Generator) -> Canvas:
 
 @lru_cache(maxsize=8)
 def bank(world: str, size: int) -> Tensor:
-    """All canvases of a toy world.
-
-    Args:
-        world: "toy-vlcs" (scenes) or "toy-terra" (cameras in every light).
-        size: side of the final image, in pixels.
+    """All canvases of a toy world for images of a side of `size` pixels.
 
     Returns:
         uint8 `(3, kinds, VIEWS, S, S)`, S = `round(MARGIN * size)`; kinds are the five `SCENES`,
@@ -208,19 +196,18 @@ def bank(world: str, size: int) -> Tensor:
     """
     side = round(MARGIN * size)
     if world == "toy-vlcs":
-        canvases = [
-            [PAINTERS[name](np.random.default_rng([view, kind]), side) for view in range(VIEWS)]
+        painted = [
+            PAINTERS[name](np.random.default_rng([view, kind]), side)
             for kind, name in enumerate(SCENES)
+            for view in range(VIEWS)
         ]
     else:
-        canvases = [
-            [
-                light(wild(camera, side), name, np.random.default_rng([view, kind]))
-                for view in range(VIEWS)
-            ]
+        painted = [
+            light(wild(camera, side), name, np.random.default_rng([view, kind]))
             for camera in CAMERAS
             for kind, name in enumerate(LIGHTS)
+            for view in range(VIEWS)
         ]
-    stack = np.stack([np.stack(views) for views in canvases])
+    stack = np.stack(painted).reshape(-1, VIEWS, 3, side, side)
     bytes_ = np.clip(stack * 255 + 0.5, 0, 255).astype(np.uint8)
     return torch.from_numpy(bytes_).movedim(2, 0).contiguous()

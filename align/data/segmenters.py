@@ -1,4 +1,4 @@
-"""Masks from other people's segmentation: GrabCut, torchvision's network, Segment Anything.
+"""Masks from other people's segmentation: uint8 `(N, 3, H, W)` to float32 `(N, H, W)` in [0, 1].
 
 OpenCV and transformers are imported when they are asked for; `align` runs without them.
 """
@@ -13,6 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torchvision.transforms.functional import normalize
 
 from align.networks.classifier import IMAGENET_MEAN, IMAGENET_STD
 from align.networks.weights import read_tensors
@@ -28,17 +29,7 @@ PART = 16
 
 
 def grabcut(images: Tensor, seed: int = 0) -> Tensor:
-    """Mark what differs in colour from the image's border.
-
-    Args:
-        images: uint8 `(N, 3, H, W)`.
-        seed: fixes the first clustering of colours.
-
-    Returns:
-        float32 `(N, H, W)`, zeros and ones; all 0 where nothing differs.
-
-    Raises:
-        ModuleNotFoundError: if OpenCV is not installed.
+    """Mark with ones what differs in colour from the image's border; all 0 where nothing differs.
 
     Source: Rother, Kolmogorov and Blake, "GrabCut", SIGGRAPH 2004, in OpenCV.
     """
@@ -59,19 +50,9 @@ def grabcut(images: Tensor, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 def objects(images: Tensor, weights: str | Path | None, device: torch.device) -> Tensor:
-    """How surely each pixel belongs to any object, by torchvision's DeepLabV3 on MobileNetV3.
+    """1 minus the probability of background, by torchvision's DeepLabV3 on MobileNetV3.
 
-    Args:
-        images: uint8 `(N, 3, H, W)`.
-        weights: a .pth or .safetensors file of this network, or None to download torchvision's.
-        device: where the network runs.
-
-    Returns:
-        float32 `(N, H, W)` in [0, 1]: 1 minus the probability of background.
-
-    Raises:
-        FileNotFoundError: if the weights are not there and cannot be downloaded.
-        ValueError: if the file is of another network.
+    The weights are a .pth or .safetensors file, or None to download torchvision's.
 
     Source: Chen et al., "Rethinking atrous convolution", 2017; trained on COCO by torchvision.
     """
@@ -80,7 +61,8 @@ def objects(images: Tensor, weights: str | Path | None, device: torch.device) ->
     enlarged = [max(SIDE, side) for side in size]
     masks = []
     for part in images.split(PART):
-        x = interpolate(_normal(part.to(device)), enlarged, mode="bilinear", align_corners=False)
+        x = normalize(part.to(device) / 255, IMAGENET_MEAN, IMAGENET_STD)
+        x = interpolate(x, enlarged, mode="bilinear", align_corners=False)
         logits = interpolate(network(x)["out"], size, mode="bilinear", align_corners=False)
         masks.append((1 - logits.softmax(1)[:, 0]).clamp(0, 1).cpu())
     return torch.cat(masks)
@@ -119,18 +101,8 @@ def _segmenter(weights: str | Path | None) -> nn.Module:
 def segment_anything(images: Tensor, weights: str | Path | None, device: torch.device) -> Tensor:
     """The thing at the image's centre, by Segment Anything prompted with that one point.
 
-    Args:
-        images: uint8 `(N, 3, H, W)`.
-        weights: a folder, or a name of the Hugging Face hub; None takes "facebook/sam-vit-base".
-        device: where the network runs.
-
-    Returns:
-        float32 `(N, H, W)`, zeros and ones: of the three masks it proposes the one that it scores
-        highest.
-
-    Raises:
-        ModuleNotFoundError: if transformers is not installed.
-        FileNotFoundError: if the weights are not there and cannot be downloaded.
+    Of the three masks it proposes the one that it scores highest: float32 `(N, H, W)`, zeros and
+    ones. The weights are a folder, or a name of the Hugging Face hub.
 
     Source: Kirillov et al., "Segment anything", ICCV 2023.
     """
@@ -147,7 +119,8 @@ def segment_anything(images: Tensor, weights: str | Path | None, device: torch.d
     side = network.config.vision_config.image_size
     masks = []
     for image in images:
-        x = interpolate(_normal(image[None].to(device)), [side, side], mode="bilinear")
+        x = normalize(image[None].to(device) / 255, IMAGENET_MEAN, IMAGENET_STD)
+        x = interpolate(x, [side, side], mode="bilinear")
         centre = torch.full((1, 1, 1, 2), side / 2, device=device)
         found = network(pixel_values=x, input_points=centre, multimask_output=True)
         best = found.iou_scores[0, 0].argmax()
@@ -155,14 +128,6 @@ def segment_anything(images: Tensor, weights: str | Path | None, device: torch.d
         logits = interpolate(proposal, tuple(image.shape[1:]), mode="bilinear")
         masks.append((logits[0, 0] > 0).float().cpu())
     return torch.stack(masks)
-
-
-def _normal(images: Tensor) -> Tensor:
-    """Bytes to floats, ImageNet's mean at 0 and its spread at 1, as both networks expect."""
-    mean, std = (
-        torch.tensor(v, device=images.device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
-    )
-    return (images.float() / 255 - mean) / std
 
 
 def _needed(module: str, source: str, package: str, extra: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""Silhouettes of the toy worlds, drawn with signed-distance functions.
+"""Silhouettes of the toy worlds and their surfaces, drawn with signed-distance functions.
 
 A signed-distance function gives each point its distance to a shape's edge, negative inside. The
 union of two shapes is the minimum of their distances, and an anti-aliased picture of a shape is
@@ -11,15 +11,15 @@ Source of the primitives' formulas: I. Quilez, "2D distance functions" (facts, n
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor
 
-from align.data.surfaces import SURFACES, Field
-
+Field = NDArray[np.float32]
 Part = tuple[Field, float, float]  # distance, share of the first colour, brightness
 
 VARIANTS = 12
@@ -86,23 +86,11 @@ def car(x: Field, y: Field, rng: Generator) -> list[Part]:
     """A small car, seen from the side."""
     roof, cabin = rng.uniform(-0.48, -0.34), rng.uniform(-0.12, 0.06)
     length = rng.uniform(0.84, 0.95)
+    top = [(cabin - 0.46, roof), (cabin + 0.36, roof)]
     glass = [(cabin - 0.38, roof + 0.08), (cabin + 0.3, roof + 0.08)]
     return [
         (box(x, y, 0, 0.12, length, 0.23, 0.14), 1.0, 1.0),
-        (
-            polygon(
-                x,
-                y,
-                [
-                    (cabin - 0.46, roof),
-                    (cabin + 0.36, roof),
-                    (cabin + 0.62, -0.05),
-                    (cabin - 0.64, -0.05),
-                ],
-            ),
-            1.0,
-            0.95,
-        ),
+        (polygon(x, y, [*top, (cabin + 0.62, -0.05), (cabin - 0.64, -0.05)]), 1.0, 0.95),
         (polygon(x, y, [*glass, (cabin + 0.48, -0.08), (cabin - 0.5, -0.08)]), 0.0, 1.25),
         (box(x, y, cabin - 0.04, -0.22, 0.035, 0.2), 1.0, 0.95),
         (box(x, y, 0, 0.16, length, 0.035), 0.6, 0.8),
@@ -188,35 +176,10 @@ def quadruped(
         (capsule(x, y, shoulder + 0.05, -0.08, head[0], head[1], 0.2, 0.16), 1.0, 1.0),
         *ears,
         (circle(x, y, head[0], head[1], 0.2), 1.0, 1.05),
-        (
-            capsule(x, y, *head, head[0] + snout, head[1] + 0.08, 0.13, 0.08),
-            0.75,
-            1.05,
-        ),
+        (capsule(x, y, *head, head[0] + snout, head[1] + 0.08, 0.13, 0.08), 0.75, 1.05),
         (circle(x, y, head[0] + snout + 0.03, head[1] + 0.05, 0.055), 0.0, 0.3),
         (circle(x, y, head[0] + 0.05, head[1] - 0.05, 0.04), 0.0, 0.25),
     ]
-
-
-def dog(x: Field, y: Field, rng: Generator) -> list[Part]:
-    """A dog with a raised tail and hanging ears."""
-    return quadruped(
-        x, y, rng, body=0.22, leg=0.6, snout=0.24, ear=(-0.2, 0.12), tail=(0.42, 0.9, 0.07)
-    )
-
-
-def cat(x: Field, y: Field, rng: Generator) -> list[Part]:
-    """A cat: upright ears, a short face and a long tail."""
-    return quadruped(
-        x, y, rng, body=0.2, leg=0.45, snout=0.08, ear=(0.16, 0.03), tail=(0.55, 1.2, 0.08)
-    )
-
-
-def coyote(x: Field, y: Field, rng: Generator) -> list[Part]:
-    """A coyote: long legs, a long snout and a hanging tail."""
-    return quadruped(
-        x, y, rng, body=0.19, leg=0.7, snout=0.28, ear=(0.14, 0.06), tail=(0.5, -0.7, 0.11)
-    )
 
 
 def rabbit(x: Field, y: Field, rng: Generator) -> list[Part]:
@@ -251,17 +214,60 @@ def squirrel(x: Field, y: Field, rng: Generator) -> list[Part]:
     ]
 
 
+dog = partial(quadruped, body=0.22, leg=0.6, snout=0.24, ear=(-0.2, 0.12), tail=(0.42, 0.9, 0.07))
+cat = partial(quadruped, body=0.2, leg=0.45, snout=0.08, ear=(0.16, 0.03), tail=(0.55, 1.2, 0.08))
+coyote = partial(
+    quadruped, body=0.19, leg=0.7, snout=0.28, ear=(0.14, 0.06), tail=(0.5, -0.7, 0.11)
+)
 DRAWINGS: dict[str, Callable[[Field, Field, Generator], list[Part]]] = {
-    "bird": bird,
-    "car": car,
-    "cat": cat,
-    "chair": chair,
-    "coyote": coyote,
-    "dog": dog,
-    "person": person,
-    "rabbit": rabbit,
-    "squirrel": squirrel,
+    **{draw.__name__: draw for draw in (bird, car, chair, person, rabbit, squirrel)},
+    **{"cat": cat, "coyote": coyote, "dog": dog},
 }
+
+
+# What objects are covered with, between -1 and 1: it belongs to the class, so that a patch of an
+# object tells its class without the outline.
+
+
+def feathers(x: Field, y: Field, rng: Generator) -> Field:
+    """Rows of zigzags."""
+    row, column = rng.uniform(0, 2 * np.pi, 2)
+    return np.sign(np.sin(26 * y + 1.5 * np.sin(20 * x + column) + row))
+
+
+def varnish(x: Field, y: Field, rng: Generator) -> Field:
+    """Light from above on something smooth."""
+    return np.clip(-1.6 * y, -1, 1) + 0 * x
+
+
+def grain(x: Field, y: Field, rng: Generator) -> Field:
+    """Upright lines that waver."""
+    wave, line = rng.uniform(0, 2 * np.pi, 2)
+    return np.sign(np.sin(34 * x + 2 * np.sin(3 * y + wave) + line))
+
+
+def brindle(x: Field, y: Field, rng: Generator) -> Field:
+    """Dark streaks that branch and break, as in a tiger's coat."""
+    a, b, c = rng.uniform(0, 2 * np.pi, 3)
+    across = np.sin(13 * x + 3 * np.sin(5 * y + a) + b)
+    down = np.sin(13 * y + 3 * np.sin(6 * x + c))
+    return np.sign(across * down - 0.1)
+
+
+def checks(x: Field, y: Field, rng: Generator) -> Field:
+    """A woven shirt: bands both ways."""
+    column, row = rng.uniform(0, 2 * np.pi, 2)
+    return (np.sign(np.sin(24 * x + column)) + np.sign(np.sin(24 * y + row))) / 2
+
+
+SURFACES: dict[str, Callable[[Field, Field, Generator], Field]] = {
+    "bird": feathers,
+    "car": varnish,
+    "chair": grain,
+    "dog": brindle,
+    "person": checks,
+}
+"""The surface of each class that has one."""
 
 
 @lru_cache(maxsize=16)
@@ -276,10 +282,10 @@ def atlas(
         pattern: contrast of the class's surface, in [0, 1]; 0 leaves every object plain.
 
     Returns:
-        `(planes, areas, boxes)`: uint8 `(3, len(names) * VARIANTS, R, R)`, the planes opacity
-        (255 is solid), share of the first colour (255 is all) and brightness (`BRIGHT` is 1); the
-        covered share of the drawing's square `(len(names) * VARIANTS,)`; and the bounding boxes
-        `(len(names) * VARIANTS, 4)` as (half width, half height, centre x, centre y).
+        `(planes, areas, boxes)`: uint8 `(3, K, R, R)`, K `VARIANTS` a name, the planes opacity (255
+        is solid), share of the first colour (255 is all) and brightness (`BRIGHT` is 1); the
+        covered share of the square `(K,)`; and bounding boxes `(K, 4)` as half width, half height,
+        centre.
     """
     line = (np.arange(resolution, dtype=np.float32) + 0.5) * (2 / resolution) - 1
     x, y = np.meshgrid(line, line)

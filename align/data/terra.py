@@ -7,7 +7,7 @@ annotation files are: see `VERSIONS`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from align.checks import check_kind, check_number
-
 from .archives import damage_told, entries, unpack
+from .boxes import Box, box_mask
 from .download import Archive, Mirror
 from .layouts import TERRA
 
 CAMERAS = {domain.removeprefix("location_"): domain for domain in TERRA.domains}
 NOTES = "annotations.json"
 """The file beside the four folders that keeps sequences and boxes."""
-
-Box = tuple[float, float, float, float]
 
 _PLACES = (
     "https://storage.googleapis.com/public-datasets-lila/caltechcameratraps",
@@ -43,38 +40,23 @@ IMAGES = _archive("eccv_18_all_images_sm.tar.gz", 6_493_000_000)
 
 @dataclass(frozen=True)
 class Version:
-    """One of the two sets of images that are called Terra Incognita.
+    """One of the two sets of images that are called Terra Incognita."""
 
-    Args:
-        name: the name it is asked for by.
-        annotations: the archive of its annotation files.
-        total: its number of images.
-        counts: images by domain, {} where nobody published them.
-        boxes: whether its annotations have boxes.
-    """
-
-    name: str
     annotations: Archive
     total: int
-    counts: Mapping[str, int]
-    boxes: bool
+    counts: Mapping[str, int]  # by domain; {} where nobody published them
+    boxes: bool  # whether its annotations have boxes
 
 
 VERSIONS = {
     "eccv18": Version(
-        "eccv18",
         _archive("eccv_18_annotations.tar.gz", 3_000_000),
         24_788,
-        {
-            "location_100": 4_879,
-            "location_38": 9_767,
-            "location_43": 4_020,
-            "location_46": 6_122,
-        },
-        True,
+        dict(zip(TERRA.domains, (4_879, 9_767, 4_020, 6_122), strict=True)),
+        boxes=True,
     ),
     "lila2021": Version(
-        "lila2021", _archive("labels/caltech_camera_traps.json.zip", 9_000_000), 24_330, {}, False
+        _archive("labels/caltech_camera_traps.json.zip", 9_000_000), 24_330, {}, boxes=False
     ),
 }
 """By name: the paper's annotations (with boxes), and those of 2021 for the whole collection."""
@@ -82,34 +64,18 @@ VERSIONS = {
 
 @dataclass
 class Picture:
-    """What the annotations say of one image.
+    """What the annotations say of one image."""
 
-    Args:
-        camera: the domain.
-        kinds: its classes; an image of two animals is filed under both, as in DomainBed.
-        sequence: what the camera took in one go has one name; None where it is not said.
-        boxes: for each class the animals' `(left, top, width, height)` as shares of the image.
-    """
-
-    camera: str
-    kinds: set[str] = field(default_factory=set)
-    sequence: str | None = None
-    boxes: dict[str, list[Box]] = field(default_factory=dict)
+    camera: str  # the domain
+    kinds: set[str] = field(default_factory=set)  # of two animals it is filed under both
+    sequence: str | None = None  # what the camera took in one go has one name
+    boxes: dict[str, list[Box]] = field(default_factory=dict)  # by class
 
 
 def read_annotations(archive: Path) -> dict[str, Picture]:
-    """The images of the four cameras that show one of the ten classes.
+    """What a `.tar.gz` or `.zip` of COCO Camera Traps files says, by file name.
 
-    Every image and every annotation is looked at once.
-
-    Args:
-        archive: a `.tar.gz` or `.zip` of `.json` files in the COCO Camera Traps form.
-
-    Returns:
-        Pictures by file name.
-
-    Raises:
-        ValueError: if a file is not of that form, or the archive is refused.
+    Kept are the images of the four cameras that show one of the ten classes.
     """
     pictures: dict[str, Picture] = {}
     with damage_told(archive):
@@ -178,18 +144,13 @@ def build(images: Path, pictures: Mapping[str, Picture], folder: Path, version: 
 
     Returns:
         The names of annotated images that the archive does not hold.
-
-    Raises:
-        ValueError: if the archive is refused or damaged, or holds none of the images.
     """
     wanted = dict(pictures)
 
     def place(name: str) -> list[str]:
         file = name.rpartition("/")[2]
-        picture = wanted.pop(file, None)
-        return (
-            [f"{picture.camera}/{kind}/{file}" for kind in sorted(picture.kinds)] if picture else []
-        )
+        picture = wanted.pop(file, Picture(""))
+        return [f"{picture.camera}/{kind}/{file}" for kind in sorted(picture.kinds)]
 
     written = unpack(images, folder, place)
     if not written:
@@ -197,37 +158,25 @@ def build(images: Path, pictures: Mapping[str, Picture], folder: Path, version: 
             f"{images} holds none of the {len(pictures):,} annotated images; it is not the archive "
             "expected, delete it and get it again"
         )
-    notes = {name: _note(pictures, name) for name in sorted(written)}
+    notes = {}
+    for name in sorted(written):
+        _, kind, file = name.split("/")
+        boxes = pictures[file].boxes.get(kind, [])
+        notes[name] = {"sequence": pictures[file].sequence, "boxes": boxes}
     (folder / NOTES).write_text(json.dumps({"version": version, "images": notes}))
     return sorted(wanted)
 
 
-def _note(pictures: Mapping[str, Picture], name: str) -> dict[str, Any]:
-    _, kind, file = name.split("/")
-    picture = pictures[file]
-    return {"sequence": picture.sequence, "boxes": picture.boxes.get(kind, [])}
-
-
 @dataclass(frozen=True)
 class Notes:
-    """Sequences and boxes of a built folder.
-
-    Args:
-        version: the name of the annotations it was built from.
-        images: by file name relative to the folder, its `"sequence"` and `"boxes"`.
-    """
+    """Sequences and boxes of a built folder, by file name, and the annotations' version."""
 
     version: str
     images: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def read(cls, folder: Path) -> Notes:
-        """Read the notes of a folder.
-
-        Raises:
-            FileNotFoundError: if it has none, as a folder that DomainBed's own script made.
-            ValueError: if the file is broken.
-        """
+        """Read the notes of a folder; one that DomainBed's own script made has none."""
         path = folder / NOTES
         if not path.is_file():
             raise FileNotFoundError(
@@ -242,64 +191,19 @@ class Notes:
             raise ValueError(f"{path} is broken ({error}); build the folder again") from error
 
     def sequences(self, files: Sequence[str]) -> Tensor:
-        """The sequence of each file.
+        """The sequence of each file: int64 `(N,)`, equal where two images are of one sequence.
 
-        Returns:
-            int64 `(N,)`, equal where two images are of one sequence. An image whose sequence is
-            not known is one of its own.
+        An image whose sequence is not known is one of its own.
         """
         numbers: dict[str, int] = {}
         names = [self.images.get(file, {}).get("sequence") or f"alone: {file}" for file in files]
         return torch.tensor([numbers.setdefault(name, len(numbers)) for name in names])
 
     def masks(self, files: Sequence[str], size: int) -> Tensor:
-        """The boxes of each file as masks.
+        """The boxes of each file as masks, float32 `(N, size, size)`: see `box_mask`.
 
-        Returns:
-            float32 `(N, size, size)`, the share of each pixel that a box covers; zeros for an image
-            without boxes, which the metrics of localisation leave out.
+        They are 0 for an image without boxes, which the metrics of localisation leave out.
         """
         return torch.stack(
             [box_mask(self.images.get(file, {}).get("boxes", ()), size) for file in files]
         )
-
-
-def box_mask(boxes: Iterable[Sequence[float]], size: int) -> Tensor:
-    """Boxes as one mask.
-
-    Args:
-        boxes: `(left, top, width, height)` each, as shares of the image.
-        size: the side of the square mask, in pixels.
-
-    Returns:
-        float32 `(size, size)` in [0, 1]: the share of each pixel that the largest part of any one
-        box covers.
-
-    Raises:
-        ValueError: if a box is not four numbers, or the size no positive whole number.
-    """
-    check_number("size", size, 1, 10**5, whole=True)
-    boxes = _boxes(boxes)
-    mask = torch.zeros(size, size)
-    edge = torch.arange(size, dtype=torch.float32)
-    for left, top, width, height in boxes:
-        across = _covered(edge, left * size, (left + width) * size)
-        down = _covered(edge, top * size, (top + height) * size)
-        mask = torch.maximum(mask, down[:, None] * across)
-    return mask
-
-
-def _boxes(given: Any) -> list[Box]:
-    check_kind("boxes", given, (list, tuple), "a list of boxes (left, top, width, height)")
-    for box in given:
-        check_kind("a box", box, (list, tuple), "four numbers (left, top, width, height)")
-        if len(box) != 4:
-            raise ValueError(f"a box has {len(box)} numbers, expected (left, top, width, height)")
-        for number in box:
-            check_number("a box's number", number, -1e9, 1e9)
-    return list(given)
-
-
-def _covered(start: Tensor, low: float, high: float) -> Tensor:
-    """The share of each pixel `[start, start + 1]` that lies between two borders."""
-    return (start + 1).clamp_max(high).sub(start.clamp_min(low)).clamp(0, 1)

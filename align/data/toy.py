@@ -12,7 +12,7 @@ object, as they do in front of a camera trap.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -20,8 +20,8 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from align.checks import check_number, check_seed, shown
-from align.data.benchmark import Benchmark, Domain
+from align.checks import check_number, check_seed
+from align.data.benchmark import Benchmark, Domain, check_choice
 from align.data.scenes import CAMERAS, LIGHTS, SCENES, VIEWS, bank
 from align.data.shapes import BRIGHT, VARIANTS, atlas
 
@@ -45,7 +45,7 @@ class World:
 
 WORLDS = {
     "toy-vlcs": World(
-        name="toy-vlcs",
+        "toy-vlcs",
         classes=("bird", "car", "chair", "dog", "person"),
         domains=("noon", "dusk", "film", "fog"),
         scenes=SCENES,
@@ -56,7 +56,7 @@ WORLDS = {
         hidden=False,
     ),
     "toy-terra": World(
-        name="toy-terra",
+        "toy-terra",
         classes=("bird", "cat", "coyote", "empty", "rabbit", "squirrel"),
         domains=CAMERAS,
         scenes=LIGHTS,
@@ -113,52 +113,33 @@ def load_toy(
     Raises:
         ValueError: if an argument is out of range.
     """
-    if not isinstance(name, str) or name not in WORLDS:
-        raise ValueError(
-            f"toy benchmark {shown(name)} is unknown, expected one of {', '.join(WORLDS)}"
-        )
+    check_choice("name", name, tuple(WORLDS))
     world = WORLDS[name]
     rho = world.rho if rho is None else rho
     pattern = world.pattern if pattern is None else pattern
-    _check(world, size, n, rho, pattern, pairing)
+    check_number("size", size, 16, 10_000, whole=True)
+    check_number("n", n, len(world.classes), 10**8, whole=True)
+    check_number("rho", rho, 0, 1)
+    check_number("pattern", pattern, 0, 1)
+    if pattern and world.hidden:
+        raise ValueError(f"pattern is {pattern}, expected 0: the animals of {name} are plain")
+    if pairing is not None:
+        check_choice("pairing", pairing, (*world.domains, "none"))
     check_seed(seed)
     scene_seed = seed if scene_seed is None else scene_seed
     check_number("scene_seed", scene_seed, 0, 2**63 - 1, whole=True)
+    world = replace(world, rho=rho, pattern=pattern)
     loaders = {
-        domain: partial(_render, world, domain, size, n, rho, pattern, seed, scene_seed, pairing)
+        domain: partial(_render, world, domain, size, n, seed, scene_seed, pairing or domain)
         for domain in world.domains
     }
     return Benchmark(name=name, classes=world.classes, loaders=loaders)
 
 
 def paired_scene(world: str, domain: str) -> tuple[str, ...]:
-    """The scene that each class of a domain is paired with, in class order.
-
-    Args:
-        world: "toy-vlcs" or "toy-terra".
-        domain: one of its domains.
-
-    Returns:
-        One scene name a class; two domains never agree on a class.
-    """
+    """The scene that each class of a domain is paired with, in class order."""
     spec = WORLDS[world]
     return tuple(spec.scenes[k] for k in _pairing(spec, domain).tolist())
-
-
-def _check(
-    world: World, size: int, n: int, rho: float, pattern: float, pairing: str | None
-) -> None:
-    check_number("size", size, 16, 10_000, whole=True)
-    check_number("n", n, len(world.classes), 10**8, whole=True)
-    check_number("rho", rho, 0, 1)
-    check_number("pattern", pattern, 0, 1)
-    if pattern and world.hidden:
-        raise ValueError(f"pattern is {pattern}, expected 0: the animals of {world.name} are plain")
-    known = (*world.domains, "none")
-    if pairing is not None and (not isinstance(pairing, str) or pairing not in known):
-        raise ValueError(
-            f"pairing is {shown(pairing)}, expected one of {', '.join(world.domains)}, or 'none'"
-        )
 
 
 def _pairing(world: World, domain: str) -> Tensor:
@@ -168,29 +149,26 @@ def _pairing(world: World, domain: str) -> Tensor:
 
 
 def _render(
-    world: World,
-    domain: str,
-    size: int,
-    n: int,
-    rho: float,
-    pattern: float,
-    seed: int,
-    scene_seed: int,
-    pairing: str | None,
+    world: World, domain: str, size: int, n: int, seed: int, scene_seed: int, pairing: str
 ) -> Domain:
     number = world.domains.index(domain)
-    planes, areas, boxes = atlas(world.classes, _resolution(size), pattern)
+    # An object covers about half the image: three or four texels a pixel.
+    planes, areas, boxes = atlas(world.classes, 2 * size, world.pattern)
     objects = _draw_objects(world, n, np.random.default_rng([seed, number, 1]), areas, boxes)
     rng = np.random.default_rng([scene_seed, number, 2])
-    scene = _draw_scenes(world, objects["labels"], rho, domain, pairing, rng)
-    views = _draw_views(n, size, rng)
+    scene = torch.from_numpy(rng.integers(0, len(world.scenes), n))
+    own = torch.from_numpy(rng.random(n) < world.rho)
+    if pairing != "none":
+        scene = torch.where(own, _pairing(world, pairing)[objects["labels"]], scene)
+    views = _draw_views(n, rng)
     images = torch.empty(n, 3, size, size, dtype=torch.uint8)
     masks = torch.empty(n, size, size)
     kinds = scene + (number * len(world.scenes) if world.hidden else 0)
     for start in range(0, n, CHUNK):
         part = slice(start, start + CHUNK)
         colours, opacity = _object_layer(planes, objects, part, size)
-        background = _background(world, domain, kinds[part], {k: v[part] for k, v in views.items()})
+        view = {key: values[part] for key, values in views.items()}
+        background = _background(world, domain, kinds[part], view, size)
         if world.hidden:
             colours = _lit(colours, scene[part])
             opacity = _hide(opacity, objects["cover"][part])
@@ -224,24 +202,18 @@ def _draw_objects(
     mirror = torch.from_numpy(rng.choice([-1.0, 1.0], n)).float()
     room = (1 - scale[:, None] * box[:, :2]).clamp_min(0)
     place = torch.from_numpy(rng.uniform(-1, 1, (n, 2))).float() * room
+    # Maps from image coordinates in [-1, 1] to the drawing's.
+    c, s = torch.cos(turn) / scale, torch.sin(turn) / scale
+    rotation = torch.stack([torch.stack([c * mirror, s * mirror], 1), torch.stack([-s, c], 1)], 1)
+    shift = box[:, 2:, None] - rotation @ place[..., None]
     return {
         "labels": labels,
         "drawing": drawing,
-        "theta": _placement(scale, turn, mirror, place, box[:, 2:]),
+        "theta": torch.cat([rotation, shift], 2),
         "first": _paint(rng, n, world.hues, (0.35, 0.9), (0.5, 0.95)),
         "second": _paint(rng, n, world.hues, (0.05, 0.5), (0.35, 0.85)),
         "cover": torch.from_numpy(rng.uniform(0, 1, (n, 2))).float(),
     }
-
-
-def _placement(
-    scale: Tensor, turn: Tensor, mirror: Tensor, place: Tensor, centre: Tensor
-) -> Tensor:
-    """`(n, 2, 3)` maps from image coordinates in [-1, 1] to the drawing's."""
-    c, s = torch.cos(turn) / scale, torch.sin(turn) / scale
-    rotation = torch.stack([torch.stack([c * mirror, s * mirror], 1), torch.stack([-s, c], 1)], 1)
-    shift = centre[..., None] - rotation @ place[..., None]
-    return torch.cat([rotation, shift], 2)
 
 
 Range = tuple[float, float]
@@ -249,27 +221,12 @@ Range = tuple[float, float]
 
 def _paint(rng: Generator, n: int, hues: Range, saturation: Range, value: Range) -> Tensor:
     """`(n, 3)` colours, 0 to 255, alike for every class: colour says nothing about the label."""
-    hue, s, v = (
-        rng.uniform(*hues, (n, 1)),
-        rng.uniform(*saturation, (n, 1)),
-        rng.uniform(*value, (n, 1)),
-    )
+    hue, s, v = (rng.uniform(*ends, (n, 1)) for ends in (hues, saturation, value))
     wheel = np.abs((hue * 6 + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
     return torch.from_numpy(255 * v * (1 - s + s * np.clip(wheel, 0, 1))).float()
 
 
-def _draw_scenes(
-    world: World, labels: Tensor, rho: float, domain: str, pairing: str | None, rng: Generator
-) -> Tensor:
-    n = len(labels)
-    anything = torch.from_numpy(rng.integers(0, len(world.scenes), n))
-    own = torch.from_numpy(rng.random(n) < rho)
-    if pairing == "none":
-        return anything
-    return torch.where(own, _pairing(world, pairing or domain)[labels], anything)
-
-
-def _draw_views(n: int, size: int, rng: Generator) -> dict[str, Tensor]:
+def _draw_views(n: int, rng: Generator) -> dict[str, Tensor]:
     """Which canvas, which crop of it, and how bright."""
     return {
         "view": torch.from_numpy(rng.integers(0, VIEWS, n)),
@@ -278,13 +235,13 @@ def _draw_views(n: int, size: int, rng: Generator) -> dict[str, Tensor]:
         "flip": torch.from_numpy(rng.integers(0, 2, n)),
         # White balance and exposure vary, so that no single colour gives a scene away.
         "gain": torch.from_numpy(rng.uniform(0.6, 1.3, (n, 3))).float(),
-        "size": torch.full((n,), size),
     }
 
 
-def _background(world: World, domain: str, kinds: Tensor, view: dict[str, Tensor]) -> Tensor:
+def _background(
+    world: World, domain: str, kinds: Tensor, view: dict[str, Tensor], size: int
+) -> Tensor:
     """float32 `(m, 3, size, size)`, 0 to 255."""
-    size = int(view["size"][0])
     canvases = bank(world.name, size)
     side = canvases.shape[-1]
     # A trap camera does not move: its crop shakes by a pixel or so and is never mirrored.
@@ -358,7 +315,3 @@ def _grass(size: int) -> Tensor:
     """`(32, size)` ragged outlines in [-1, 1]."""
     coarse = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (32, 1, size // 4 + 2)))
     return torch.nn.functional.interpolate(coarse.float(), size, mode="nearest")[:, 0]
-
-
-def _resolution(size: int) -> int:
-    return 2 * size  # an object covers about half the image: three or four texels a pixel

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from align.checks import check_flag, check_path, shown
+from align.checks import check_flag, check_number, check_path, shown
 from align.files import same
 
-from .benchmark import Benchmark, Domain
+from .benchmark import Benchmark, Domain, check_choice
 from .cache import cache_dir, digest_files, pack
 from .decoding import decode
-from .listing import Contents, astray, contents, list_folders, named
+from .layouts import Layout, PathLike
+from .listing import Shelves, astray, instead, passed_over, shelves
 
-PathLike = str | Path
-# Images by domain and class.
-Counts = Mapping[str, Mapping[str, int]]
 # Image files, relative to the root, with their labels.
 Pairs = Sequence[tuple[str, int]]
-# Class folders below the root, with their labels and what they hold.
-Shelves = Sequence[tuple[str, int, Contents]]
 
 
 @dataclass(frozen=True)
@@ -52,289 +49,166 @@ class Options:
     progress: bool = True
 
     def __post_init__(self) -> None:
-        if not _is_whole(self.size) or self.size < 1:
-            raise ValueError(
-                f"size is {shown(self.size)}, expected a positive whole number of pixels"
-            )
-        if not isinstance(self.on_error, str) or self.on_error not in ("raise", "skip"):
-            raise ValueError(f'on_error is {shown(self.on_error)}, expected "raise" or "skip"')
-        threshold = self.mask_threshold
-        if threshold is not None and (not _is_whole(threshold) or threshold < 0):
-            raise ValueError(
-                f"mask_threshold is {shown(threshold)}, expected None or a whole number from 0: "
-                "the largest stored value that is still background"
-            )
+        check_number("size", self.size, 1, 10**5, whole=True)
+        check_choice("on_error", self.on_error, ("raise", "skip"))
+        if self.mask_threshold is not None:
+            check_number("mask_threshold", self.mask_threshold, 0, 65_535, whole=True)
         check_path("cache", self.cache)
         check_flag("progress", self.progress)
 
 
+@dataclass
+class Reader:
+    """A folder of images, read domain by domain; `missing` says what is not there or left out."""
+
+    root: Path
+    options: Options
+    missing: list[str] = field(default_factory=list)
+
+    def keep(
+        self, what: str, pairs: Pairs, is_good: Callable[[str], object], fault: str, remedy: str
+    ) -> Pairs:
+        """The images that are good; the others are counted and left out, or refused."""
+        bad = [file for file, _ in pairs if not is_good(file)]
+        if not bad:
+            return pairs
+        said = f"{what}: {len(bad):,} of {len(pairs):,} {fault}, the first is {bad[0]}"
+        if self.options.on_error == "raise" or len(bad) == len(pairs):
+            raise ValueError(f'{said}; {remedy}, or pass on_error="skip" to leave these out')
+        self.missing.append(f"left out: {said}")
+        return [pair for pair in pairs if is_good(pair[0])]
+
+    def leave_out(self, name: str, broken: Sequence[str], count: int) -> None:
+        """Say of each image that it cannot be read, or refuse all with one error."""
+        if broken and self.options.on_error == "raise":
+            raise ValueError(
+                f"{len(broken):,} of {count:,} images of '{name}' cannot be read: "
+                f"{'; '.join(broken[:3])}{'; ...' if len(broken) > 3 else ''}. Delete or replace "
+                'them, or pass on_error="skip" to leave them out'
+            )
+        self.missing += [f"left out of '{name}', cannot be read: {entry}" for entry in broken]
+
+    def read(
+        self,
+        name: str,
+        pairs: Pairs,
+        classes: tuple[str, ...],
+        mask_root: Path | None = None,
+        mask_files: Sequence[str] | None = None,
+    ) -> Callable[[], Domain]:
+        """Pack images and their masks, or map the pack of the cache; then make the domain."""
+        root, options = self.root, self.options
+        files = [file for file, _ in pairs]
+        folder, masked = cache_dir(options.cache), mask_files is not None
+        _check_outside(folder, root)
+        # The limit is part of the key because it decides which files are refused as too large.
+        key: list[object] = [digest_files(root, files, folder), Image.MAX_IMAGE_PIXELS]
+        if masked:
+            _check_outside(folder, mask_root)
+            key += [mask_files, digest_files(mask_root, mask_files, folder), options.mask_threshold]
+
+        def decode_row(index: int) -> np.ndarray:
+            mask = mask_root / mask_files[index] if masked else None
+            return decode(root / files[index], mask, options.size, options.mask_threshold)
+
+        shape, label = (3 + masked, options.size, options.size), f"packing {name}"
+        packed = pack(
+            key, len(files), shape, decode_row, folder, description=label, progress=options.progress
+        )
+        broken = {index: f"{root / files[index]}: {reason}" for index, reason in packed.failed}
+        self.leave_out(name, list(broken.values()), len(files))
+        kept = [pair for index, pair in enumerate(pairs) if index not in broken]
+
+        def make() -> Domain:
+            pixels = torch.from_numpy(packed.pixels)
+            return Domain(
+                name=name,
+                images=pixels[:, :3],
+                labels=torch.tensor([label for _, label in kept], dtype=torch.int64),
+                classes=classes,
+                masks=pixels[:, 3].float().div_(255) if masked else None,
+                files=tuple(file for file, _ in kept),
+                mask_source=_place(mask_root, root) if masked else "",
+            )
+
+        return make
+
+
 def load_tree(
-    name: str,
-    root: Path,
-    *,
-    title: str,
-    domains: Sequence[str],
-    classes: tuple[str, ...],
-    masks: PathLike | None,
-    counts: Counts,
-    absent: str,
-    options: Options,
+    layout: Layout, root: Path, masks: PathLike | None, absent: str, options: Options
 ) -> Benchmark:
-    """Load the named domains and classes of a tree.
-
-    Args:
-        name: the benchmark's name.
-        root: the folder that holds one folder a domain.
-        title: the word before a domain's name in the sentences of `missing`.
-        domains: domain folders, in order.
-        classes: class folders, in label order.
-        masks: a folder with the same tree of mask images, or None.
-        counts: how many images a complete copy has; {} where that is not known.
-        absent: the error message for a tree without any image.
-        options: how images are read.
-
-    Returns:
-        The benchmark, its domains already packed.
-
-    Raises:
-        FileNotFoundError: if there is no image, or no mask where masks are asked for.
-        ValueError: if options.on_error is "raise" and an image cannot be read or has no mask.
-    """
-    shelves = {domain: _shelves(root, domain, classes) for domain in domains}
-    images = {domain: _images(held) for domain, held in shelves.items()}
+    """Load the domains and classes of a layout; `absent` is the error where there is no image."""
+    domains, classes = layout.domains, layout.classes
+    held = {domain: shelves(root, domain, classes) for domain in domains}
+    images = {domain: _images(shelf) for domain, shelf in held.items()}
     if not any(images.values()):
-        raise FileNotFoundError("; ".join([absent, *_instead(root, domains)[:3]]))
-    check_path("masks", masks)
+        raise FileNotFoundError("; ".join([absent, *instead(root, domains)[:3]]))
     mask_root = None if masks is None else Path(masks).expanduser()
-    found = _list_masks(mask_root, [d for d in domains if images[d]], classes)
-    missing = astray(root)
-    loaders = {}
+    filled = [domain for domain in domains if images[domain]]
+    found = {} if masks is None else _list_masks(mask_root, filled, classes)
+    reader, loaders = Reader(root, options, astray(root)), {}
     for domain, pairs in images.items():
-        what = f"{title} {domain}"
-        missing += _shortfall(what, classes, pairs, counts.get(domain, {}))
-        missing += [f"{what}: {said}" for said in _passed_over(root, domain, shelves[domain])]
-        missing += _broken_links(domain, shelves[domain], len(pairs), root, options)
+        what, mask_files = f"{layout.title} {domain}", None
+        reader.missing += _shortfall(what, classes, pairs, layout.counts.get(domain, {}))
+        reader.missing += [f"{what}: {said}" for said in passed_over(root, domain, held[domain])]
+        broken = [
+            f"{root / place / file}: a link to what is not there"
+            for place, _, inside in held[domain]
+            for file in inside.broken
+        ]
+        reader.leave_out(domain, broken, len(pairs) + len(broken))
         if not pairs:
             continue
-        mask_files = None
-        if mask_root is not None and not found[domain]:
-            why = _instead(mask_root, [domain])[:1]
-            missing.append("; ".join([f"{what}: no masks in {mask_root / domain}", *why]))
-        elif mask_root is not None:
-            pairs, said = _keep_masked(what, pairs, found[domain], mask_root, options)
-            missing += said
-            mask_files = [_mask_of(file, found[domain]) for file, _ in pairs]
-        loaders[domain], said = read_domain(
-            domain, pairs, root, classes, options, mask_root, mask_files
-        )
-        missing += said
-    return Benchmark(name, classes, loaders, tuple(missing))
-
-
-def read_domain(
-    name: str,
-    pairs: Pairs,
-    root: Path,
-    classes: tuple[str, ...],
-    options: Options,
-    mask_root: Path | None = None,
-    mask_files: Sequence[str] | None = None,
-) -> tuple[Callable[[], Domain], list[str]]:
-    """Pack a list of images, or map the pack that the cache holds.
-
-    Args:
-        name: the domain's name.
-        pairs: `(file, label)` of every image, in order.
-        root: the folder that image files are relative to.
-        classes: the class names, in label order.
-        options: how images are read.
-        mask_root: the folder that mask files are relative to.
-        mask_files: one mask file an image, or None.
-
-    Returns:
-        A function that makes the domain, and one sentence for every image left out.
-
-    Raises:
-        ValueError: if options.on_error is "raise" and an image cannot be read.
-    """
-    files = [file for file, _ in pairs]
-    folder = cache_dir(options.cache)
-    _check_outside(folder, root)
-    # The limit is part of the key because it decides which files are refused as too large.
-    key: list[object] = [digest_files(root, files, folder), Image.MAX_IMAGE_PIXELS]
-    if mask_files is not None:
-        _check_outside(folder, mask_root)
-        key += [mask_files, digest_files(mask_root, mask_files, folder), options.mask_threshold]
-
-    def decode_row(index: int) -> np.ndarray:
-        mask = None if mask_files is None else mask_root / mask_files[index]
-        return decode(root / files[index], mask, options.size, options.mask_threshold)
-
-    packed = pack(
-        key,
-        len(files),
-        (3 if mask_files is None else 4, options.size, options.size),
-        decode_row,
-        folder,
-        description=f"packing {name}",
-        progress=options.progress,
-    )
-    broken = [f"{root / files[index]}: {reason}" for index, reason in packed.failed]
-    left_out = _left_out(name, broken, len(files), options)
-    failed = {index for index, _ in packed.failed}
-    kept = [pair for index, pair in enumerate(pairs) if index not in failed]
-
-    def make() -> Domain:
-        pixels = torch.from_numpy(packed.pixels)
-        return Domain(
-            name=name,
-            images=pixels[:, :3],
-            labels=torch.tensor([label for _, label in kept], dtype=torch.int64),
-            classes=classes,
-            masks=None if mask_files is None else pixels[:, 3].float().div_(255),
-            files=tuple(file for file, _ in kept),
-            mask_source="" if mask_files is None else _place(mask_root, root),
-        )
-
-    return make, left_out
+        why = "" if masks is None else "".join(f" ({w})" for w in instead(mask_root, [domain])[:1])
+        if masks is not None and not found[domain]:
+            reader.missing.append(f"{what}: no masks in {mask_root / domain}{why}")
+        elif masks is not None:
+            has_mask = partial(mask_of, found=found[domain])
+            fault = f"images have no mask in {mask_root}{why}"
+            remedy = "add the masks, restrict classes= or domains="
+            pairs = reader.keep(what, pairs, has_mask, fault, remedy)
+            mask_files = [mask_of(file, found[domain]) for file, _ in pairs]
+        loaders[domain] = reader.read(domain, pairs, classes, mask_root, mask_files)
+    return Benchmark(layout.name, classes, loaders, tuple(reader.missing))
 
 
 def check_names(what: str, given: Sequence[str] | None) -> tuple[str, ...]:
-    """Folder names as a tuple.
-
-    Returns:
-        The names; an empty tuple for None.
-
-    Raises:
-        ValueError: if it is neither.
-    """
+    """Folder names as a tuple, in composed form; an empty one for None."""
     if given is None:
         return ()
-    names = tuple(given) if isinstance(given, list | tuple) else ()
-    if all(isinstance(name, str) for name in names):
-        names = tuple(same(name) for name in names)
-    if not names or not all(isinstance(n, str) for n in names) or len(set(names)) < len(names):
-        said = repr(given) if isinstance(given, list | tuple) and len(given) < 9 else shown(given)
+    listed = isinstance(given, list | tuple)
+    if not listed or not given or not all(isinstance(name, str) for name in given):
+        names = ()
+    else:
+        names = tuple(dict.fromkeys(map(same, given)))
+    if not names or len(names) < len(given):
+        said = repr(given) if listed and len(given) < 9 else shown(given)
         raise ValueError(f"{what} is {said}, expected a list of different folder names, or None")
     return names
 
 
-def _shelves(root: Path, domain: str, classes: Sequence[str]) -> Shelves:
-    """Each class's folder in a domain, in all spellings of both names."""
-    return [
-        (f"{place}/{folder}", label, contents(root / place / folder))
-        for place in named(root, domain)
-        for label, kind in enumerate(classes)
-        for folder in named(root / place, kind)
-    ]
-
-
-def _images(shelves: Shelves) -> Pairs:
-    """All pictures, in the order of their labels, then of their names as people read them."""
-    pairs = [(f"{place}/{file}", label) for place, label, held in shelves for file in held.images]
-    return sorted(pairs, key=lambda pair: (pair[1], same(pair[0]), pair[0]))
-
-
-def _passed_over(root: Path, domain: str, shelves: Shelves) -> list[str]:
-    """In words, what a domain's folders hold and what is not read of it."""
-    said = [words for place, _, held in shelves for words in held.passed_over(place)]
-    for place in named(root, domain):
-        said += astray(root / place, f"{place}/")
-        beside = len(contents(root / place).images)
-        if beside:
-            said.append(f"{beside:,} images in {place} itself belong to no class")
-    return said
-
-
-def _instead(root: Path, domains: Sequence[str]) -> list[str]:
-    """In words, what is there where no image is read."""
-    said = []
-    for domain in domains:
-        kinds = {kind for place in named(root, domain) for kind in list_folders(root / place)}
-        said += _passed_over(root, domain, _shelves(root, domain, sorted(kinds)))
-    return said
-
-
-def _broken_links(
-    domain: str, shelves: Shelves, count: int, root: Path, options: Options
-) -> list[str]:
-    broken = [
-        f"{root / place / file}: a link to what is not there"
-        for place, _, held in shelves
-        for file in held.broken
-    ]
-    return _left_out(domain, broken, count + len(broken), options)
-
-
-def _left_out(name: str, broken: Sequence[str], count: int, options: Options) -> list[str]:
-    """One sentence for each image that cannot be read, or one error for all."""
-    if broken and options.on_error == "raise":
+def choose(
+    what: str, given: Sequence[str] | None, known: tuple[str, ...], lacking: str
+) -> tuple[str, ...]:
+    """Names out of those that there are; all of them for None."""
+    names = check_names(what, given) or known
+    if unknown := [name for name in names if name not in known]:
         raise ValueError(
-            f"{len(broken):,} of {count:,} images of '{name}' cannot be read: "
-            f"{'; '.join(broken[:3])}{'; ...' if len(broken) > 3 else ''}. Delete or replace them, "
-            'or pass on_error="skip" to leave them out'
+            f"{lacking} {', '.join(map(repr, unknown))}; choose among {', '.join(known)}"
         )
-    return [f"left out of '{name}', cannot be read: {entry}" for entry in broken]
+    return names
 
 
-def _list_masks(
-    root: Path | None, domains: Sequence[str], classes: Sequence[str]
-) -> dict[str, dict[str, str]]:
-    """For each domain, its mask files by their names without suffix; of two, the PNG."""
-    if root is None:
-        return {}
-    found = {}
-    for domain in domains:
-        files = [file for file, _ in _images(_shelves(root, domain, classes))]
-        files.sort(key=lambda file: file.lower().endswith(".png"))
-        found[domain] = {same(_stem(file)): file for file in files}
-        found[domain] |= {_stem(file): file for file in files}  # the same spelling comes first
-    if not any(found.values()):
-        said = (
-            f"no masks found in {root}: expected files DOMAIN/CLASS/NAME.png, .jpg or .jpeg below "
-            f"it, named as the images of {', '.join(domains)}"
-        )
-        raise FileNotFoundError("; ".join([said, *_instead(root, domains)[:3]]))
-    return found
+def masks_by_name(files: Sequence[str]) -> dict[str, str]:
+    """Mask files by their names without suffix; of two, the PNG."""
+    files = sorted(files, key=lambda file: file.lower().endswith(".png"))
+    # A mask that is spelled as its image comes first.
+    return {same(_stem(file)): file for file in files} | {_stem(file): file for file in files}
 
 
-def _mask_of(file: str, found: Mapping[str, str]) -> str | None:
+def mask_of(file: str, found: Mapping[str, str]) -> str | None:
+    """The mask of an image among those by name."""
     return found.get(_stem(file)) or found.get(same(_stem(file)))
-
-
-def _keep_masked(
-    what: str, pairs: Pairs, found: Mapping[str, str], mask_root: Path, options: Options
-) -> tuple[Pairs, list[str]]:
-    """The images that have a mask, and the sentence on those that have none."""
-    kept = [pair for pair in pairs if _mask_of(pair[0], found)]
-    if len(kept) == len(pairs):
-        return pairs, []
-    said = f"{what}: {len(pairs) - len(kept):,} of {len(pairs):,} images have no mask"
-    first = next(file for file, _ in pairs if not _mask_of(file, found))
-    domain = first.partition("/")[0]
-    why = "".join(f" ({words})" for words in _instead(mask_root, [domain])[:1])
-    if options.on_error == "raise" or not kept:
-        raise ValueError(
-            f"{said} in {mask_root}, the first is {first}{why}; add the masks, restrict classes= "
-            'or domains=, or pass on_error="skip" to leave out the images without a mask'
-        )
-    return kept, [f"{said} and are left out, the first is {first}{why}"]
-
-
-def _shortfall(
-    what: str, classes: Sequence[str], pairs: Pairs, full: Mapping[str, int]
-) -> list[str]:
-    """The sentence on what a domain lacks, if it lacks anything."""
-    labels = [label for _, label in pairs]
-    found = {kind: labels.count(label) for label, kind in enumerate(classes)}
-    expected = sum(full.get(kind, 0) for kind in classes)
-    if not pairs:
-        return [f"{what}: {f'none of {expected:,}' if expected else 'no'} images"]
-    short = {kind: full[kind] for kind, n in found.items() if n < full.get(kind, 0)}
-    if short:
-        return [f"{what}: {tally(found, short, expected)}"]
-    empty = [kind for kind, number in found.items() if number == 0]
-    return [f"{what}: no images of {', '.join(empty)}"] if empty else []
 
 
 def tally(found: Mapping[str, int], off: Mapping[str, int], expected: int) -> str:
@@ -345,6 +219,44 @@ def tally(found: Mapping[str, int], off: Mapping[str, int], expected: int) -> st
     return f"{sum(found.values()):,} of {expected:,} images ({kinds})"
 
 
+def _images(held: Shelves) -> Pairs:
+    """All pictures, in the order of their labels, then of their names as people read them."""
+    pairs = [(f"{place}/{file}", label) for place, label, inside in held for file in inside.images]
+    return sorted(pairs, key=lambda pair: (pair[1], same(pair[0]), pair[0]))
+
+
+def _list_masks(
+    root: Path, domains: Sequence[str], classes: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """For each domain, its mask files by name."""
+    found = {
+        domain: masks_by_name([file for file, _ in _images(shelves(root, domain, classes))])
+        for domain in domains
+    }
+    if not any(found.values()):
+        said = (
+            f"no masks found in {root}: expected files DOMAIN/CLASS/NAME.png, .jpg or .jpeg below "
+            f"it, named as the images of {', '.join(domains)}"
+        )
+        raise FileNotFoundError("; ".join([said, *instead(root, domains)[:3]]))
+    return found
+
+
+def _shortfall(
+    what: str, classes: Sequence[str], pairs: Pairs, full: Mapping[str, int]
+) -> list[str]:
+    """The sentence on what a domain lacks, if it lacks anything."""
+    labels = [label for _, label in pairs]
+    found = {kind: labels.count(label) for label, kind in enumerate(classes)}
+    short = {kind: full[kind] for kind, number in found.items() if number < full.get(kind, 0)}
+    empty = [kind for kind, number in found.items() if number == 0]
+    if short:
+        return [f"{what}: {tally(found, short, sum(full[kind] for kind in classes))}"]
+    if not pairs:
+        return [f"{what}: no images"]
+    return [f"{what}: no images of {', '.join(empty)}"] if empty else []
+
+
 def _stem(file: str) -> str:
     return file.rpartition(".")[0]
 
@@ -353,10 +265,6 @@ def _place(masks: Path, root: Path) -> str:
     """Where masks come from, without what is this machine's alone."""
     masks, around = masks.resolve(), root.resolve().parent
     return masks.relative_to(around).as_posix() if masks.is_relative_to(around) else masks.name
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_outside(folder: Path, root: Path) -> None:

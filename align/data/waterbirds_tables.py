@@ -13,58 +13,51 @@ from pathlib import Path, PurePosixPath
 import torch
 from torch import Tensor
 
-SPLITS = ("train", "val", "test")
-"""By the number in the column `split`."""
+from .boxes import Box
+from .layouts import GROUPS, KINDS, PLACES, WATERBIRDS
 
-CLASSES = ("landbird", "waterbird")
-"""By the number in the column `y`."""
-
-PLACES = ("land", "water")
-"""By the number in the column `place`."""
-
-GROUPS = tuple(f"{kind} on {place}" for kind in CLASSES for place in PLACES)
-"""By `2 * y + place`."""
-
-METADATA = "metadata.csv"
+SPLITS = WATERBIRDS.domains
+METADATA = WATERBIRDS.table
 BOXES = "boxes.csv"
 
+COLUMNS = {"y": KINDS, "place": PLACES, "split": SPLITS}
+"""What the numbers in a column of `metadata.csv` mean."""
+
+SIDES = ("x", "y", "width", "height")
 OVERSHOOT = 0.1
 """A box drawn by hand may reach beyond the picture by this share of its side; it is cut there."""
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """What `metadata.csv` says of every picture, in its order.
+    """What `metadata.csv` says of every picture, in its order; tensors are int64 `(N,)`."""
 
-    Args:
-        files: names relative to the folder, all different.
-        labels: int64 `(N,)`, numbers of `CLASSES`.
-        groups: int64 `(N,)`, numbers of `GROUPS`.
-        splits: int64 `(N,)`, numbers of `SPLITS`.
-    """
-
-    files: tuple[str, ...]
-    labels: Tensor
-    groups: Tensor
-    splits: Tensor
+    files: tuple[str, ...]  # relative to the folder, all different
+    labels: Tensor  # numbers of `KINDS`
+    groups: Tensor  # numbers of `GROUPS`
+    splits: Tensor  # numbers of `SPLITS`
 
     @classmethod
     def read(cls, path: Path) -> Metadata:
         """Read the file.
 
         Raises:
-            ValueError: if a column is missing, or a row names an unknown class, place or split, a
-                picture outside the folder or one named before.
+            ValueError: if a row names an unknown class, place or split, a picture outside the
+                folder or one named before.
         """
-        rows = _rows(path, ("img_filename", "y", "place", "split"))
-        files = [row["img_filename"] for row in rows]
-        _check_files(path, files)
-        y, place, split = (
-            torch.tensor([_number(path, line, row, column, known) for line, row in enumerate(rows)])
-            for column, known in (("y", CLASSES), ("place", PLACES), ("split", SPLITS))
-        )
+        files: dict[str, list[int]] = {}
+        for where, row in _rows(path, ("img_filename", *COLUMNS)):
+            file = row["img_filename"]
+            parts = PurePosixPath(file).parts
+            if not parts or parts[0] == "/" or ".." in parts or "\\" in file or ":" in file:
+                raise ValueError(
+                    f"{where}: the picture is '{file}', expected a name inside the folder, "
+                    "SPECIES/NAME.jpg"
+                )
+            if file in files:
+                raise ValueError(f"{where}: the picture '{file}' is named twice")
+            files[file] = [_number(where, row, column) for column in COLUMNS]
+        y, place, split = torch.tensor(list(files.values())).unbind(1)
         return cls(tuple(files), y, len(PLACES) * y + place, split)
 
     def rows(self, split: str) -> Tensor:
@@ -77,50 +70,36 @@ class Metadata:
 
 
 def read_boxes(path: Path, files: Sequence[str]) -> dict[str, Box]:
-    """Read the birds' boxes.
-
-    Args:
-        path: `boxes.csv`, with columns img_filename, x, y, width, height.
-        files: the pictures that there are.
-
-    Returns:
-        `(left, top, width, height)` by file, in shares of the picture and cut to it.
+    """The birds' boxes by file, in shares of the picture and cut to it.
 
     Raises:
-        ValueError: if a row is of another picture, or its box is no box in the picture.
+        ValueError: if a row is of none of `files`, or its box is no box in the picture.
     """
-    known = set(files)
-    boxes = {}
-    for line, row in enumerate(_rows(path, ("img_filename", "x", "y", "width", "height"))):
+    known, boxes = set(files), {}
+    for where, row in _rows(path, ("img_filename", *SIDES)):
         file = row["img_filename"]
         if file not in known or file in boxes:
             twice = "has a box already" if file in boxes else f"is not in {METADATA}"
             raise ValueError(
-                f"{path}, line {line + 2}: the picture '{file}' {twice}; expected one box for each "
-                "picture of this data set"
+                f"{where}: the picture '{file}' {twice}; expected one box for each picture of this "
+                "data set"
             )
-        boxes[file] = _box(path, line, row)
+        boxes[file] = _box(where, row)
     return boxes
 
 
-def box_masks(boxes: Tensor, size: int) -> Tensor:
-    """One box a picture as masks.
-
-    Args:
-        boxes: float32 `(N, 4)`: left, top, width, height, as shares of the picture.
-        size: the side of the square masks, in pixels.
-
-    Returns:
-        float32 `(N, size, size)` in [0, 1]: the share of each pixel that the box covers.
-    """
-    edges = torch.arange(size, dtype=boxes.dtype)
-    start, end = boxes[:, :2, None] * size, (boxes[:, :2] + boxes[:, 2:])[..., None] * size
-    covered = (end.minimum(edges + 1) - start.maximum(edges)).clamp_(0, 1)
-    return covered[:, 1, :, None] * covered[:, 0, None, :]
+def _number(where: str, row: dict[str, str], column: str) -> int:
+    known = COLUMNS[column]
+    if (given := row[column].strip()) not in map(str, range(len(known))):
+        words = ", ".join(f"{number} ({name})" for number, name in enumerate(known))
+        raise ValueError(
+            f"{where}: {column} is {row[column]!r} for {row['img_filename']}, expected {words}"
+        )
+    return int(given)
 
 
-def _box(path: Path, line: int, row: dict[str, str]) -> Box:
-    given = [row[column] for column in ("x", "y", "width", "height")]
+def _box(where: str, row: dict[str, str]) -> Box:
+    given = [row[side] for side in SIDES]
     try:
         left, top, width, height = map(float, given)
     except ValueError:
@@ -130,17 +109,18 @@ def _box(path: Path, line: int, row: dict[str, str]) -> Box:
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, 1), min(bottom, 1)
     if not (inside and right > left and bottom > top):  # written so that NaN fails too
         raise ValueError(
-            f"{path}, line {line + 2}: the box {', '.join(given)} does not lie in its picture, "
+            f"{where}: the box {', '.join(given)} does not lie in its picture, "
             f"{row['img_filename']}; expected x, y, width, height as shares of the picture's sides"
         )
     return left, top, right - left, bottom - top
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def _rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """The rows of a table, each with the words for where it stands."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            rows = [(f"{path}, line {line}", row) for line, row in enumerate(reader, 2)]
             lacking = [name for name in columns if name not in (reader.fieldnames or ())]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is no table of comma-separated values ({error})") from error
@@ -150,32 +130,7 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         )
     if not rows:
         raise ValueError(f"{path} has no rows, expected one a picture")
-    for line, row in enumerate(rows):
+    for where, row in rows:
         if any(row[name] is None for name in columns):
-            raise ValueError(f"{path}, line {line + 2}: the row is cut off, get the file again")
+            raise ValueError(f"{where}: the row is cut off, get the file again")
     return rows
-
-
-def _check_files(path: Path, files: Sequence[str]) -> None:
-    seen: set[str] = set()
-    for line, file in enumerate(files):
-        parts = PurePosixPath(file).parts
-        if not parts or parts[0] == "/" or ".." in parts or "\\" in file or ":" in file:
-            raise ValueError(
-                f"{path}, line {line + 2}: the picture is '{file}', expected a name inside the "
-                "folder, SPECIES/NAME.jpg"
-            )
-        if file in seen:
-            raise ValueError(f"{path}, line {line + 2}: the picture '{file}' is named twice")
-        seen.add(file)
-
-
-def _number(path: Path, line: int, row: dict[str, str], column: str, known: Sequence[str]) -> int:
-    numbers = {str(number): number for number in range(len(known))}
-    if row[column].strip() not in numbers:
-        words = ", ".join(f"{number} ({name})" for number, name in enumerate(known))
-        raise ValueError(
-            f"{path}, line {line + 2}: {column} is {row[column]!r} for {row['img_filename']}, "
-            f"expected {words}"
-        )
-    return numbers[row[column].strip()]
