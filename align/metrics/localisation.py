@@ -2,7 +2,7 @@
 
 A true mask is soft at the object's edge; where a set of pixels is needed it is those of value 0.5
 or more. An image without such a pixel shows no object and has no right answer, so each function
-here refuses it: leave such images out.
+here refuses it: leave such images out. Arguments are those of `align.metrics`.
 """
 
 from __future__ import annotations
@@ -11,30 +11,11 @@ import torch
 from torch import Tensor
 
 from align.checks import check_number, check_seed, check_tensor
-from align.metrics.inputs import (
-    check_labels,
-    check_saliency,
-    pixel_ranks,
-    tie_order,
-    upsample,
-)
+from align.metrics.inputs import check_labels, check_saliency, pixel_ranks, tie_order, upsample
 
 
 def binarize(saliency: Tensor, masks: Tensor, threshold: float | None) -> Tensor:
-    """The set of pixels that a map marks.
-
-    Args:
-        saliency: `(N, h, w)`, brought to the masks' size bilinearly.
-        masks: `(N, H, W)` in [0, 1].
-        threshold: the least value of a marked pixel; None marks the most salient pixels, as many
-            as the true mask has.
-
-    Returns:
-        bool `(N, H, W)`.
-
-    Raises:
-        ValueError: if maps and masks do not fit together or a mask is empty.
-    """
+    """The set of pixels that a map marks, bool `(N, H, W)`; `iou` says what `threshold` is."""
     check_masks(saliency, masks)
     fine = upsample(saliency, *masks.shape[1:])
     if threshold is not None:
@@ -47,17 +28,14 @@ def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
     """The most salient pixels, a given number of them.
 
     Args:
-        saliency: `(N, H, W)`, finite; ties are broken by `align.metrics.inputs.tie_order`.
+        saliency: `(N, H, W)`; ties are broken by `align.metrics.inputs.tie_order`.
         counts: int64 `(N,)`, how many pixels of each map.
 
     Returns:
         bool `(N, H, W)`, exactly `counts` of them True in each map.
-
-    Raises:
-        ValueError: if maps and counts do not fit together, or more pixels are asked for than there
-            are.
     """
-    _check_maps(saliency)
+    check_tensor("saliency", saliency)
+    check_saliency(saliency, saliency)
     check_labels(counts, saliency, "counts")
     pixels = saliency[0].numel()
     if not 0 <= int(counts.min()) <= int(counts.max()) <= pixels:
@@ -69,40 +47,25 @@ def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
 
 
 def iou(saliency: Tensor, masks: Tensor, *, threshold: float | None = None) -> Tensor:
-    """Intersection over union of the pixels that a map marks and the true mask.
+    """Intersection over union of the pixels that a map marks and the true mask, `(N,)`.
 
     Args:
-        saliency: `(N, h, w)`, brought to the masks' size bilinearly.
-        masks: `(N, H, W)` in [0, 1], on the maps' device.
+        saliency: maps.
+        masks: true masks.
         threshold: the least value of a marked pixel, on the map's own scale: 0.5 suits a soft
             mask in (0, 1); for a map without a scale of its own give `minmax(saliency)`. None
             (the default) marks as many of the most salient pixels as the true mask has, which
             leaves no threshold to choose and ignores the scale of the map.
-
-    Returns:
-        `(N,)` in [0, 1].
-
-    Raises:
-        ValueError: if maps and masks do not fit together or a mask is empty.
     """
     marked, truth = binarize(saliency, masks, threshold), masks >= 0.5
     return (marked & truth).sum((1, 2)) / (marked | truth).sum((1, 2))
 
 
 def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
-    """Whether the most salient pixel lies on the object.
+    """Whether the most salient pixel lies on the object, bool `(N,)`.
 
-    Args:
-        saliency: `(N, h, w)`, brought to the masks' size bilinearly. Of several most salient
-            pixels the first in `align.metrics.inputs.tie_order` counts, so that a constant map
-            hits by chance and not because the first pixel is a corner.
-        masks: `(N, H, W)` in [0, 1], on the maps' device.
-
-    Returns:
-        bool `(N,)`.
-
-    Raises:
-        ValueError: if maps and masks do not fit together or a mask is empty.
+    Of several most salient pixels the first in `align.metrics.inputs.tie_order` counts, so that a
+    constant map hits by chance and not because the first pixel is a corner.
 
     Source:
         Zhang et al. 2016, "Top-down neural attention by excitation backprop", section 4.1,
@@ -116,19 +79,11 @@ def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
 
 
 def energy_inside(saliency: Tensor, masks: Tensor) -> Tensor:
-    """The share of a map's positive part that lies on the object.
+    """The share of a map's positive part that lies on the object, `(N,)`.
 
-    Args:
-        saliency: `(N, h, w)`, brought to the masks' size bilinearly. Its zero matters: give the
-            signed map, since after `minmax` the least salient pixel is 0 and all else positive.
-        masks: `(N, H, W)` in [0, 1], on the maps' device, taken as soft weights.
-
-    Returns:
-        `(N,)` in [0, 1]. A map without a positive value says nothing of where the evidence is,
-        as a constant one does, and gets the constant one's score: the object's share of the area.
-
-    Raises:
-        ValueError: if maps and masks do not fit together or a mask is empty.
+    The map's zero matters: give the signed map, since after `minmax` the least salient pixel is 0
+    and all else positive. Masks count as soft weights. A map without a positive value says nothing
+    of where the evidence is, and gets a constant one's score: the object's share of the area.
 
     Source:
         Wang et al. 2020, "Score-CAM", section 4.3 (the energy-based pointing game).
@@ -142,20 +97,14 @@ def energy_inside(saliency: Tensor, masks: Tensor) -> Tensor:
 
 
 def expected_random_iou(marked: Tensor, masks: Tensor) -> Tensor:
-    """The IoU to expect of randomly chosen pixels, as many as were marked.
+    """The IoU `(N,)` to expect of randomly chosen pixels, as many as were marked.
 
     Of `a` random pixels among n, a·t/n fall on a true mask of t pixels on average; the IoU at
     that average stands for the mean IoU, from which it differs by less than 2/n.
 
     Args:
         marked: bool `(N, H, W)`, from `binarize`.
-        masks: `(N, H, W)` in [0, 1], on the same device.
-
-    Returns:
-        `(N,)` in [0, 1].
-
-    Raises:
-        ValueError: if sets and masks do not fit together or a mask is empty.
+        masks: true masks.
     """
     _check_marked(marked, masks)
     size, true = marked.double().mean((1, 2)), (masks >= 0.5).double().mean((1, 2))
@@ -163,7 +112,7 @@ def expected_random_iou(marked: Tensor, masks: Tensor) -> Tensor:
 
 
 def expected_shifted_iou(marked: Tensor, masks: Tensor) -> Tensor:
-    """The mean IoU of the marked pixels moved to every place of the image.
+    """The mean IoU `(N,)` of the marked pixels moved to every place of the image.
 
     This control has the area *and the shape* of what was marked, and differs in its place alone.
     Pixels that leave the image on one side come in on the other, and every one of the H·W
@@ -171,13 +120,7 @@ def expected_shifted_iou(marked: Tensor, masks: Tensor) -> Tensor:
 
     Args:
         marked: bool `(N, H, W)`, from `binarize`.
-        masks: `(N, H, W)` in [0, 1], on the same device.
-
-    Returns:
-        `(N,)` in [0, 1].
-
-    Raises:
-        ValueError: if sets and masks do not fit together or a mask is empty.
+        masks: true masks.
     """
     _check_marked(marked, masks)
     shape, truth = marked.double(), (masks >= 0.5).double()
@@ -200,9 +143,6 @@ def control_maps(count: int, height: int, width: int, *, seed: int = 0) -> dict[
         float32 `(N, H, W)` in [0, 1] by name: `random`, each pixel on its own; `random_coarse`,
         7 x 7 random cells brought to pixels bilinearly, as smooth as a Grad-CAM map; `centre`,
         falling with the distance from the middle; `constant`, 0.5 everywhere.
-
-    Raises:
-        ValueError: if a size is below 1.
     """
     sizes = (count, height, width)
     if not all(isinstance(size, int) and size >= 1 for size in sizes):
@@ -225,15 +165,7 @@ def control_maps(count: int, height: int, width: int, *, seed: int = 0) -> dict[
 
 
 def check_masks(saliency: Tensor, masks: Tensor) -> None:
-    """Check that there is one finite map and one mask that shows something per image.
-
-    Args:
-        saliency: `(N, h, w)`.
-        masks: `(N, H, W)` in [0, 1], with h <= H and w <= W.
-
-    Raises:
-        ValueError: if the shapes or the range do not fit, or a mask has no pixel of 0.5 or more.
-    """
+    """Check that there is one finite map and one mask that shows something per image."""
     check_tensor("masks", masks)
     check_tensor("saliency", saliency)
     if masks.ndim != 3 or 0 in masks.shape:
@@ -262,10 +194,3 @@ def _check_marked(marked: Tensor, masks: Tensor) -> None:
             f"the marked pixels are {marked.dtype} of shape {tuple(marked.shape)}, expected zeros "
             f"and ones of shape {tuple(masks.shape)}, as `binarize` gives"
         )
-
-
-def _check_maps(saliency: Tensor) -> None:
-    check_tensor("saliency", saliency)
-    if saliency.ndim != 3:
-        raise ValueError(f"saliency has shape {tuple(saliency.shape)}, expected (N, h, w)")
-    check_saliency(saliency, saliency)

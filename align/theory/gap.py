@@ -4,6 +4,10 @@ A distribution and a set of samples are treated alike: samples are paired by a c
 source and the target that shares the object and the label, and carry one weight a pair.
 `best_coupling` makes such pairs from two discrete distributions; swapping the backgrounds of
 images makes them from a benchmark.
+
+Joints are `(objects, backgrounds, labels)`, `joint_target` with the same $P(o,y)$ as
+`joint_source`. `weights` are the probabilities `(n,)` of the pairs; None weighs all alike. A
+bound is of two floats. What does not fit together raises a ValueError.
 """
 
 from __future__ import annotations
@@ -16,13 +20,14 @@ from scipy.optimize import linprog
 from scipy.special import logsumexp
 
 from align.theory._common import (
-    TOLERANCE,
     Array,
     Bound,
     as_array,
-    as_joint,
+    as_classes,
+    as_joints,
     as_weights,
     check_same_shape,
+    check_shared,
 )
 
 
@@ -43,7 +48,7 @@ class Coupling(NamedTuple):
 
 
 class MeanDifference(NamedTuple):
-    """The counter-example to the mean-difference form of T2; see its maker."""
+    """The counter-example to the mean-difference form of T2, as weighted pairs."""
 
     prediction_source: Array
     prediction_target: Array
@@ -62,17 +67,13 @@ def best_coupling(joint_source: Any, joint_target: Any, distance: Any) -> Coupli
     the least value that any coupling with a common (O, Y) can have.
 
     Args:
-        joint_source: `(objects, backgrounds, labels)`, $P_S(o,b,y)$.
-        joint_target: the same shape, $P_T(o,b,y)$, with the same $P(o,y)$.
+        joint_source: $P_S(o,b,y)$.
+        joint_target: $P_T(o,b,y)$.
         distance: `(backgrounds, backgrounds)`, symmetric, zero on the diagonal and positive
             off it.
 
     Returns:
         The coupling's weighted pairs, only those of positive probability.
-
-    Raises:
-        ValueError: if a joint is no distribution, the two do not share P(o, y), or the distance
-            is not a symmetric matrix with zeros on its diagonal only.
     """
     source, target = _shared_joints(joint_source, joint_target)
     metric = _distance(distance, source.shape[1])
@@ -97,23 +98,17 @@ def sensitivity_bound(
 ) -> Bound:
     r"""T1: how far a prediction moves when only the background changes.
 
-    If $b \mapsto f_y(o,b)$ is $L_B$-Lipschitz for every o and y, then under `best_coupling`
+    Under `best_coupling`
     $$E\,|f_Y(O,B_T) - f_Y(O,B_S)| \;\le\; L_B\,E_{O,Y}\,W_1\big(P_S(B\mid O,Y),
       P_T(B\mid O,Y)\big) = \varepsilon .$$
     $L_B$ is taken as small as the table allows: the largest
     $|f_y(o,b)-f_y(o,b')|/d(b,b')$ over the (o, y) of positive probability and all b ≠ b'.
 
     Args:
-        joint_source: `(objects, backgrounds, labels)`, $P_S(o,b,y)$.
-        joint_target: the same shape, with the same $P(o,y)$.
+        joint_source: $P_S(o,b,y)$.
+        joint_target: $P_T(o,b,y)$.
         prediction: `(objects, backgrounds, labels)`, $f_y(o,b)$, any real numbers.
-        distance: `(backgrounds, backgrounds)`, the distance of two backgrounds.
-
-    Returns:
-        `Bound(left, right)` of two floats: the movement, and ε.
-
-    Raises:
-        ValueError: as `best_coupling`, or if the prediction has another shape.
+        distance: as for `best_coupling`.
 
     Book: theory/sensitivity, eq-sensitivity.
     """
@@ -138,7 +133,6 @@ def mse_gap(
 ) -> Bound:
     r"""T2: the gap in squared error, for predictions and labels in one interval [l, u].
 
-    For every pair, $(a-y)^2-(b-y)^2=(a-b)(a+b-2y)$ and $|a+b-2y|\le 2(u-l)$, so
     $$|\mathrm{MSE}_T-\mathrm{MSE}_S|\;\le\;2(u-l)\;E\,|f(O,B_T)-f(O,B_S)| ,$$
     under any coupling that shares (O, Y): $2\varepsilon$ on [0, 1] and $4\varepsilon$ on [−1, 1].
     The form with $|E_T f - E_S f|$ on the right is false: see `mean_difference_counterexample`.
@@ -147,14 +141,8 @@ def mse_gap(
         prediction_source: `(n,)`, $f(o,b_S)$ of each pair.
         prediction_target: `(n,)`, $f(o,b_T)$ of the same object and label.
         label: `(n,)`, y as a number in the interval.
-        weights: `(n,)` probabilities of the pairs; None weighs all alike.
+        weights: of the pairs.
         interval: (l, u), where predictions and labels lie.
-
-    Returns:
-        `Bound(left, right)` of two floats.
-
-    Raises:
-        ValueError: if the lengths differ or a number lies outside the interval.
 
     Book: theory/sensitivity, eq-mse-gap.
     """
@@ -162,18 +150,12 @@ def mse_gap(
     if len(ends) != 2 or not ends[0] < ends[1]:
         raise ValueError(f"interval is {interval}, expected its first end below its second")
     low, high = ends
-    before = as_array(prediction_source, "prediction_source", 1)
-    after = as_array(prediction_target, "prediction_target", 1)
-    truth = as_array(label, "label", 1)
+    before = as_array(prediction_source, "prediction_source", 1, ends=(low, high))
+    after = as_array(prediction_target, "prediction_target", 1, ends=(low, high))
+    truth = as_array(label, "label", 1, ends=(low, high))
     mass = as_weights(weights, len(before))
-    for name, values in (("prediction_target", after), ("label", truth)):
-        check_same_shape("prediction_source", before, name, values)
-    for name, values in (("predictions", before), ("predictions", after), ("labels", truth)):
-        if values.min() < low or values.max() > high:
-            raise ValueError(
-                f"{name} run from {values.min():.3g} to {values.max():.3g}, "
-                f"expected all in the interval [{low:g}, {high:g}]"
-            )
+    check_same_shape("prediction_source", before, "prediction_target", after)
+    check_same_shape("prediction_source", before, "label", truth)
     gap = mass @ (after - truth) ** 2 - mass @ (before - truth) ** 2
     return Bound(float(abs(gap)), float(2 * (high - low) * (mass @ np.abs(after - before))))
 
@@ -184,19 +166,15 @@ def ce_gap(
     r"""T3, with probabilities: the gap in cross-entropy when $f_y$ is bounded below.
 
     With $\delta$ the least value of $f_Y$ on either side,
-    $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;\tfrac1\delta\,E\,|f_Y(O,B_T)-f_Y(O,B_S)| ,$$
-    because $|\log a-\log b|\le|a-b|/\min(a,b)$.
+    $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;\tfrac1\delta\,E\,|f_Y(O,B_T)-f_Y(O,B_S)| .$$
 
     Args:
         probability_source: `(n,)`, the probability $f_y(o,b_S)$ of the true class, in (0, 1].
         probability_target: `(n,)`, that of the same object and label on the target.
-        weights: `(n,)` probabilities of the pairs; None weighs all alike.
+        weights: of the pairs.
 
     Returns:
-        `Bound(left, right)` of two floats, in nats.
-
-    Raises:
-        ValueError: if the lengths differ or a probability is not in (0, 1].
+        The bound in nats.
 
     Book: theory/sensitivity, eq-ce-gap.
     """
@@ -228,13 +206,10 @@ def ce_gap_logits(
         logits_source: `(n, C)`, $z(o,b_S)$ of each pair.
         logits_target: `(n, C)`, $z(o,b_T)$ of the same object and label.
         label: `(n,)` integers from 0 to C − 1.
-        weights: `(n,)` probabilities of the pairs; None weighs all alike.
+        weights: of the pairs.
 
     Returns:
-        `Bound(left, right)` of two floats, in nats.
-
-    Raises:
-        ValueError: if the shapes do not fit or a label is no class.
+        The bound in nats.
 
     Book: theory/sensitivity, eq-ce-gap-logits.
     """
@@ -242,7 +217,7 @@ def ce_gap_logits(
     after = as_array(logits_target, "logits_target", 2)
     check_same_shape("logits_source", before, "logits_target", after)
     mass = as_weights(weights, len(before))
-    classes = check_labels(label, before.shape)
+    classes = as_classes(label, before.shape)
     gap = mass @ (cross_entropy(after, classes) - cross_entropy(before, classes))
     return Bound(float(abs(gap)), float(2 * (mass @ np.abs(after - before).max(axis=1))))
 
@@ -267,42 +242,18 @@ def mean_difference_counterexample() -> MeanDifference:
 
 
 def cross_entropy(logits: Array, label: np.ndarray) -> Array:
-    r"""The cross-entropy of each sample, $\log\sum_c e^{z_c}-z_y$.
+    r"""The cross-entropy of each sample, $\log\sum_c e^{z_c}-z_y$, `(n,)` in nats.
 
     Args:
         logits: `(n, C)`.
         label: `(n,)` int64, 0 to C − 1.
-
-    Returns:
-        `(n,)`, in nats.
     """
     return logsumexp(logits, axis=1) - logits[np.arange(len(logits)), label]
 
 
-def check_labels(label: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Labels as int64 `(n,)`, checked against the shape `(n, C)` of the logits."""
-    values = as_array(label, "label", 1)
-    count, classes = shape
-    if len(values) != count:
-        raise ValueError(f"got {len(values)} labels for {count} samples, expected one a sample")
-    if np.any(values != np.round(values)) or values.min() < 0 or values.max() >= classes:
-        raise ValueError(
-            f"labels run from {values.min():g} to {values.max():g}, "
-            f"expected integers from 0 to {classes - 1}"
-        )
-    return values.astype(np.int64)
-
-
 def _shared_joints(joint_source: Any, joint_target: Any) -> tuple[Array, Array]:
-    source = as_joint(joint_source, "joint_source", 3)
-    target = as_joint(joint_target, "joint_target", 3)
-    check_same_shape("joint_source", source, "joint_target", target)
-    difference = np.abs(source.sum(axis=1) - target.sum(axis=1)).max()
-    if difference > TOLERANCE:
-        raise ValueError(
-            f"source and target differ by {difference:.3g} in P(object, label), "
-            "expected a shift of P(background | object, label) only"
-        )
+    source, target = as_joints(joint_source, joint_target, 3)
+    check_shared(source, target, (1,))
     return source, target
 
 
