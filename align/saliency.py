@@ -4,6 +4,10 @@ For a pooled linear head, logit `z_c = Σ_cells Σ_k W_ck A_k(cell) / (hw) + b_c
 channel k by the mean gradient `∂z_c/∂A_k = W_ck / (hw)`, so its map is one product of the head's
 weights with the feature map that the forward pass made anyway: no second pass, no hook, and
 gradients to every parameter.
+
+Throughout, `features` are a feature map A, `(N, K, h, w)`, `weight` the weights W of a head,
+`(C, K)`, and `labels` int64 `(N,)`, the class y of each map. Half precision is worked on in single.
+What is not as described raises a ValueError.
 """
 
 from __future__ import annotations
@@ -53,13 +57,7 @@ def minmax(maps: Tensor) -> Tensor:
     """Shift and scale each map onto [0, 1]; a constant map becomes zeros.
 
     A map counts as constant where its range is within rounding of its values. This is the one rule
-    of scale for saliency maps and masks; it is worked out in single precision at least.
-
-    Args:
-        maps: `(N, h, w)`, floating point.
-
-    Returns:
-        `(N, h, w)` in [0, 1], of the same dtype.
+    of scale for saliency maps and masks; `(N, h, w)` keep their dtype.
     """
     precise = maps if maps.dtype == torch.float64 else maps.float()
     low, high = precise.amin((1, 2), keepdim=True), precise.amax((1, 2), keepdim=True)
@@ -133,15 +131,9 @@ def grad_cam(
 
 @checked(_check_maps)
 def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """Grad-CAM before normalisation for a pooled linear head, `Σ_k W_yk A_k / (hw)`.
+    """Grad-CAM before normalisation for a pooled linear head, `Σ_k W_yk A_k / (hw)`, `(N, h, w)`.
 
-    Args:
-        features: `(N, K, h, w)`, the feature map A.
-        weight: `(C, K)`, the head's weights W.
-        labels: int64 `(N,)`, the class y of each map.
-
-    Returns:
-        `(N, h, w)`; its sum over cells plus the bias is the logit `z_y`.
+    Its sum over cells plus the bias is the logit `z_y`.
 
     Book: saliency, eq-saliency-closed.
     """
@@ -158,16 +150,10 @@ def minmax_maps(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
 
 @checked(_check_maps)
 def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """What each cell adds to the margin of the true class over each class, `e_c`.
+    """What each cell adds to the margin of the true class over each class, `(N, C, h, w)`.
 
-    Args:
-        features: `(N, K, h, w)`, the feature map A.
-        weight: `(C, K)`, the head's weights W.
-        labels: int64 `(N,)`, the true class y of each image.
-
-    Returns:
-        `(N, C, h, w)`: `e_c = (W_y − W_c) · A / (hw)`; its sum over cells is `z_y − z_c` up to
-        the biases, and `e_y` is 0.
+    `e_c = (W_y − W_c) · A / (hw)`; its sum over cells is `z_y − z_c` up to the biases, and
+    `e_y` is 0.
 
     Book: saliency, eq-saliency-contrast.
     """
@@ -227,15 +213,9 @@ def input_gradient(outputs: Tensor, images: Tensor, create_graph: bool = False) 
     """The gradient of the sum of some outputs by the image, from their own forward pass.
 
     Args:
-        outputs: of any shape, computed from the images.
+        outputs: of any shape, computed from the images; their own graph stays for use.
         images: `(N, 3, H, W)`, requiring gradients.
         create_graph: keep the graph of the gradient itself (second order).
-
-    Returns:
-        `(N, 3, H, W)`; detached unless `create_graph`. The outputs' own graph stays for use.
-
-    Raises:
-        ValueError: if the images have another shape, or there is no graph between the two.
     """
     (gradient,) = torch.autograd.grad(
         outputs.sum(), images, create_graph=create_graph, retain_graph=True
@@ -251,19 +231,9 @@ def finish(
     relu: bool = False,
     size: tuple[int, int] | torch.Size | None = None,
 ) -> Tensor:
-    """Rectify, resize and normalise evidence maps.
+    """Rectify, resize and normalise evidence maps `(N, h, w)`, as `grad_cam` does.
 
-    Args:
-        evidence: `(N, h, w)`.
-        normalize: "minmax", "max" or None, as in `grad_cam`.
-        relu: keep positive evidence only.
-        size: `(H, W)` to resize to before normalising, or None.
-
-    Returns:
-        `(N, h, w)` or `(N, H, W)`.
-
-    Raises:
-        ValueError: if `normalize` is none of the three.
+    `size`, where given, is the `(H, W)` to resize to before normalising.
     """
     if relu:
         evidence = evidence.clamp_min(0)

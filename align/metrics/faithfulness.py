@@ -10,13 +10,15 @@ show one picture and the rest another; they differ in the two pictures and in th
 | sufficiency       | image            | fill      | a few fractions of the pixels       |
 | comprehensiveness | fill             | image     | a few fractions of the pixels       |
 
-Maps at cell resolution are brought to pixel resolution bilinearly first; pixels of equal saliency
-are taken in a fixed random order (`align.metrics.inputs.tie_order` says why).
+Pixels of equal saliency are taken in a fixed random order (`align.metrics.inputs.tie_order` says
+why). Arguments are those of `align.metrics`; `target`, int64 `(N,)`, is the class whose probability
+is followed, by default the one that the classifier predicts for the untouched image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,23 +51,18 @@ def insertion_curve(
     """The probability of the target as the most salient pixels are restored first.
 
     Args:
-        classifier: `(N, 3, H, W)` float in [0, 1] to logits `(N, C)`; run in evaluation mode and
-            given back with every training flag as it was.
-        images: `(N, 3, H, W)`, uint8 in 0-255 or floating point in [0, 1], on any device.
-        saliency: `(N, h, w)` with h <= H and w <= W, any real values; larger is more salient.
+        classifier: images to logits.
+        images: pictures.
+        saliency: maps.
         steps: number of equal steps from no pixel to all pixels.
-        baseline: what the pixels not yet restored show: "blur", "zero" (see `filled`) or a tensor
-            of the images' shape in [0, 1].
-        target: int64 `(N,)`, the class whose probability is followed; by default the class the
-            classifier predicts for the untouched image.
-        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
+        baseline: what the pixels not yet restored show: "blur" (`blur` of the image), "zero" (the
+            colour `classifier.mean`, or black) or a tensor of the images' shape.
+        target: int64 `(N,)`, the class whose probability is followed; by default the class that
+            the classifier predicts for the untouched image.
+        batch_size: images in one forward pass.
 
     Returns:
-        `(N, steps + 1)` probabilities on the images' device: from the baseline at 0 to the
-        untouched image at `steps`.
-
-    Raises:
-        ValueError: if the inputs do not fit together or a value is not finite.
+        `(N, steps + 1)` probabilities: from the baseline at 0 to the untouched image at `steps`.
 
     Source:
         Petsiuk, Das and Saenko 2018, "RISE", section 4.3.
@@ -86,71 +83,51 @@ def deletion_curve(
 ) -> Tensor:
     """The probability of the target as the most salient pixels are removed first.
 
-    The mirror image of `insertion_curve`, whose arguments, errors and source it has: `baseline` is
-    what a removed pixel shows.
-
-    Returns:
-        `(N, steps + 1)` probabilities on the images' device: from the untouched image at 0 to the
-        baseline at `steps`.
+    The mirror image of `insertion_curve`, whose arguments and source it has, from the untouched
+    image at 0 to the baseline, which a removed pixel shows, at `steps`.
     """
     inputs = Inputs(classifier, images, saliency, target, batch_size)
     return _curve(False, inputs, steps, baseline)
 
 
 def insertion_auc(
-    classifier: Model,
-    images: Tensor,
-    saliency: Tensor,
-    *,
-    steps: int = STEPS,
-    baseline: Fill = "blur",
-    target: Tensor | None = None,
-    batch_size: int | None = None,
-    normalized: bool = False,
+    classifier: Model, images: Tensor, saliency: Tensor, *, normalized: bool = False, **options: Any
 ) -> Tensor:
     """Area under `insertion_curve` over the share of restored pixels; higher is better.
 
-    Arguments, errors and source are those of `insertion_curve`. The plain area grows with the
-    classifier's confidence, so two classifiers compare only by the `normalized` one: `rescale` of
-    the curve from 0 at the baseline to 1 at the image.
+    The plain area grows with the classifier's confidence, so two classifiers compare only by the
+    `normalized` one: `rescale` of the curve from 0 at the baseline to 1 at the image.
+
+    Args:
+        classifier: images to logits.
+        images: pictures.
+        saliency: maps.
+        normalized: whether to rescale the curve.
+        options: `steps`, `baseline`, `target` and `batch_size`, as of `insertion_curve`.
 
     Returns:
-        `(N,)`, in [0, 1], on the images' device; NaN where `normalized` and blurring everything
-        costs the target less than `MIN_GAP`.
+        `(N,)`, in [0, 1]; NaN where `normalized` and the baseline costs the target less than
+        `MIN_GAP`.
 
     Book: faithfulness, eq-faith-four.
     """
     check_flag("normalized", normalized)
-    inputs = Inputs(classifier, images, saliency, target, batch_size)
-    curve = _curve(True, inputs, steps, baseline)
+    curve = insertion_curve(classifier, images, saliency, **options)
     return area(rescale(curve, curve[:, 0], curve[:, -1]) if normalized else curve)
 
 
 def deletion_auc(
-    classifier: Model,
-    images: Tensor,
-    saliency: Tensor,
-    *,
-    steps: int = STEPS,
-    baseline: Fill = "zero",
-    target: Tensor | None = None,
-    batch_size: int | None = None,
-    normalized: bool = False,
+    classifier: Model, images: Tensor, saliency: Tensor, *, normalized: bool = False, **options: Any
 ) -> Tensor:
     """Area under `deletion_curve` over the share of removed pixels; lower is better.
 
-    Arguments, errors and source are those of `insertion_curve`; `normalized` rescales each curve
-    from 1 at the image to 0 at the baseline.
-
-    Returns:
-        `(N,)`, in [0, 1], on the images' device; NaN where `normalized` and removing everything
-        costs the target less than `MIN_GAP`.
+    Arguments and values are those of `insertion_auc`; `normalized` rescales each curve from 1 at
+    the image to 0 at the baseline.
 
     Book: faithfulness, eq-faith-four.
     """
     check_flag("normalized", normalized)
-    inputs = Inputs(classifier, images, saliency, target, batch_size)
-    curve = _curve(False, inputs, steps, baseline)
+    curve = deletion_curve(classifier, images, saliency, **options)
     return area(rescale(curve, curve[:, -1], curve[:, 0]) if normalized else curve)
 
 
@@ -171,29 +148,25 @@ def sufficiency(
     image with every pixel but the top fraction filled.
 
     Args:
-        classifier: as for `insertion_curve`.
-        images: as for `insertion_curve`.
-        saliency: as for `insertion_curve`.
+        classifier: images to logits.
+        images: pictures.
+        saliency: maps.
         fractions: shares of the pixels kept, each above 0 and at most 1 (at least one pixel).
         fill: what the other pixels show, like `baseline` of `insertion_curve`.
         target: as for `insertion_curve`.
-        batch_size: as for `insertion_curve`.
+        batch_size: images in one forward pass.
         normalized: whether to divide each loss by the loss when everything is filled,
             `p_j(x) - p_j(empty)`, and clip it to [0, 1]: 0 says that the kept pixels are enough,
             1 that they do no better than none.
 
     Returns:
-        `(N,)` on the images' device, in [-1, 1], or in [0, 1] when normalised; NaN where
-        `normalized` and filling everything costs the target less than `MIN_GAP`.
-
-    Raises:
-        ValueError: if the inputs do not fit together or a value is not finite.
+        `(N,)` in [-1, 1], or in [0, 1] when normalised; NaN where `normalized` and filling
+        everything costs the target less than `MIN_GAP`.
 
     Source:
         DeYoung et al. 2020, "ERASER", section 4 (the metric and its averaging); Carton, Rathore
         and Tan 2020, arXiv 2010.04736 (division by the null difference; theirs is one minus
-        ours). Normalized AOPC, arXiv 2408.08137, divides by the best and worst of all orderings
-        instead, which takes a search that is not made here.
+        ours). Normalized AOPC, arXiv 2408.08137, divides by the best and worst of all orderings.
 
     Book: faithfulness, eq-faith-four.
     Book: benchmark/explanation_quality, eq-quality-suff.
@@ -216,9 +189,9 @@ def comprehensiveness(
     """How much probability is lost when the most salient pixels are removed; higher is better.
 
     The mean over the fractions of `p_j(x) - p_j(x without r)`, where j is the predicted class and
-    r the top fraction of the pixels, which are filled. Arguments, values, errors and source are
-    those of `sufficiency`; when normalised, 1 says that removing these pixels is as bad as
-    removing everything.
+    r the top fraction of the pixels, which are filled. Arguments, values and source are those of
+    `sufficiency`; when normalised, 1 says that removing these pixels is as bad as removing
+    everything.
 
     Book: faithfulness, eq-faith-four.
     Book: benchmark/explanation_quality, eq-quality-suff.
@@ -242,12 +215,12 @@ def faithfulness(
 
     The pixels are ranked once, and the untouched and the empty pictures are shown once, so this
     takes fewer forward passes than the single functions one after another: for each image
-    2 steps + 4 fractions + 1. Arguments and errors are those of `insertion_curve` and
-    `sufficiency`; `curves` also returns `insertion_curve` and `deletion_curve`, `(N, steps + 1)`.
+    2 steps + 4 fractions + 1. Arguments are those of `insertion_curve` and `sufficiency`; `curves`
+    also returns `insertion_curve` and `deletion_curve`, `(N, steps + 1)`.
 
     Returns:
-        `(N,)` tensors on the images' device under the keys `confidence` (of the target on the
-        untouched image), `insertion_auc`, `deletion_auc`, `sufficiency_zero`, `sufficiency_blur`,
+        `(N,)` tensors under the keys `confidence` (of the target on the untouched image),
+        `insertion_auc`, `deletion_auc`, `sufficiency_zero`, `sufficiency_blur`,
         `comprehensiveness_zero`, `comprehensiveness_blur`, and for each of the last six the same
         with `_normalized` appended.
     """
@@ -284,14 +257,7 @@ def faithfulness(
 
 
 def area(curve: Tensor) -> Tensor:
-    """Area under a curve of equally spaced points, by the trapezoidal rule, over a width of 1.
-
-    Args:
-        curve: `(N, steps + 1)`.
-
-    Returns:
-        `(N,)`.
-    """
+    """Area `(N,)` under curves `(N, K)` of equally spaced points, by trapezoids, over [0, 1]."""
     if check_floats("curve", curve, "NK")["K"] < 2:
         raise ValueError("the curve has one point, expected at least 2")
     return torch.trapezoid(curve, dx=1 / (curve.shape[1] - 1), dim=1)

@@ -35,6 +35,8 @@ def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
         bool `(N, H, W)`, exactly `counts` of them True in each map.
     """
     check_tensor("saliency", saliency)
+    if saliency.ndim != 3:
+        raise ValueError(f"saliency has shape {tuple(saliency.shape)}, expected (N, h, w)")
     check_saliency(saliency, saliency)
     check_labels(counts, saliency, "counts")
     pixels = saliency[0].numel()

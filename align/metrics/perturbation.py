@@ -54,22 +54,14 @@ def blur(images: Tensor, kernel_size: int | None = None, sigma: float | None = N
         kernel_size: odd number of pixels; by default 11/224 of the smaller side, rounded to an
             odd number, at least 3.
         sigma: standard deviation in pixels; by default 5/224 of the smaller side.
-
-    Returns:
-        `(N, 3, H, W)`.
-
-    Raises:
-        ValueError: if the kernel is even, below 1, or too wide to be reflected in the image.
     """
     side = min(check_floats("images", images, "N3HW", {"3": 3})[letter] for letter in "HW")
-    if kernel_size is not None:
-        check_number("kernel_size", kernel_size, 1, float("inf"), whole=True)
-    if sigma is not None:
-        check_number("sigma", sigma, 0, float("inf"))
     if kernel_size is None:
         kernel_size = max(3, 2 * round((11 * side / 224 - 1) / 2) + 1)
     sigma = 5 * side / 224 if sigma is None else sigma
-    if kernel_size < 1 or kernel_size % 2 == 0 or kernel_size // 2 >= side or sigma <= 0:
+    check_number("kernel_size", kernel_size, 1, float("inf"), whole=True)
+    check_number("sigma", sigma, 0, float("inf"))
+    if kernel_size % 2 == 0 or kernel_size // 2 >= side or sigma <= 0:
         raise ValueError(
             f"blur with kernel size {kernel_size} and sigma {sigma:.3g} on images of side {side}, "
             f"expected an odd kernel size of at most {2 * side - 1} and a positive sigma"
@@ -78,7 +70,7 @@ def blur(images: Tensor, kernel_size: int | None = None, sigma: float | None = N
 
 
 def filled(classifier: Model, images: Tensor, fill: Fill) -> Tensor:
-    """The picture that filled pixels are taken from.
+    """The picture `(N, 3, H, W)` that filled pixels are taken from.
 
     Args:
         classifier: asked for its `mean`, the colour that its own normalisation turns into zeros.
@@ -86,12 +78,6 @@ def filled(classifier: Model, images: Tensor, fill: Fill) -> Tensor:
         fill: "zero", zeros of the *normalised* image: the colour `classifier.mean`, or black
             where the classifier has none; "blur", the image after `blur`; or a tensor of the
             images' shape, taken as it is.
-
-    Returns:
-        `(N, 3, H, W)` on the images' device.
-
-    Raises:
-        ValueError: if the fill has another name or shape.
     """
     _check_fill(fill, images)
     if isinstance(fill, Tensor):

@@ -159,7 +159,7 @@ def iterate(
 
     In every round the classifier is fitted on the source under the mask M before: $w_j=\kappa v_j$,
     $v_j=m_j/(1+\lambda_3(1-M_j))$, the penalty of `World.accuracy` for soft masks, with the scale
-    $\kappa=2\frac{v\cdot m}{\lVert v\rVert^2}$ that makes its logit calibrated on the source. Then the
+    $\kappa=2\frac{v\cdot m}{\lVert v\rVert^2}$ that calibrates its logit on the source. Then the
     masker answers its mean evidence $a_j=w_jm_j$ with `optimal_mask`. Where this leads, with a
     warm-up and without, theory/masker_threshold proves.
 
