@@ -41,9 +41,8 @@ def _check_graph(outputs: Tensor, images: Tensor, create_graph: bool = False) ->
 def _check_finish(
     evidence: Tensor, *, normalize: str | None = "minmax", relu: bool = False, size: Any = None
 ) -> None:
-    if normalize is not None and (
-        not isinstance(normalize, str) or normalize not in ("minmax", "max")
-    ):
+    named = isinstance(normalize, str) and normalize in ("minmax", "max")
+    if normalize is not None and not named:
         given = repr(normalize) if isinstance(normalize, str) else type(normalize).__name__
         raise ValueError(f"normalize is {given}, expected 'minmax', 'max' or None")
     check_floats("evidence", evidence, "Nhw")
@@ -121,10 +120,10 @@ def grad_cam(
     with reading, torch.set_grad_enabled(create_graph):
         features = classifier.features(suited(images, classifier))
         weight = pooled_linear(classifier, features)
-        if weight is not None:
-            evidence = class_evidence(features, weight, labels)
-        else:
+        if weight is None:
             evidence = evidence_by_gradient(classifier.head, features, labels, create_graph)
+        else:
+            evidence = class_evidence(features, weight, labels)
         size = images.shape[2:] if upsample else None
         return finish(evidence, normalize=normalize, relu=relu, size=size)
 

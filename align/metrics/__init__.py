@@ -11,6 +11,8 @@ Throughout,
   it is brought to H x W bilinearly;
 - `masks` are the true ones, `(N, H, W)` floating point in [0, 1], on the maps' device; the object's
   pixels are those of 0.5 or more, and there is at least one in each;
+- `target`, int64 `(N,)`, is the class whose probability is followed; by default the one that the
+  classifier predicts for the untouched image;
 - `batch_size` is the number of images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
 
 What is not as described raises a ValueError that says what was given and what was expected.

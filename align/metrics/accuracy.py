@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from align.checks import check_images, check_kind, check_number, check_tensor
-from align.metrics.inputs import as_float, check_labels, images_at_once
+from align.checks import check_classes, check_images, check_kind, check_number, check_shape
+from align.metrics.inputs import as_float, images_at_once
 from align.networks.models import Model, device_of, inference, suited
 
 
@@ -59,7 +59,7 @@ def correct(
 ) -> Tensor:
     """Whether the class of the largest logit is the label, bool `(N,)`."""
     check_images(images, bytes_too=True)
-    check_labels(labels, images)
+    check_classes("labels", labels, {"N": len(images)})
     return predict(classifier, images, batch_size=batch_size).argmax(1) == labels.to(images.device)
 
 
@@ -71,30 +71,15 @@ def accuracy(
 
 
 def accuracy_per_class(correct: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str, float]:
-    """The accuracy among the images of each class.
+    """The accuracy among the images of each class, by class name.
 
-    Args:
-        correct: bool `(N,)`, from `correct`.
-        labels: int64 `(N,)`, 0 to `len(classes) - 1`.
-        classes: the class names, in label order.
-
-    Returns:
-        A share in [0, 1] by class name; a class without images has no entry.
+    `correct` is that of the function `correct`, and `classes` are named in label order. A class
+    without images has no entry.
     """
-    check_tensor("correct", correct)
-    if correct.dtype != torch.bool or correct.ndim != 1:
-        raise ValueError(
-            f"correct is {correct.dtype} of shape {tuple(correct.shape)}, expected torch.bool of "
-            "shape (N,)"
-        )
-    check_labels(labels, correct)
+    sizes = check_shape("correct", correct, "N", dtype=torch.bool)
     if not isinstance(classes, list | tuple) or not all(isinstance(n, str) for n in classes):
         raise ValueError(f"classes are of type {type(classes).__name__}, expected a list of names")
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
-        raise ValueError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to "
-            f"{len(classes) - 1} for {len(classes)} classes"
-        )
+    check_classes("labels", labels, sizes | {"C": len(classes)})
     return {
         name: correct[labels == label].double().mean().item()
         for label, name in enumerate(classes)

@@ -11,8 +11,7 @@ show one picture and the rest another; they differ in the two pictures and in th
 | comprehensiveness | fill             | image     | a few fractions of the pixels       |
 
 Pixels of equal saliency are taken in a fixed random order (`align.metrics.inputs.tie_order` says
-why). Arguments are those of `align.metrics`; `target`, int64 `(N,)`, is the class whose probability
-is followed, by default the one that the classifier predicts for the untouched image.
+why). Shared arguments are those of `align.metrics`.
 """
 
 from __future__ import annotations
@@ -50,25 +49,15 @@ def insertion_curve(
 ) -> Tensor:
     """The probability of the target as the most salient pixels are restored first.
 
-    Args:
-        classifier: images to logits.
-        images: pictures.
-        saliency: maps.
-        steps: number of equal steps from no pixel to all pixels.
-        baseline: what the pixels not yet restored show: "blur" (`blur` of the image), "zero" (the
-            colour `classifier.mean`, or black) or a tensor of the images' shape.
-        target: int64 `(N,)`, the class whose probability is followed; by default the class that
-            the classifier predicts for the untouched image.
-        batch_size: images in one forward pass.
-
-    Returns:
-        `(N, steps + 1)` probabilities: from the baseline at 0 to the untouched image at `steps`.
+    `(N, steps + 1)`: from the baseline at 0 to the untouched image after `steps` equal steps. The
+    `baseline` is what the pixels not yet restored show: "blur" (`blur` of the image), "zero" (the
+    colour `classifier.mean`, or black where there is none) or a tensor of the images' shape.
 
     Source:
         Petsiuk, Das and Saenko 2018, "RISE", section 4.3.
     """
     inputs = Inputs(classifier, images, saliency, target, batch_size)
-    return _curve(True, inputs, steps, baseline)
+    return measure(inputs, Series(True, baseline, _equal_steps(steps, images)))[1][0]
 
 
 def deletion_curve(
@@ -87,27 +76,17 @@ def deletion_curve(
     image at 0 to the baseline, which a removed pixel shows, at `steps`.
     """
     inputs = Inputs(classifier, images, saliency, target, batch_size)
-    return _curve(False, inputs, steps, baseline)
+    return measure(inputs, Series(False, baseline, _equal_steps(steps, images)))[1][0]
 
 
 def insertion_auc(
     classifier: Model, images: Tensor, saliency: Tensor, *, normalized: bool = False, **options: Any
 ) -> Tensor:
-    """Area under `insertion_curve` over the share of restored pixels; higher is better.
+    """Area `(N,)` under `insertion_curve`, whose options it takes; higher is better.
 
-    The plain area grows with the classifier's confidence, so two classifiers compare only by the
-    `normalized` one: `rescale` of the curve from 0 at the baseline to 1 at the image.
-
-    Args:
-        classifier: images to logits.
-        images: pictures.
-        saliency: maps.
-        normalized: whether to rescale the curve.
-        options: `steps`, `baseline`, `target` and `batch_size`, as of `insertion_curve`.
-
-    Returns:
-        `(N,)`, in [0, 1]; NaN where `normalized` and the baseline costs the target less than
-        `MIN_GAP`.
+    It is over the share of restored pixels, in [0, 1]. The plain area grows with the classifier's
+    confidence, so two classifiers compare only by the `normalized` one: `rescale` of the curve from
+    0 at the baseline to 1 at the image, NaN where the two differ by less than `MIN_GAP`.
 
     Book: faithfulness, eq-faith-four.
     """
@@ -119,10 +98,9 @@ def insertion_auc(
 def deletion_auc(
     classifier: Model, images: Tensor, saliency: Tensor, *, normalized: bool = False, **options: Any
 ) -> Tensor:
-    """Area under `deletion_curve` over the share of removed pixels; lower is better.
+    """Area `(N,)` under `deletion_curve`, whose options it takes; lower is better.
 
-    Arguments and values are those of `insertion_auc`; `normalized` rescales each curve from 1 at
-    the image to 0 at the baseline.
+    It is over the share of removed pixels; `normalized` as in `insertion_auc`.
 
     Book: faithfulness, eq-faith-four.
     """
@@ -144,24 +122,12 @@ def sufficiency(
 ) -> Tensor:
     """How much probability is lost when only the most salient pixels are kept; lower is better.
 
-    The mean over the fractions of `p_j(x) - p_j(r)`, where j is the predicted class and r the
-    image with every pixel but the top fraction filled.
-
-    Args:
-        classifier: images to logits.
-        images: pictures.
-        saliency: maps.
-        fractions: shares of the pixels kept, each above 0 and at most 1 (at least one pixel).
-        fill: what the other pixels show, like `baseline` of `insertion_curve`.
-        target: as for `insertion_curve`.
-        batch_size: images in one forward pass.
-        normalized: whether to divide each loss by the loss when everything is filled,
-            `p_j(x) - p_j(empty)`, and clip it to [0, 1]: 0 says that the kept pixels are enough,
-            1 that they do no better than none.
-
-    Returns:
-        `(N,)` in [-1, 1], or in [0, 1] when normalised; NaN where `normalized` and filling
-        everything costs the target less than `MIN_GAP`.
+    The mean `(N,)` over the fractions of `p_j(x) - p_j(r)`, where j is the target and r the image
+    with every pixel but the top fraction filled, in [-1, 1]. `fractions` are shares of the pixels,
+    each above 0 and at most 1 (at least one pixel); `fill` is what the other pixels show, like
+    `baseline` of `insertion_curve`. `normalized` divides each loss by the loss when everything is
+    filled, and clips it to [0, 1]: 0 says that the kept pixels are enough, 1 that they do no better
+    than none; NaN where filling everything costs less than `MIN_GAP`.
 
     Source:
         DeYoung et al. 2020, "ERASER", section 4 (the metric and its averaging); Carton, Rathore
@@ -188,10 +154,9 @@ def comprehensiveness(
 ) -> Tensor:
     """How much probability is lost when the most salient pixels are removed; higher is better.
 
-    The mean over the fractions of `p_j(x) - p_j(x without r)`, where j is the predicted class and
-    r the top fraction of the pixels, which are filled. Arguments, values and source are those of
-    `sufficiency`; when normalised, 1 says that removing these pixels is as bad as removing
-    everything.
+    The mean over the fractions of `p_j(x) - p_j(x without r)`, where r is the top fraction of the
+    pixels, which are filled; all else as in `sufficiency`. When normalised, 1 says that removing
+    these pixels is as bad as removing everything.
 
     Book: faithfulness, eq-faith-four.
     Book: benchmark/explanation_quality, eq-quality-suff.
@@ -215,14 +180,13 @@ def faithfulness(
 
     The pixels are ranked once, and the untouched and the empty pictures are shown once, so this
     takes fewer forward passes than the single functions one after another: for each image
-    2 steps + 4 fractions + 1. Arguments are those of `insertion_curve` and `sufficiency`; `curves`
-    also returns `insertion_curve` and `deletion_curve`, `(N, steps + 1)`.
+    2 steps + 4 fractions + 1.
 
     Returns:
         `(N,)` tensors under the keys `confidence` (of the target on the untouched image),
         `insertion_auc`, `deletion_auc`, `sufficiency_zero`, `sufficiency_blur`,
         `comprehensiveness_zero`, `comprehensiveness_blur`, and for each of the last six the same
-        with `_normalized` appended.
+        with `_normalized` appended; with `curves` also `insertion_curve` and `deletion_curve`.
     """
     check_flag("curves", curves)
     curve, counts = _equal_steps(steps, images), _pixel_counts(fractions, images)
@@ -266,15 +230,9 @@ def area(curve: Tensor) -> Tensor:
 def rescale(curve: Tensor, empty: Tensor, whole: Tensor) -> Tensor:
     """Express probabilities on the scale from an empty picture (0) to the whole image (1).
 
-    Args:
-        curve: `(N, K)`, probabilities.
-        empty: `(N,)`, the probability when every pixel is filled.
-        whole: `(N,)`, the probability on the untouched image.
-
-    Returns:
-        `(N, K)`, `(curve - empty) / (whole - empty)` clipped to [0, 1]; rows of NaN where
-        `whole - empty` is below `MIN_GAP`: there the image adds too little to the fill for any
-        map to explain, and a ratio would be noise.
+    `(curve - empty) / (whole - empty)` clipped to [0, 1], of a curve `(N, K)` and the probabilities
+    `(N,)` when every pixel is filled and on the untouched image. Rows are NaN where `whole - empty`
+    is below `MIN_GAP`: there the image adds too little to the fill for any map to explain.
 
     Book: faithfulness, eq-faith-normalised.
     """
@@ -284,11 +242,6 @@ def rescale(curve: Tensor, empty: Tensor, whole: Tensor) -> Tensor:
     gap = (whole - empty)[:, None]
     share = ((curve - empty[:, None]) / gap).clamp(0, 1)
     return share.masked_fill(gap < MIN_GAP, torch.nan)
-
-
-def _curve(keep: bool, inputs: Inputs, steps: int, baseline: Fill) -> Tensor:
-    """Insertion (`keep`) or deletion, `(N, steps + 1)`."""
-    return measure(inputs, Series(keep, baseline, _equal_steps(steps, inputs.images)))[1][0]
 
 
 def _loss(

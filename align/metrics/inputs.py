@@ -11,16 +11,6 @@ from torch import Tensor
 from align.checks import check_number, check_tensor
 
 
-def check_labels(labels: Tensor, images: Tensor, what: str = "labels") -> None:
-    """Check that there is one int64 class per image."""
-    check_tensor(what, labels)
-    if labels.dtype != torch.int64 or labels.shape != (len(images),):
-        raise ValueError(
-            f"{what} are {labels.dtype} of shape {tuple(labels.shape)}, expected torch.int64 of "
-            f"shape ({len(images)},), one class an image"
-        )
-
-
 def check_saliency(saliency: Tensor, images: Tensor) -> None:
     """Check that there is one finite map per image, at most as fine as the images."""
     check_tensor("saliency", saliency)

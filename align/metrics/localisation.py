@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from align.checks import check_number, check_seed, check_tensor
-from align.metrics.inputs import check_labels, check_saliency, pixel_ranks, tie_order, upsample
+from align.checks import check_classes, check_number, check_seed, check_tensor
+from align.metrics.inputs import check_saliency, pixel_ranks, tie_order, upsample
 
 
 def binarize(saliency: Tensor, masks: Tensor, threshold: float | None) -> Tensor:
@@ -25,20 +25,15 @@ def binarize(saliency: Tensor, masks: Tensor, threshold: float | None) -> Tensor
 
 
 def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
-    """The most salient pixels, a given number of them.
+    """The most salient pixels of maps `(N, H, W)`: bool, exactly `counts`, int64 `(N,)`, of each.
 
-    Args:
-        saliency: `(N, H, W)`; ties are broken by `align.metrics.inputs.tie_order`.
-        counts: int64 `(N,)`, how many pixels of each map.
-
-    Returns:
-        bool `(N, H, W)`, exactly `counts` of them True in each map.
+    Ties are broken by `align.metrics.inputs.tie_order`.
     """
     check_tensor("saliency", saliency)
     if saliency.ndim != 3:
         raise ValueError(f"saliency has shape {tuple(saliency.shape)}, expected (N, h, w)")
     check_saliency(saliency, saliency)
-    check_labels(counts, saliency, "counts")
+    check_classes("counts", counts, {"N": len(saliency)})
     pixels = saliency[0].numel()
     if not 0 <= int(counts.min()) <= int(counts.max()) <= pixels:
         raise ValueError(
@@ -51,13 +46,10 @@ def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
 def iou(saliency: Tensor, masks: Tensor, *, threshold: float | None = None) -> Tensor:
     """Intersection over union of the pixels that a map marks and the true mask, `(N,)`.
 
-    Args:
-        saliency: maps.
-        masks: true masks.
-        threshold: the least value of a marked pixel, on the map's own scale: 0.5 suits a soft
-            mask in (0, 1); for a map without a scale of its own give `minmax(saliency)`. None
-            (the default) marks as many of the most salient pixels as the true mask has, which
-            leaves no threshold to choose and ignores the scale of the map.
+    `threshold` is the least value of a marked pixel, on the map's own scale: 0.5 suits a soft mask
+    in (0, 1); for a map without a scale of its own give `minmax(saliency)`. None marks as many of
+    the most salient pixels as the true mask has, which leaves no threshold to choose and ignores
+    the scale of the map.
     """
     marked, truth = binarize(saliency, masks, threshold), masks >= 0.5
     return (marked & truth).sum((1, 2)) / (marked | truth).sum((1, 2))
@@ -99,14 +91,10 @@ def energy_inside(saliency: Tensor, masks: Tensor) -> Tensor:
 
 
 def expected_random_iou(marked: Tensor, masks: Tensor) -> Tensor:
-    """The IoU `(N,)` to expect of randomly chosen pixels, as many as were marked.
+    """The IoU `(N,)` to expect of randomly chosen pixels, as many as `binarize` marked.
 
     Of `a` random pixels among n, a·t/n fall on a true mask of t pixels on average; the IoU at
     that average stands for the mean IoU, from which it differs by less than 2/n.
-
-    Args:
-        marked: bool `(N, H, W)`, from `binarize`.
-        masks: true masks.
     """
     _check_marked(marked, masks)
     size, true = marked.double().mean((1, 2)), (masks >= 0.5).double().mean((1, 2))
@@ -114,15 +102,11 @@ def expected_random_iou(marked: Tensor, masks: Tensor) -> Tensor:
 
 
 def expected_shifted_iou(marked: Tensor, masks: Tensor) -> Tensor:
-    """The mean IoU `(N,)` of the marked pixels moved to every place of the image.
+    """The mean IoU `(N,)` of the pixels that `binarize` marked, moved to every place of the image.
 
     This control has the area *and the shape* of what was marked, and differs in its place alone.
     Pixels that leave the image on one side come in on the other, and every one of the H·W
     displacements counts: all intersections are one correlation, taken by Fourier transforms.
-
-    Args:
-        marked: bool `(N, H, W)`, from `binarize`.
-        masks: true masks.
     """
     _check_marked(marked, masks)
     shape, truth = marked.double(), (masks >= 0.5).double()
@@ -133,13 +117,7 @@ def expected_shifted_iou(marked: Tensor, masks: Tensor) -> Tensor:
 
 
 def control_maps(count: int, height: int, width: int, *, seed: int = 0) -> dict[str, Tensor]:
-    """Explanations that know nothing of the image: what a useful one must beat.
-
-    Args:
-        count: N, the number of images.
-        height: H, in pixels.
-        width: W, in pixels.
-        seed: the same seed gives the same maps.
+    """Explanations of `count` images that know nothing of them: what a useful one must beat.
 
     Returns:
         float32 `(N, H, W)` in [0, 1] by name: `random`, each pixel on its own; `random_coarse`,

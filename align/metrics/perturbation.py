@@ -9,16 +9,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from align.checks import check_floats, check_images, check_number
+from align.checks import check_classes, check_floats, check_images, check_number, shown
 from align.metrics.accuracy import check_finite, forward
-from align.metrics.inputs import (
-    as_float,
-    check_labels,
-    check_saliency,
-    images_at_once,
-    pixel_ranks,
-    upsample,
-)
+from align.metrics.inputs import as_float, check_saliency, images_at_once, pixel_ranks, upsample
 from align.networks.models import Model, device_of, inference
 
 Fill = str | Tensor
@@ -103,7 +96,7 @@ def measure(inputs: Inputs, *series: Series) -> tuple[Tensor, list[Tensor]]:
     for one in series:
         _check_fill(one.fill, images)
     if target is not None:
-        check_labels(target, images, "targets")
+        check_classes("targets", target, {"N": len(images)})
     count, (height, width) = len(images), images.shape[-2:]
     wholes: list[Tensor] = []
     parts: list[list[Tensor]] = [[] for _ in series]
@@ -185,5 +178,6 @@ def _check_fill(fill: Fill, images: Tensor) -> None:
             )
         check_images(fill, bytes_too=True)
     elif not isinstance(fill, str) or fill not in ("zero", "blur"):
-        what = repr(fill) if isinstance(fill, str) else f"of type {type(fill).__name__}"
-        raise ValueError(f"the fill is {what}, expected 'zero', 'blur' or a tensor of images")
+        raise ValueError(
+            f"the fill is {shown(fill)}, expected 'zero', 'blur' or a tensor of images"
+        )

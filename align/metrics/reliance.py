@@ -41,8 +41,8 @@ from align.checks import (
     check_images,
     check_number,
     check_seed,
+    check_shape,
     check_shares,
-    check_tensor,
 )
 from align.interventions import derangement
 from align.metrics.accuracy import check_finite, forward
@@ -76,8 +76,8 @@ def reliance(
     can matter.
 
     Args:
-        classifier: images to logits.
-        images: pictures, at least 2.
+        classifier: as for all metrics.
+        images: as for all metrics, at least 2.
         masks: float `(N, H, W)` in [0, 1], 1 on the object: drawn by people, boxes, or predicted.
         truth: true masks of the same images, float `(N, H, W)`, where `masks` are not; one more
             forward pass.
@@ -140,7 +140,7 @@ def background(images: Tensor, objects: Tensor) -> Tensor:
         float `(N, 3, H, W)`, the images themselves off the object.
     """
     sizes = check_floats("images", images, "N3HW", {"3": 3})
-    _check_objects(objects, sizes)
+    check_shape("objects", objects, "NHW", sizes, torch.bool)
     removed = _widened(objects)[:, None]
     shown = (~removed).to(images.dtype)
     down, across = (_averages(side).to(images) for side in images.shape[2:])
@@ -186,7 +186,7 @@ def elsewhere(objects: Tensor, seed: int = 0) -> Tensor:
 
     As many pixels and the same shape, in a place that knows nothing of what the picture shows.
     """
-    _check_objects(objects)
+    check_shape("objects", objects, "NHW", dtype=torch.bool)
     check_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     height, width = objects.shape[1:]
@@ -256,14 +256,3 @@ def _moved(
     changed = first.argmax(1) != second.argmax(1)
     result[f"{name}_decisions"] = changed.double().mean().item()
     return result
-
-
-def _check_objects(objects: Tensor, sizes: dict[str, int] | None = None) -> None:
-    check_tensor("objects", objects)
-    expected = tuple((sizes or {}).get(letter, letter) for letter in "NHW")
-    fits = tuple(objects.shape) == expected if sizes else objects.ndim == 3
-    if objects.dtype != torch.bool or not fits:
-        raise ValueError(
-            f"objects are {objects.dtype} of shape {tuple(objects.shape)}, expected torch.bool of "
-            f"shape ({', '.join(map(str, expected))})"
-        )
