@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from align.checks import check_flag, check_floats, check_images, check_number
+from align.checks import check_flag, check_floats, check_number
 from align.metrics.perturbation import Fill, Inputs, Series, measure
 from align.metrics.perturbation import filled as filled
 from align.networks.models import Model
@@ -57,7 +57,7 @@ def insertion_curve(
         Petsiuk, Das and Saenko 2018, "RISE", section 4.3.
     """
     inputs = Inputs(classifier, images, saliency, target, batch_size)
-    return measure(inputs, Series(True, baseline, _equal_steps(steps, images)))[1][0]
+    return measure(inputs, Series(True, baseline, _equal_steps(steps, inputs.pixels)))[1][0]
 
 
 def deletion_curve(
@@ -76,7 +76,7 @@ def deletion_curve(
     image at 0 to the baseline, which a removed pixel shows, at `steps`.
     """
     inputs = Inputs(classifier, images, saliency, target, batch_size)
-    return measure(inputs, Series(False, baseline, _equal_steps(steps, images)))[1][0]
+    return measure(inputs, Series(False, baseline, _equal_steps(steps, inputs.pixels)))[1][0]
 
 
 def insertion_auc(
@@ -189,14 +189,14 @@ def faithfulness(
         with `_normalized` appended; with `curves` also `insertion_curve` and `deletion_curve`.
     """
     check_flag("curves", curves)
-    curve, counts = _equal_steps(steps, images), _pixel_counts(fractions, images)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    curve, counts = _equal_steps(steps, inputs.pixels), _pixel_counts(fractions, inputs.pixels)
     series = [
         Series(True, "blur", curve + counts),
         Series(False, "zero", curve + counts),
         Series(True, "zero", counts),
         Series(False, "blur", counts),
     ]
-    inputs = Inputs(classifier, images, saliency, target, batch_size)
     whole, values = measure(inputs, *series)
     insertion, kept_blur = values[0].split([len(curve), len(counts)], dim=1)
     deletion, left_zero = values[1].split([len(curve), len(counts)], dim=1)
@@ -249,29 +249,25 @@ def _loss(
 ) -> Tensor:
     """Sufficiency (`keep`) or comprehensiveness, `(N,)`."""
     check_flag("normalized", normalized)
-    images, counts = inputs.images, _pixel_counts(fractions, inputs.images)
+    counts = _pixel_counts(fractions, inputs.pixels)
     # The empty picture is shown only where it is divided by.
-    empty = (0 if keep else images.shape[-2] * images.shape[-1],) if normalized else ()
+    empty = (0 if keep else inputs.pixels,) if normalized else ()
     whole, (values,) = measure(inputs, Series(keep, fill, counts + empty))
     return _mean_loss(whole, values[:, : len(counts)], values[:, -1] if normalized else None)
 
 
-def _equal_steps(steps: int, images: Tensor) -> tuple[int, ...]:
-    check_images(images, bytes_too=True)
-    pixels = images.shape[-2] * images.shape[-1]
+def _equal_steps(steps: int, pixels: int) -> tuple[int, ...]:
     check_number("steps", steps, 1, pixels, whole=True)
     return tuple(round(i * pixels / steps) for i in range(steps + 1))
 
 
-def _pixel_counts(fractions: Sequence[float], images: Tensor) -> tuple[int, ...]:
-    check_images(images, bytes_too=True)
+def _pixel_counts(fractions: Sequence[float], pixels: int) -> tuple[int, ...]:
     listed = isinstance(fractions, tuple | list)
     if not listed or not fractions or not all(_is_share(value) for value in fractions):
         raise ValueError(
             f"fractions are {fractions!r}, expected at least one in a list, each above 0 and at "
             "most 1"
         )
-    pixels = images.shape[-2] * images.shape[-1]
     return tuple(max(1, round(fraction * pixels)) for fraction in fractions)
 
 

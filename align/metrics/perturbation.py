@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,14 +16,27 @@ from align.networks.models import Model, device_of, inference
 Fill = str | Tensor
 
 
-class Inputs(NamedTuple):
-    """What is measured, on what; see `align.metrics.insertion_curve`."""
+@dataclass(frozen=True)
+class Inputs:
+    """What is measured, on what, checked; see `align.metrics`."""
 
     classifier: Model
     images: Tensor
     saliency: Tensor
     target: Tensor | None
     batch_size: int | None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_images(self.images, bytes_too=True)
+        check_saliency(self.saliency, self.images)
+        if self.target is not None:
+            check_classes("targets", self.target, {"N": len(self.images)})
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels an image has."""
+        return self.images.shape[-2] * self.images.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -89,14 +101,10 @@ def measure(inputs: Inputs, *series: Series) -> tuple[Tensor, list[Tensor]]:
     Images are taken a batch at a time, so that their ranks and fills, like the perturbed pictures,
     never hold more memory than a few batches.
     """
-    classifier, images, saliency, target, batch_size = inputs
-    check_images(images, bytes_too=True)
-    check_saliency(saliency, images)
-    at_once = images_at_once(batch_size, device_of(classifier, images.device))
+    classifier, images, target = inputs.classifier, inputs.images, inputs.target
+    at_once = images_at_once(inputs.batch_size, device_of(classifier, images.device))
     for one in series:
         _check_fill(one.fill, images)
-    if target is not None:
-        check_classes("targets", target, {"N": len(images)})
     count, (height, width) = len(images), images.shape[-2:]
     wholes: list[Tensor] = []
     parts: list[list[Tensor]] = [[] for _ in series]
@@ -107,7 +115,7 @@ def measure(inputs: Inputs, *series: Series) -> tuple[Tensor, list[Tensor]]:
             logits = forward(classifier, batch)
             goal = _goal(logits, None if target is None else target[rows])
             whole = _probability(logits, goal)
-            ranks = pixel_ranks(upsample(saliency[rows].to(device), height, width))
+            ranks = pixel_ranks(upsample(inputs.saliency[rows].to(device), height, width))
             wholes.append(whole)
             for part, one in zip(parts, series, strict=True):
                 fill = one.fill[rows] if isinstance(one.fill, Tensor) else one.fill

@@ -70,6 +70,15 @@ def as_array(
     return array
 
 
+def as_alike(ndim: int, ends: tuple[float, float] = (-np.inf, np.inf), **named: Any) -> list[Array]:
+    """Arrays of one shape, by name."""
+    arrays = [as_array(values, name, ndim, ends=ends) for name, values in named.items()]
+    (first, model), *rest = zip(named, arrays, strict=True)
+    for name, array in rest:
+        check_same_shape(first, model, name, array)
+    return arrays
+
+
 def as_joint(joint: Any, name: str, ndim: int | None = None) -> Array:
     """A float64 joint distribution: no negative entry, and a sum of one (made exact)."""
     array = as_array(joint, name, ndim)

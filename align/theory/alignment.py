@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from align.theory._common import Array, Bound, as_array, as_classes, check_same_shape, quotient
+from align.theory._common import Array, Bound, as_alike, as_array, as_classes, quotient
 from align.theory.gap import cross_entropy
 
 
@@ -69,9 +69,7 @@ def inside_leak(evidence: Any, evidence_swapped: Any, mask: Any) -> Array:
     Returns:
         `(N, C)`, in logits.
     """
-    before = as_array(evidence, "evidence", 4)
-    after = as_array(evidence_swapped, "evidence_swapped", 4)
-    check_same_shape("evidence", before, "evidence_swapped", after)
+    before, after = as_alike(4, evidence=evidence, evidence_swapped=evidence_swapped)
     return np.abs(((before - after) * _mask(mask, before)).sum(axis=(2, 3)))
 
 

@@ -7,7 +7,7 @@ images makes them from a benchmark.
 
 Joints are `(objects, backgrounds, labels)`, `joint_target` with the same $P(o,y)$ as
 `joint_source`. `weights` are the probabilities `(n,)` of the pairs; None weighs all alike. A
-bound is of two floats. What does not fit together raises a ValueError.
+bound is of two floats, for cross-entropies in nats. What does not fit together raises a ValueError.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from scipy.special import logsumexp
 from align.theory._common import (
     Array,
     Bound,
+    as_alike,
     as_array,
     as_classes,
     as_joints,
@@ -34,9 +35,8 @@ from align.theory._common import (
 class Coupling(NamedTuple):
     """A coupling of source and target that shares (O, Y), as `n` weighted pairs.
 
-    Fields: `object`, `background_source`, `background_target`, `label`, int64 `(n,)` indices
-    into the axes of the joints; `probability` float64 `(n,)`, summing to one; `cost`, the
-    expected distance of the two backgrounds.
+    Of each pair the indices into the axes of the joints, int64 `(n,)`, and the probability; `cost`
+    is the expected distance of the two backgrounds.
     """
 
     object: np.ndarray
@@ -150,12 +150,9 @@ def mse_gap(
     if len(ends) != 2 or not ends[0] < ends[1]:
         raise ValueError(f"interval is {interval}, expected its first end below its second")
     low, high = ends
-    before = as_array(prediction_source, "prediction_source", 1, ends=(low, high))
-    after = as_array(prediction_target, "prediction_target", 1, ends=(low, high))
-    truth = as_array(label, "label", 1, ends=(low, high))
+    named = {"prediction_source": prediction_source, "prediction_target": prediction_target}
+    before, after, truth = as_alike(1, (low, high), **named, label=label)
     mass = as_weights(weights, len(before))
-    check_same_shape("prediction_source", before, "prediction_target", after)
-    check_same_shape("prediction_source", before, "label", truth)
     gap = mass @ (after - truth) ** 2 - mass @ (before - truth) ** 2
     return Bound(float(abs(gap)), float(2 * (high - low) * (mass @ np.abs(after - before))))
 
@@ -173,14 +170,10 @@ def ce_gap(
         probability_target: `(n,)`, that of the same object and label on the target.
         weights: of the pairs.
 
-    Returns:
-        The bound in nats.
-
     Book: theory/sensitivity, eq-ce-gap.
     """
-    before = as_array(probability_source, "probability_source", 1)
-    after = as_array(probability_target, "probability_target", 1)
-    check_same_shape("probability_source", before, "probability_target", after)
+    named = {"probability_source": probability_source, "probability_target": probability_target}
+    before, after = as_alike(1, **named)
     mass = as_weights(weights, len(before))
     least = min(before.min(), after.min())
     if least <= 0 or max(before.max(), after.max()) > 1:
@@ -208,16 +201,10 @@ def ce_gap_logits(
         label: `(n,)` integers from 0 to C − 1.
         weights: of the pairs.
 
-    Returns:
-        The bound in nats.
-
     Book: theory/sensitivity, eq-ce-gap-logits.
     """
-    before = as_array(logits_source, "logits_source", 2)
-    after = as_array(logits_target, "logits_target", 2)
-    check_same_shape("logits_source", before, "logits_target", after)
-    mass = as_weights(weights, len(before))
-    classes = as_classes(label, before.shape)
+    before, after = as_alike(2, logits_source=logits_source, logits_target=logits_target)
+    mass, classes = as_weights(weights, len(before)), as_classes(label, before.shape)
     gap = mass @ (cross_entropy(after, classes) - cross_entropy(before, classes))
     return Bound(float(abs(gap)), float(2 * (mass @ np.abs(after - before).max(axis=1))))
 
@@ -227,12 +214,8 @@ def mean_difference_counterexample() -> MeanDifference:
 
     There is one object and one label, y ≡ 0. On the source f ≡ ½; on the target f is 0 or 1 with
     probability ½ each. Then $E_T f = E_S f$, so $2|E_T f-E_S f| = 0$, but
-    $\mathrm{MSE}_S=\tfrac14$ and $\mathrm{MSE}_T=\tfrac12$. The pairs
-    (½, 0) and (½, 1) repair it: $2E|f_T-f_S| = 1 \ge \tfrac14$.
-
-    Returns:
-        The pairs and their weights, `false_bound` (gap, 2|E_T f − E_S f|), which is violated,
-        and `repaired_bound` (gap, 2 E|f_T − f_S|), which holds.
+    $\mathrm{MSE}_S=\tfrac14$ and $\mathrm{MSE}_T=\tfrac12$: `false_bound` is violated. The pairs
+    (½, 0) and (½, 1) repair it: $2E|f_T-f_S| = 1 \ge \tfrac14$, the `repaired_bound`.
     """
     before, after = np.array([0.5, 0.5]), np.array([0.0, 1.0])
     label, weights = np.zeros(2), np.array([0.5, 0.5])
@@ -242,12 +225,7 @@ def mean_difference_counterexample() -> MeanDifference:
 
 
 def cross_entropy(logits: Array, label: np.ndarray) -> Array:
-    r"""The cross-entropy of each sample, $\log\sum_c e^{z_c}-z_y$, `(n,)` in nats.
-
-    Args:
-        logits: `(n, C)`.
-        label: `(n,)` int64, 0 to C − 1.
-    """
+    r"""The cross-entropy of logits `(n, C)`, $\log\sum_c e^{z_c}-z_y$, `(n,)` in nats."""
     return logsumexp(logits, axis=1) - logits[np.arange(len(logits)), label]
 
 

@@ -20,6 +20,7 @@ from align.theory._common import (
     Array,
     Bound,
     Identity,
+    as_alike,
     as_array,
     as_classes,
     as_joint,
@@ -96,8 +97,7 @@ def intervention_chain(
 
     Book: theory/intervention, eq-chain.
     """
-    before, after = as_array(logits, "logits", 2), as_array(changed, "changed", 2)
-    check_same_shape("logits", before, "changed", after)
+    before, after = as_alike(2, logits=logits, changed=changed)
     mass, classes = as_weights(weights, len(before)), as_classes(label, before.shape)
     moved = cross_entropy(after, classes) - cross_entropy(before, classes)
     step = after - before
