@@ -20,7 +20,7 @@ from PIL import Image
 from synthetic import BARE, untrained
 
 import align
-from align import files, losses, metrics, records, saliency, training
+from align import files, losses, metrics, records, saliency
 from align.data import Benchmark, Domain, batches, cache
 from align.data.composite import load_composite
 from align.data.decoding import open_rgb
@@ -34,7 +34,7 @@ from align.data.toy import load_toy
 from align.experiment import Experiment
 from align.networks import weights
 from align.theory import alignment, gap, information, masker
-from align.training import checkpoint
+from align.training import checkpoint, loop
 from alignbook.campaign import rerun, runner, statistics
 
 TINY = align.Config(method="erm", epochs=1, batch_size=4)
@@ -575,7 +575,7 @@ def test_a_run_of_broken_absent_or_other_weights_is_told(spoilt, tmp_path) -> No
 )
 def test_a_checkpoint_of_another_version_is_told(notes, message, tmp_path, monkeypatch) -> None:
     train(domain(), checkpoint=tmp_path)
-    path = tmp_path / training.CHECKPOINT
+    path = tmp_path / loop.CHECKPOINT
     whole = checkpoint.read(path)[1] if notes is None else notes
     checkpoint.write(path, {"classifier": torch.nn.Linear(2, 2)}, whole)
     with pytest.raises(ValueError, match=message) as error:

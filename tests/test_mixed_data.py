@@ -70,9 +70,9 @@ def test_an_unfinished_run_goes_on_with_its_data_and_begins_anew_with_others(tmp
     work, path = tmp_path / "work", tmp_path / "r.jsonl"
     left = interrupted(tiny(), first, work, monkeypatch)
     resumed = []
-    real = align.training._resume
+    real = align.training.loop._resume
     monkeypatch.setattr(
-        align.training, "_resume", lambda *a: (resumed.append(a[0].parent), real(*a))[1]
+        align.training.loop, "_resume", lambda *a: (resumed.append(a[0].parent), real(*a))[1]
     )
     assert run_all([tiny()], path, root=second, work=work, progress=False) == 1
     assert resumed == []
@@ -94,7 +94,7 @@ def test_changed_pictures_in_the_same_root_begin_anew(tmp_path, monkeypatch):
     tree(root, seed=1)
     experiment._load.cache_clear()
     assert prepare(tiny(), root).training_data not in left.name
-    monkeypatch.setattr(align.training, "_resume", lambda *_: pytest.fail("resumed"))
+    monkeypatch.setattr(align.training.loop, "_resume", lambda *_: pytest.fail("resumed"))
     assert run_all([tiny()], tmp_path / "r.jsonl", root=root, work=work, progress=False) == 1
 
 

@@ -9,9 +9,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 import pytest
 
-from align import files, records, training
+from align import files, records
 from align.data.archives import ArchiveError, safe_name
-from align.training import run
+from align.training import loop, run
 from alignbook.campaign import grid
 from book.tools import project
 
@@ -59,7 +59,7 @@ def test_what_runs_and_records_are_called_is_a_file_everywhere(tmp_path):
     ours = [grid.records_file(name) for name in grid.GRIDS]
     assert len({path.name.lower() for path in ours}) == len(ours)
     ours += [records.lock_of(path) for path in ours]
-    ours += [tmp_path / training.CHECKPOINT, tmp_path / run.RUN]
+    ours += [tmp_path / loop.CHECKPOINT, tmp_path / run.RUN]
     with files.replacing(*(tmp_path / path.name for path in ours)) as partial:
         for path in partial:
             path.touch()

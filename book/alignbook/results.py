@@ -237,6 +237,10 @@ def _run(record: dict) -> dict[str, object]:
     }
 
 
+STARTS = {"birds": "objectness of birds"}
+"""What a masker's start is called in a label, where it isn't its own name."""
+
+
 def _variant(record: dict) -> str:
     """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
     config, parts = record["config"], []
@@ -249,7 +253,8 @@ def _variant(record: dict) -> str:
     if "swap_loss" in config:
         parts.append(config["swap_loss"])
     if "masker_start" in config:
-        parts.append("objectness held" if config["masker_lr"] == 0 else "objectness refined")
+        start = STARTS.get(config["masker_start"], config["masker_start"])
+        parts.append(f"{start} {'held' if config['masker_lr'] == 0 else 'refined'}")
     else:
         parts.append("masks from nothing")
     if config["target"] != "hard":

@@ -16,6 +16,9 @@ START = {"masker_reads": "pretrained", "masker_start": "objectness"}
 HELD = {**START, "masker_lr": 0.0}
 """The same, held at its start."""
 
+BIRDS = {"masker_reads": "pretrained", "masker_start": "birds", "masker_lr": 0.0}
+"""Held at what was learned on birds: for objects of every other kind."""
+
 NOTHING = {"masker_reads": "pretrained", "masker_lr": 1e-3, "lambda1": 1.0, "head_start": 1}
 """The same decoder from random weights."""
 
@@ -111,10 +114,13 @@ def toy_swap() -> list[Experiment]:
 
 
 def toy_terra_swap() -> list[Experiment]:
-    """The intervention aligned on `toy-terra`, at learned masks, 5 seeds."""
-    return on_toy(
-        "toy-terra", [{"method": "align", "alignment": form} for form in ("swap", "swap+energy")]
+    """The intervention aligned on `toy-terra`, at learned masks and at true ones, 5 seeds."""
+    variants = (
+        {"method": "align", "alignment": "swap"},
+        {"method": "align", "alignment": "swap+energy"},
+        {"method": "guided", "alignment": "swap"},
     )
+    return on_toy("toy-terra", variants)
 
 
 def on_toy(world: str, variants: Iterable[dict]) -> list[Experiment]:
@@ -140,12 +146,16 @@ def on_toy(world: str, variants: Iterable[dict]) -> list[Experiment]:
 def composite_swap() -> list[Experiment]:
     """Horses and people on scenes, the intervention aligned, at the strongest correlation.
 
-    The masker begins from nothing: the embedded start was learned on these very objects.
+    The masker begins from nothing, or is held at what it learned on birds: the other embedded start
+    was learned on these very objects.
     """
     cases = (
         {"method": "guided"},
         {"method": "align"} | OWN,
         {"method": "align", "target": "soft"} | OWN,
+        {"method": "align"} | NOTHING,
+        {"method": "align"} | BIRDS,
+        {"method": "align", "target": "soft"} | BIRDS,
     )
     return [
         Experiment(
