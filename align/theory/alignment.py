@@ -162,30 +162,18 @@ def minmax_counterexample(
     return PooledHead(shown(labels), shown(others), weight, np.zeros(classes), labels, mask)
 
 
-def mean_contrast_counterexample(size: int = 6, strength: float = 4.0) -> PooledHead:
+def mean_contrast_counterexample() -> PooledHead:
     r"""Why the contrast must be taken class by class once there are three classes.
 
-    Label 0 has weight 0 on the background's channel, classes 1 and 2 have ±`strength`. Outside
+    In one image, label 0 has weight 0 on the background's channel, classes 1 and 2 have ±4. Outside
     the object the channel is 0 in `features` and 1 in `swapped`; there $e_1=-e_2$, so the mean
     contrast is zero in every cell outside, although $|e_1|$ and $|e_2|$ are not. The object gives
     label 0 its margin; the other background overturns it.
-
-    Args:
-        size: h = w, 3 or more; the object is the square of the inner cells.
-        strength: the background's weight, positive.
-
-    Returns:
-        `PooledHead` with one image, two channels and three classes.
     """
-    if size < 3 or not 0 < strength < np.inf:
-        raise ValueError(
-            f"got size = {size}, strength = {strength}; expected at least 3 cells a side "
-            "and a positive strength"
-        )
-    mask = _inner_square(size)
+    mask = _inner_square(6)
     features = np.stack([mask, np.zeros_like(mask)])[None]
     swapped = np.stack([mask, 1 - mask])[None]
-    weight = np.array([[1.0, 0.0], [0.0, strength], [0.0, -strength]])
+    weight = np.array([[1.0, 0.0], [0.0, 4.0], [0.0, -4.0]])
     return PooledHead(features, swapped, weight, np.zeros(3), np.zeros(1, np.int64), mask)
 
 
