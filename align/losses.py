@@ -39,13 +39,12 @@ def _logits(logits: Tensor, name: str) -> dict[str, int]:
     return sizes
 
 
-def _masks(masks: Tensor) -> None:
+def _masks(masks: Tensor) -> dict[str, int]:
     """Masks `(N, 1, H, W)` or `(N, H, W)` in [0, 1]."""
-    if isinstance(masks, Tensor) and masks.ndim == 4:
-        check_floats("masks", masks, "N1HW", {"1": 1})
-    else:
-        check_floats("masks", masks, "NHW")
+    shape = "N1HW" if isinstance(masks, Tensor) and masks.ndim == 4 else "NHW"
+    sizes = check_floats("masks", masks, shape, {"1": 1})
     check_shares("mask values", masks)
+    return sizes
 
 
 def _pair(kept: Tensor, removed: Tensor, labels: Tensor) -> None:
@@ -78,9 +77,7 @@ def _evidence_and_mask(evidence: Tensor, masks: Tensor) -> None:
 
 
 def _gradients_and_mask(gradients: Tensor, masks: Tensor) -> None:
-    sizes = check_floats("gradients", gradients, "N3HW", {"3": 3})
-    _masks(masks)
-    check_floats("masks", masks[:, 0] if masks.ndim == 4 else masks, "NHW", sizes)
+    check_floats("gradients", gradients, "N3HW", _masks(masks) | {"3": 3})
 
 
 def _mixed_maps(mixed: Tensor, first: Tensor, second: Tensor, share: Tensor) -> None:

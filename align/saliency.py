@@ -167,14 +167,9 @@ def evidence_by_gradient(
 ) -> Tensor:
     """Grad-CAM before normalisation for any head, through the gradient at the feature map.
 
-    Args:
-        head: callable from `(N, K, h, w)` to logits `(N, C)`.
-        features: `(N, K, h, w)`; need not require gradients.
-        labels: int64 `(N,)`.
-        create_graph: keep the graph of the gradient itself (second order).
-
-    Returns:
-        `(N, h, w)`: `Σ_k (mean over cells of ∂z_y/∂A_k) A_k`.
+    `Σ_k (mean over cells of ∂z_y/∂A_k) A_k`, `(N, h, w)`. The `head` takes features to logits
+    `(N, C)`; the features need not require gradients. `create_graph` keeps the graph of the
+    gradient itself (second order).
 
     Book: saliency, eq-saliency-gradcam.
     Book: beyond/other_maps_and_networks, eq-attr-contrast.
@@ -211,10 +206,8 @@ def evidence_by_gradient(
 def input_gradient(outputs: Tensor, images: Tensor, create_graph: bool = False) -> Tensor:
     """The gradient of the sum of some outputs by the image, from their own forward pass.
 
-    Args:
-        outputs: of any shape, computed from the images; their own graph stays for use.
-        images: `(N, 3, H, W)`, requiring gradients.
-        create_graph: keep the graph of the gradient itself (second order).
+    The outputs are computed from the images `(N, 3, H, W)`, which require gradients; the outputs'
+    graph stays for use. `create_graph` keeps that of the gradient itself too (second order).
     """
     (gradient,) = torch.autograd.grad(
         outputs.sum(), images, create_graph=create_graph, retain_graph=True

@@ -70,16 +70,7 @@ def carried_head(
     $A_0(u)=\alpha\,hw\,r(u)$, which every class weighs by 1, and α is taken from every bias: then
     the min-max map of class y is that of r, if $\alpha>-\frac1{hw}\sum_uw_y\cdot A(u)$.
 
-    Args:
-        features: `(N, K, h, w)`.
-        weight: `(C, K)`.
-        bias: `(C,)`.
-        region: `(h, w)`, or `(N, h, w)` for a region that depends on the image; see `carry`.
-        amount: t in [0, 1].
-        marker: α, 0 or more; 0 adds no channel.
-
-    Raises:
-        ValueError: as `carry`, or if shapes do not fit or the marker is negative.
+    `region` and `amount` are those of `carry`; `marker` is α, 0 or more.
 
     Book: theory/intervention, eq-carry, eq-marker.
     """

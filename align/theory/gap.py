@@ -5,9 +5,12 @@ source and the target that shares the object and the label, and carry one weight
 `best_coupling` makes such pairs from two discrete distributions; swapping the backgrounds of
 images makes them from a benchmark.
 
-Joints are `(objects, backgrounds, labels)`, `joint_target` with the same $P(o,y)$ as
-`joint_source`. `weights` are the probabilities `(n,)` of the pairs; None weighs all alike. A
-bound is of two floats, for cross-entropies in nats. What does not fit together raises a ValueError.
+Joints $P(o,b,y)$ are `(objects, backgrounds, labels)`, `joint_target` with the same $P(o,y)$ as
+`joint_source`; `distance` is `(backgrounds, backgrounds)`, symmetric, zero on the diagonal and
+positive off it. Of n pairs, predictions, probabilities and labels are `(n,)`, logits `(n, C)`: on
+the source, and on the target for the same objects and labels; `weights` are the probabilities
+`(n,)` of the pairs, None weighs all alike. A bound is of two floats, for cross-entropies in nats.
+What does not fit together raises a ValueError.
 """
 
 from __future__ import annotations
@@ -64,16 +67,8 @@ def best_coupling(joint_source: Any, joint_target: Any, distance: Any) -> Coupli
     For every (o, y) of positive probability it is an optimal transport plan from
     $P_S(B\mid o,y)$ to $P_T(B\mid o,y)$, so that
     $$E\,d(B_S, B_T) = E_{O,Y}\,W_1\big(P_S(B\mid O,Y), P_T(B\mid O,Y)\big),$$
-    the least value that any coupling with a common (O, Y) can have.
-
-    Args:
-        joint_source: $P_S(o,b,y)$.
-        joint_target: $P_T(o,b,y)$.
-        distance: `(backgrounds, backgrounds)`, symmetric, zero on the diagonal and positive
-            off it.
-
-    Returns:
-        The coupling's weighted pairs, only those of positive probability.
+    the least value that any coupling with a common (O, Y) can have. Only pairs of positive
+    probability are returned.
     """
     source, target = _shared_joints(joint_source, joint_target)
     metric = _distance(distance, source.shape[1])
@@ -101,14 +96,9 @@ def sensitivity_bound(
     Under `best_coupling`
     $$E\,|f_Y(O,B_T) - f_Y(O,B_S)| \;\le\; L_B\,E_{O,Y}\,W_1\big(P_S(B\mid O,Y),
       P_T(B\mid O,Y)\big) = \varepsilon .$$
-    $L_B$ is taken as small as the table allows: the largest
-    $|f_y(o,b)-f_y(o,b')|/d(b,b')$ over the (o, y) of positive probability and all b ≠ b'.
-
-    Args:
-        joint_source: $P_S(o,b,y)$.
-        joint_target: $P_T(o,b,y)$.
-        prediction: `(objects, backgrounds, labels)`, $f_y(o,b)$, any real numbers.
-        distance: as for `best_coupling`.
+    The `prediction` $f_y(o,b)$ is of the joints' shape, any real numbers. $L_B$ is taken as small
+    as the table allows: the largest $|f_y(o,b)-f_y(o,b')|/d(b,b')$ over the (o, y) of positive
+    probability and all b ≠ b'.
 
     Book: theory/sensitivity, eq-sensitivity.
     """
@@ -137,13 +127,6 @@ def mse_gap(
     under any coupling that shares (O, Y): $2\varepsilon$ on [0, 1] and $4\varepsilon$ on [−1, 1].
     The form with $|E_T f - E_S f|$ on the right is false: see `mean_difference_counterexample`.
 
-    Args:
-        prediction_source: `(n,)`, $f(o,b_S)$ of each pair.
-        prediction_target: `(n,)`, $f(o,b_T)$ of the same object and label.
-        label: `(n,)`, y as a number in the interval.
-        weights: of the pairs.
-        interval: (l, u), where predictions and labels lie.
-
     Book: theory/sensitivity, eq-mse-gap.
     """
     ends = as_array(interval, "interval", 1)
@@ -162,13 +145,8 @@ def ce_gap(
 ) -> Bound:
     r"""T3, with probabilities: the gap in cross-entropy when $f_y$ is bounded below.
 
-    With $\delta$ the least value of $f_Y$ on either side,
+    With the probabilities $f_Y$ of the true class in (0, 1], and $\delta$ the least of them,
     $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;\tfrac1\delta\,E\,|f_Y(O,B_T)-f_Y(O,B_S)| .$$
-
-    Args:
-        probability_source: `(n,)`, the probability $f_y(o,b_S)$ of the true class, in (0, 1].
-        probability_target: `(n,)`, that of the same object and label on the target.
-        weights: of the pairs.
 
     Book: theory/sensitivity, eq-ce-gap.
     """
@@ -193,13 +171,7 @@ def ce_gap_logits(
 
     $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;E\max_c|\Delta(z_Y-z_c)|
       \;\le\;2\,E\,\lVert z_T-z_S\rVert_\infty ;$$
-    the right side returned is the last, which needs no label.
-
-    Args:
-        logits_source: `(n, C)`, $z(o,b_S)$ of each pair.
-        logits_target: `(n, C)`, $z(o,b_T)$ of the same object and label.
-        label: `(n,)` integers from 0 to C − 1.
-        weights: of the pairs.
+    the right side returned is the last. Labels are integers from 0 to C − 1.
 
     Book: theory/sensitivity, eq-ce-gap-logits.
     """
@@ -237,16 +209,10 @@ def _shared_joints(joint_source: Any, joint_target: Any) -> tuple[Array, Array]:
 
 def _distance(distance: Any, count: int) -> Array:
     metric = as_array(distance, "distance", 2)
-    if metric.shape != (count, count):
+    if not np.array_equal(np.sign(metric), 1 - np.eye(count)) or np.any(metric != metric.T):
         raise ValueError(
-            f"distance has shape {metric.shape}, expected ({count}, {count}), "
-            "one row and column a background"
-        )
-    off_diagonal = metric[~np.eye(count, dtype=bool)]
-    if np.any(metric != metric.T) or np.any(np.diag(metric) != 0) or np.any(off_diagonal <= 0):
-        raise ValueError(
-            "distance is not symmetric with zeros on the diagonal and positive numbers off it, "
-            "expected the distances of distinct backgrounds"
+            f"distance has shape {metric.shape}, expected ({count}, {count}), symmetric with zeros "
+            "on the diagonal and positive numbers off it: the distances of distinct backgrounds"
         )
     return metric
 

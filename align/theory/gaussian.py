@@ -38,9 +38,6 @@ class World:
         mu: μ, mean of an object feature times the label, in both domains.
         beta_source: β_S, mean of a background feature times the label on the source.
         beta_target: β_T, the same on the target.
-
-    Raises:
-        ValueError: if a count is not a whole number, is negative, or a mean is not finite.
     """
 
     p: int
@@ -70,13 +67,7 @@ class World:
     ) -> tuple[Any, Any]:
         r"""Mean and variance of $Y\,m\cdot x$ over some features, m the source means.
 
-        Args:
-            objects: how many object features, 0 to p.
-            backgrounds: how many background features, 0 to q.
-            domain: where x comes from.
-
-        Returns:
-            $\sum m_jm'_j$ and $\sum m_j^2$.
+        They are $\sum m_jm'_j$ and $\sum m_j^2$, with m' the means of the domain of x.
         """
         objects, backgrounds = self._kept(objects, backgrounds)
         signal = objects * self.mu**2
@@ -112,14 +103,8 @@ class World:
         The best rule on the source has the weights $m_js_j$, m the source means, and
         $$\mathrm{acc}=\Phi\!\left(\frac{\sum_j s_j m_j m'_j}{\sqrt{\sum_j s_j^2m_j^2}}\right),$$
         m' the means of the domain tested, $s_j=1$ inside the mask. Outside, a hard mask has s = 0,
-        and a penalty λ on these weights $s=1/(1+\lambda)$. A rule without any weight guesses: ½.
-
-        Args:
-            kept_object: $k_o$.
-            kept_background: $k_b$.
-            domain: where the rule is tested.
-            penalty: λ ≥ 0, `inf` included; None means a hard mask, the same as `inf`, and 0 is
-                the unguided rule.
+        and a `penalty` λ ≥ 0 on these weights $s=1/(1+\lambda)$: 0 is the unguided rule, and None
+        the same as `inf`, the hard mask. A rule without any weight guesses: ½.
 
         Book: theory/evidence, eq-world-accuracy.
         Book: theory/break_even, eq-penalty.
@@ -132,18 +117,12 @@ class World:
         With $t_1$ the unguided rule's separation the hard mask ties with it where
         $$k_o\mu^2=\ell^2-k_b\beta_S^2,\qquad
           \ell=\tfrac12\Big(t_1+\sqrt{t_1^2+4k_b\beta_S(\beta_S-\beta_T)}\Big),$$
-        and is worse exactly below.
-
-        Args:
-            kept_background: $k_b$.
-
-        Returns:
-            The break-even $k_o$, a real number, 0 where even a mask that keeps no object is no
-            worse than none; above p where no mask that leaks this much is as good as none.
+        and is worse exactly below. This $k_o$ is a real number: 0 where even a mask that keeps no
+        object is no worse than none, above p where no mask that leaks this much is as good as none.
 
         Raises:
-            ValueError: if $k_b$ is out of range, μ = 0, or $\beta_S\beta_T>\beta_S^2$ (the
-                background would be worth more on the target than on the source).
+            ValueError: also if μ = 0, or $\beta_S\beta_T>\beta_S^2$ (the background would be worth
+                more on the target than on the source).
 
         Book: theory/break_even, eq-break-even.
         """

@@ -64,13 +64,7 @@ def bit_world(agreement: ArrayLike) -> Array:
     r"""The joint of a fair label and bits that are independent given it.
 
     $P(x,y)=\tfrac12\prod_j r_j^{[x_j=y]}(1-r_j)^{[x_j\ne y]}$: bit j equals the label with
-    probability $r_j$.
-
-    Args:
-        agreement: `(d,)`, the $r_j$ in [0, 1].
-
-    Returns:
-        float64 `(2, ..., 2, 2)` with d + 1 axes, the label last.
+    probability $r_j$ in [0, 1], the `agreement` `(d,)`.
     """
     rates = as_array(agreement, "agreement", 1, ends=(0, 1))
     joint = np.full(2, 0.5)
@@ -88,11 +82,8 @@ def bayes_risk(
     `log`: $R^*=H(Y\mid X_M)$. `squared`: $R^*=E\operatorname{Var}(Y\mid X_M)$ with Y the numbers
     `values`. `zero-one`: $R^*=1-E\max_y P(y\mid X_M)$.
 
-    Args:
-        joint: $P(x,y)$.
-        kept: one mask or several; None keeps every feature.
-        loss: `log`, `squared` or `zero-one`.
-        values: `(K,)`, the label as a number, for `squared` only; 0, 1, ..., K − 1 by default.
+    `kept` is one mask or several, None keeping every feature; `values` are `(K,)`, 0, 1, ..., K − 1
+    by default.
     """
     if not isinstance(loss, str) or loss not in ("log", "squared", "zero-one"):
         raise ValueError(f"loss is {loss!r}, expected 'log', 'squared' or 'zero-one'")
@@ -109,10 +100,7 @@ def conditional_mutual_information(joint: Any, features: Any, given: Any = None)
     $$I(Y;X_A\mid X_G)=\sum_{x,y}p(x_A,x_G,y)\log\frac{p(x_A,x_G,y)\,p(x_G)}
       {p(x_A,x_G)\,p(x_G,y)}.$$
 
-    Args:
-        joint: $P(x,y)$.
-        features: bool `(d,)`, the features A.
-        given: bool `(d,)`, the features G; None means none.
+    `features` A and `given` G are bool `(d,)`; None means none.
     """
     table = as_joint(joint, "joint")
     count = table.ndim - 1
@@ -132,16 +120,8 @@ def incomplete_mask_cost(
     $$R^*(\tilde O)-R^*(O)=I(Y;O\mid\tilde O)\quad\text{(log)},\qquad
       R^*(\tilde O)-R^*(O)=E\operatorname{Var}\big(E[Y\mid O]\,\big|\,\tilde O\big)
       \quad\text{(squared)}.$$
-    Neither is ever negative.
-
-    Args:
-        joint: $P(o,y)$ over the object's features.
-        kept: one mask, which of them Õ has.
-        loss: `log` or `squared`.
-        values: `(K,)`, the label as a number, for `squared` only.
-
-    Returns:
-        `Identity(left, right)`: the difference of Bayes risks, and the right side by its formula.
+    Neither is ever negative. The joint is $P(o,y)$ over the object's features; `kept`, one mask,
+    says which of them Õ has; `loss` is `log` or `squared`, with `values` as in `bayes_risk`.
 
     Book: theory/noisy_masks, eq-complete-log, eq-complete-squared.
     """

@@ -1,11 +1,11 @@
 r"""Aligning the intervention: what a changed background says of the gap, with any mask.
 
 A swap keeps the part U of an input that a mask keeps and draws the rest anew, independently of U
-and of the label: the *swapped law* $P_S(u,y)\,q(v)$. Joints and masks are those of `information`,
-one mask at a time; all losses are in nats. What does not fit together raises a ValueError.
-
-`replacement` is the law of the rest, one axis for each feature that is not kept, in their order;
-None takes the rest's own marginal, that of another image.
+and of the label: the *swapped law* $P_S(u,y)\,q(v)$. Joints $P(x,y)$ and masks are those of
+`information`, `kept` one mask at a time; `strength` is s ≥ 0, finite; `replacement` is the law q of
+the rest, one axis for each feature that is not kept, in their order, and None takes the rest's own
+marginal, that of another image. All losses are in nats. What does not fit together raises a
+ValueError.
 """
 
 from __future__ import annotations
@@ -89,11 +89,8 @@ def intervention_chain(
     $$|\mathrm{CE}_T-\mathrm{CE}_S|\le E\,|\Delta\mathrm{CE}|\le
       E\max_c|\Delta(z_Y-z_c)|\le2\,E\,\lVert\Delta z\rVert_\infty .$$
 
-    Args:
-        logits: `(n, C)`, of each input.
-        changed: `(n, C)`, of the same object before the other background.
-        label: `(n,)` integers from 0 to C − 1.
-        weights: `(n,)` probabilities of the pairs; None weighs all alike.
+    `logits` `(n, C)` are those of each input, `changed` those of the same object before the other
+    background; labels and weights are as in `gap`.
 
     Book: theory/intervention, eq-chain.
     """
@@ -152,11 +149,7 @@ def swap_loss(joint: Any, kept: Any, prediction: Any, replacement: Any = None) -
     and η bounds the movement when the rest is replaced once more,
     $E\,\mathrm{TV}\big(f(U,V'),f(U,V'')\big)\le\sqrt{2\eta}$.
 
-    Args:
-        joint: $P_S(x,y)$.
-        kept: what the mask keeps.
-        prediction: the same shape as the joint, $f_y(x)$, summing to one over the last axis.
-        replacement: the law of the rest.
+    The `prediction` $f_y(x)$ is of the joint's shape and sums to one over the last axis.
 
     Book: theory/intervention, eq-swap-split, eq-swap-movement.
     """
@@ -184,12 +177,6 @@ def swap_rule(joint: Any, kept: Any, strength: float, replacement: Any = None) -
     It is the posterior of the mixed law $P_S+s\,P_S(u,y)q(v)$, and an average of two rules:
     $$f_s=(1-\omega)\,P_S(Y\mid X)+\omega\,P_S(Y\mid U),\qquad
       \omega=\frac{s\,q(v)}{s\,q(v)+P_S(v\mid u)} .$$
-
-    Args:
-        joint: $P_S(x,y)$.
-        kept: what the mask keeps.
-        strength: s ≥ 0, finite.
-        replacement: the law of the rest.
 
     Returns:
         $f_s$ of the joint's shape (an even guess where neither law ever goes), ω
@@ -221,15 +208,8 @@ def swap_risk(
     $$R_T(f_s)\le\min\Big(R_T(f_1)+E_T\log(1+\rho),\;
       R_T(\tilde f)+E_T\log\big(1+\tfrac1\rho\big)\Big).$$
 
-    Args:
-        joint_source: $P_S(x,y)$, the object's features on the first axes.
-        joint_target: the same shape; every input that it shows must be one of the source's.
-        kept: what the mask keeps.
-        strength: s > 0, finite.
-        objects: how many of the d features belong to the object.
-
-    Returns:
-        Excess risks over $f_2=P(Y\mid O)$, and the bound.
+    These are excess risks over $f_2=P(Y\mid O)$. Every input that `joint_target` shows must be one
+    of the source's; s > 0; the first `objects` of the d features belong to the object.
 
     Book: theory/intervention, eq-swap-guard.
     """
