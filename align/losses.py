@@ -101,7 +101,6 @@ def distinction(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
 
     Source: Hong et al. 2026, L_dist with dist(x) = f_y(x⊙M) − f_y(x⊙(1−M)); that f_y is the
     softmax probability is our reading, since only then is 1 its maximum.
-
     Book: masker, eq-masker-dist.
     """
     chosen = labels[:, None]
@@ -117,7 +116,6 @@ def distinction_margin(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
     masker keeps a gradient once the classifier is sure.
 
     Source: ours; the first summand is the cross-entropy of the kept part.
-
     Book: masker, eq-masker-margin.
     """
     lead, left = margin.unchecked(kept, labels), margin.unchecked(removed, labels)
@@ -141,7 +139,6 @@ def sparsity(masks: Tensor) -> Tensor:
 
     Source: Hong et al. 2026, the λ1 term; the mean instead of the sum makes λ1 independent of the
     image's size (ours).
-
     Book: masker, eq-masker-costs.
     """
     return masks.abs().mean()
@@ -152,7 +149,6 @@ def smoothness(masks: Tensor) -> Tensor:
     """Mean absolute difference between neighbouring pixels (total variation) of `(..., H, W)`.
 
     Source: Hong et al. 2026, the λ2 term L_smooth; absolute differences are our choice.
-
     Book: masker, eq-masker-costs.
     """
     down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
@@ -181,7 +177,6 @@ def alignment_bce(saliency: Tensor, masks: Tensor) -> Tensor:
     The map is the min-max normalised Grad-CAM of the true class, in [0, 1].
 
     Source: Hong et al. 2026, the λ3 term BCE(Φ_y(x), M(x)); also HAICS (Shen et al. 2021).
-
     Book: align, eq-align-bce.
     """
     return binary_cross_entropy(saliency.clamp(EPSILON, 1 - EPSILON), masks)
@@ -208,7 +203,6 @@ def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
         masks: `(N, h, w)`.
 
     Source: ours; the energy of Wang et al. (Score-CAM, 2020) turned into a loss on margins.
-
     Book: align, eq-align-energy.
     Book: theory/what_to_align, eq-share.
     """

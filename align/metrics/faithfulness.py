@@ -53,8 +53,7 @@ def insertion_curve(
     `baseline` is what the pixels not yet restored show: "blur" (`blur` of the image), "zero" (the
     colour `classifier.mean`, or black where there is none) or a tensor of the images' shape.
 
-    Source:
-        Petsiuk, Das and Saenko 2018, "RISE", section 4.3.
+    Source: Petsiuk, Das and Saenko 2018, "RISE", section 4.3.
     """
     inputs = Inputs(classifier, images, saliency, target, batch_size)
     return measure(inputs, Series(True, baseline, _equal_steps(steps, inputs.pixels)))[1][0]
@@ -129,11 +128,9 @@ def sufficiency(
     filled, and clips it to [0, 1]: 0 says that the kept pixels are enough, 1 that they do no better
     than none; NaN where filling everything costs less than `MIN_GAP`.
 
-    Source:
-        DeYoung et al. 2020, "ERASER", section 4 (the metric and its averaging); Carton, Rathore
-        and Tan 2020, arXiv 2010.04736 (division by the null difference; theirs is one minus
-        ours). Normalized AOPC, arXiv 2408.08137, divides by the best and worst of all orderings.
-
+    Source: DeYoung et al. 2020, "ERASER", section 4 (the metric and its averaging); Carton, Rathore
+    and Tan 2020, arXiv 2010.04736 (division by the null difference; theirs is one minus
+    ours). Normalized AOPC, arXiv 2408.08137, divides by the best and worst of all orderings.
     Book: faithfulness, eq-faith-four.
     Book: benchmark/explanation_quality, eq-quality-suff.
     """

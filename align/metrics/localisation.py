@@ -61,9 +61,8 @@ def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
     Of several most salient pixels the first in `align.metrics.inputs.tie_order` counts, so that a
     constant map hits by chance and not because the first pixel is a corner.
 
-    Source:
-        Zhang et al. 2016, "Top-down neural attention by excitation backprop", section 4.1,
-        without the margin of 15 pixels around the object.
+    Source: Zhang et al. 2016, "Top-down neural attention by excitation backprop", section 4.1,
+    without the margin of 15 pixels around the object.
     """
     check_masks(saliency, masks)
     values = upsample(saliency, *masks.shape[1:]).flatten(1)
@@ -79,8 +78,7 @@ def energy_inside(saliency: Tensor, masks: Tensor) -> Tensor:
     and all else positive. Masks count as soft weights. A map without a positive value says nothing
     of where the evidence is, and gets a constant one's score: the object's share of the area.
 
-    Source:
-        Wang et al. 2020, "Score-CAM", section 4.3 (the energy-based pointing game).
+    Source: Wang et al. 2020, "Score-CAM", section 4.3 (the energy-based pointing game).
     """
     check_masks(saliency, masks)
     positive = upsample(saliency, *masks.shape[1:]).clamp(min=0)
