@@ -77,9 +77,10 @@ def accuracy_per_class(correct: Tensor, labels: Tensor, classes: Sequence[str]) 
     without images has no entry.
     """
     sizes = check_shape("correct", correct, "N", dtype=torch.bool)
+    check_shape("labels", labels, "N", sizes, torch.int64)
     if not isinstance(classes, list | tuple) or not all(isinstance(n, str) for n in classes):
         raise ValueError(f"classes are of type {type(classes).__name__}, expected a list of names")
-    check_classes("labels", labels, sizes | {"C": len(classes)})
+    check_classes("labels", labels.cpu(), sizes | {"C": len(classes)})
     return {
         name: correct[labels == label].double().mean().item()
         for label, name in enumerate(classes)

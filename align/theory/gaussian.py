@@ -150,7 +150,7 @@ class World:
         $$s^*=\min\Big(1,\max\Big(0,\frac{N_1D_0}{N_0D_1}\Big)\Big)\quad(N_0>0),$$
         and if $N_0\le0$ at the better one of 0 and 1. If $\mu\ne0$ and $\beta_S(\beta_S-\beta)>0$,
         a little guidance helps if and only if $k_o/p>k_b/q$ (theory/break_even proves it). λ may
-        be `inf`; among equally good λ it is the least of 0, λ* and `inf`.
+        be `inf`; among equally good λ it is the least.
         """
         kept, rest = self._parts(kept_object, kept_background, domain)
         (mean, spread), (rest_mean, rest_spread) = kept, rest
