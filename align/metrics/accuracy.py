@@ -96,12 +96,8 @@ def group_accuracies(
 ) -> dict[str, Any]:
     """How right predictions are in each of several groups, and where they are worst.
 
-    Args:
-        correct: bool `(N,)`, from `correct`.
-        groups: int64 `(N,)`, 0 to `len(names) - 1`.
-        names: the groups' names.
-        shares: each group's share of the images trained on, in the order of the names; None where
-            it is not known.
+    `groups` are int64 `(N,)`, 0 to `len(names) - 1`; `shares` are each group's share of the images
+    trained on, in the order of the names, where that is known.
 
     Returns:
         `accuracy_per_group` (a dictionary; a group without images has no entry), `worst_group`,

@@ -49,16 +49,12 @@ class Series:
 
 
 def blur(images: Tensor, kernel_size: int | None = None, sigma: float | None = None) -> Tensor:
-    """Blur images with a Gaussian window, reflecting them at their edges.
+    """Blur images `(N, 3, H, W)` with a Gaussian window, reflecting them at their edges.
 
     Kernel 11 and σ 5 are customary for images of 224 x 224; by default both shrink and grow with
     the smaller side, so that an image of any size loses the same amount of detail.
-
-    Args:
-        images: `(N, 3, H, W)`, floating point.
-        kernel_size: odd number of pixels; by default 11/224 of the smaller side, rounded to an
-            odd number, at least 3.
-        sigma: standard deviation in pixels; by default 5/224 of the smaller side.
+    `kernel_size` is an odd number of pixels, by default 11/224 of the smaller side, rounded to an
+    odd number, at least 3; `sigma` is in pixels too, by default 5/224 of the smaller side.
     """
     side = min(check_floats("images", images, "N3HW", {"3": 3})[letter] for letter in "HW")
     if kernel_size is None:
@@ -77,12 +73,9 @@ def blur(images: Tensor, kernel_size: int | None = None, sigma: float | None = N
 def filled(classifier: Model, images: Tensor, fill: Fill) -> Tensor:
     """The picture `(N, 3, H, W)` that filled pixels are taken from.
 
-    Args:
-        classifier: asked for its `mean`, the colour that its own normalisation turns into zeros.
-        images: `(N, 3, H, W)`, floating point in [0, 1].
-        fill: "zero", zeros of the *normalised* image: the colour `classifier.mean`, or black
-            where the classifier has none; "blur", the image after `blur`; or a tensor of the
-            images' shape, taken as it is.
+    `fill` is "zero", zeros of the *normalised* image: the colour `classifier.mean`, or black where
+    the classifier has none; "blur", the image after `blur`; or a tensor of the images' shape, taken
+    as it is.
     """
     _check_fill(fill, images)
     if isinstance(fill, Tensor):

@@ -71,20 +71,11 @@ def reliance(
 ) -> dict[str, float]:
     """How far the answers move when the background is replaced, and when the object is.
 
-    Masks are cut at `CUT`. A mask that marks too much keeps some of the background: with boxes the
-    reliance is that on what lies outside of the box. `truth` says how much the masks' own errors
-    can matter.
-
-    Args:
-        classifier: as for all metrics.
-        images: as for all metrics, at least 2.
-        masks: float `(N, H, W)` in [0, 1], 1 on the object: drawn by people, boxes, or predicted.
-        truth: true masks of the same images, float `(N, H, W)`, where `masks` are not; one more
-            forward pass.
-        logits: `(N, C)`, the classifier's for these images, if they are there; else they are
-            computed in one more forward pass.
-        seed: fixes partners and control masks.
-        batch_size: images in one forward pass.
+    There are 2 images at least. `masks`, drawn by people, boxes, or predicted, are cut at `CUT`. A
+    mask that marks too much keeps some of the background: with boxes the reliance is that on what
+    lies outside of the box. `truth`, the true masks where `masks` are not, says for one more
+    forward pass how much the masks' own errors can matter; the classifier's `logits` `(N, C)` for
+    these images, if they are there, save a pass. `seed` fixes partners and control masks.
 
     Returns:
         Numbers by name, each name followed by `_logits`, `_probability` and `_decisions`; those of
