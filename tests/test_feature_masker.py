@@ -111,8 +111,9 @@ def test_a_masker_that_is_not_to_learn_stays_as_it_is():
     assert "distinction" not in run.history[-1] and "alignment" in run.history[-1]
 
 
-def test_the_embedded_start_is_small_and_fits_its_backbone():
-    path = start_path("objectness", "mobilenet_v2")
+@pytest.mark.parametrize("start", ["objectness", "birds"])
+def test_an_embedded_start_is_small_and_fits_its_backbone(start):
+    path = start_path(start, "mobilenet_v2")
     assert path.parent == STARTS and path.stat().st_size < 2**20
     tensors = load_file(path)
     masker = FeatureMasker(classifier("mobilenet_v2", output_stride=16))
@@ -121,7 +122,7 @@ def test_the_embedded_start_is_small_and_fits_its_backbone():
 
 def test_starts_that_do_not_fit_say_so(tmp_path):
     f = classifier()
-    with pytest.raises(FileNotFoundError, match="embedded are objectness-mobilenet_v2"):
+    with pytest.raises(FileNotFoundError, match="embedded are birds-mobilenet_v2, objectness-mob"):
         masker_for(Config(masker_reads="pretrained", masker_start="objectness"), f)
     path = tmp_path / "other.safetensors"
     save_file(load_file(start_path("objectness", "mobilenet_v2")), path)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignbook import results, tables, weights
+from alignbook import results, tables, weighting
 from alignbook.show import cell, show
 from book.tools import project
 
@@ -92,7 +92,7 @@ def test_the_books_tables_have_no_code_for_headings():
     text = show(tables.comparison(toy)).text
     assert text.loc["DRE", "average rank"] == "4.7" and text.loc["ERM", "− ERM"] == "–"
     assert list(text) == ["mean", "− ERM", "spread over seeds", "average rank", "seeds"]
-    chosen = weights.chosen(results.recorded("weights"))
+    chosen = weighting.chosen(results.recorded("weights"))
     assert show(chosen).text.loc["energy", "weight"] == "2"
 
 

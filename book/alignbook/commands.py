@@ -69,7 +69,7 @@ def table(
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
     from align import records
-    from alignbook import ablations, results, tables, weights
+    from alignbook import ablations, results, tables, weighting
     from alignbook.show import show
 
     found = results.current(grid)
@@ -87,7 +87,7 @@ def table(
         return
     if grid == "weights":
         print("accuracy against ERM, each form with the weight that is best in distribution\n")
-        print(show(weights.chosen(recorded)))
+        print(show(weighting.chosen(recorded)))
         return
     for setting, part in results.settings(recorded).items():
         heading = f"\n{setting}\n" if setting else ""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from alignbook import ablations, photographs, plotting, results, weights
+from alignbook import ablations, photographs, plotting, results, weighting
 from alignbook.drawing import NO_LOOK, Drawn, absent, dots, ends, look, name_lines
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
@@ -331,7 +331,7 @@ FIGURES: dict[str, Named] = {
         lambda table: by_domain(table, "evidence_inside"),
     ),
     "ablations": Named("one choice of ALIGN changed at a time", ("ablations",), ablations.draw),
-    "weights": Named("each form of alignment over its weights", ("weights",), weights.draw),
+    "weights": Named("each form of alignment over its weights", ("weights",), weighting.draw),
     "cost": Named("accuracy against cost", ("toy",), cost),
     "pacs": Named("guidance on photographs of PACS", ("pacs",), photographs.guidance),
     "pacs-methods": Named(

@@ -256,7 +256,8 @@ def _variant(record: dict) -> str:
         start = STARTS.get(config["masker_start"], config["masker_start"])
         parts.append(f"{start} {'held' if config['masker_lr'] == 0 else 'refined'}")
     else:
-        parts.append("masks from nothing")
+        own = " on its own maps" if config["masker_reads"] == "classifier" else ""
+        parts.append(f"masks from nothing{own}")
     if config["target"] != "hard":
         parts.append(f"{config['target']} masks")
     if "swap_weight" in config:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import record
 
-from alignbook import drawing, results, tables, weights
+from alignbook import drawing, results, tables, weighting
 from alignbook.campaign import grid
 from alignbook.results import frame
 
@@ -26,7 +26,7 @@ def recorded():
 
 
 def test_the_weight_is_chosen_at_home_and_the_best_one_away_is_named_beside(recorded):
-    table = weights.chosen(recorded)
+    table = weighting.chosen(recorded)
     assert list(table.index) == ["energy", "BCE", "L1", "input gradient"]
     assert table["weight"].tolist() == list(BEST.values())
     assert (table["in distribution"]["low"] > 0).all()
@@ -36,14 +36,14 @@ def test_the_weight_is_chosen_at_home_and_the_best_one_away_is_named_beside(reco
     wanted = tables.differences(pair).loc["true masks, L1"]
     assert table.loc["L1"]["out of distribution"].to_dict() == wanted.to_dict()
     # Away from home another weight is better; it is told and not taken.
-    assert (table[weights.LARGEST]["difference"] > 0.2).all()
+    assert (table[weighting.LARGEST]["difference"] > 0.2).all()
     assert (table["at weight"] != table["weight"]).all()
 
 
 def test_lines_show_the_means_over_seeds_and_plain_training(recorded):
-    drawn = weights.draw(recorded)
+    drawn = weighting.draw(recorded)
     lines = {str(line.get_label()): line for line in drawn.figure.axes[0].lines}
-    away = weights.guided(recorded).query("shift == 'out' and form == 'BCE'")
+    away = weighting.guided(recorded).query("shift == 'out' and form == 'BCE'")
     wanted = away.groupby("weight")["accuracy"].mean()
     np.testing.assert_allclose(lines["BCE"].get_xdata(), grid.WEIGHTS["bce"])
     np.testing.assert_allclose(lines["BCE"].get_ydata(), wanted)
@@ -53,8 +53,8 @@ def test_lines_show_the_means_over_seeds_and_plain_training(recorded):
 
 
 def test_every_form_of_the_grid_has_a_style_and_few_runs_are_said_to_be_too_few(recorded):
-    assert set(weights.guided(recorded)["form"]) == set(drawing.FORM_STYLES)
-    table = weights.chosen(recorded.query("seed == 0"))
+    assert set(weighting.guided(recorded)["form"]) == set(drawing.FORM_STYLES)
+    table = weighting.chosen(recorded.query("seed == 0"))
     assert table["out of distribution"].isna().all(axis=None)
-    assert table[weights.LARGEST].isna().all(axis=None) and table["weight"].notna().all()
-    assert weights.chosen(frame([])).empty and "not run here" in weights.draw(frame([])).alt
+    assert table[weighting.LARGEST].isna().all(axis=None) and table["weight"].notna().all()
+    assert weighting.chosen(frame([])).empty and "not run here" in weighting.draw(frame([])).alt
