@@ -81,11 +81,12 @@ def deletion_curve(
 def insertion_auc(
     classifier: Model, images: Tensor, saliency: Tensor, *, normalized: bool = False, **options: Any
 ) -> Tensor:
-    """Area `(N,)` under `insertion_curve`, whose options it takes; higher is better.
+    """Area `(N,)` in [0, 1] under `insertion_curve`; higher is better.
 
-    It is over the share of restored pixels, in [0, 1]. The plain area grows with the classifier's
-    confidence, so two classifiers compare only by the `normalized` one: `rescale` of the curve from
-    0 at the baseline to 1 at the image, NaN where the two differ by less than `MIN_GAP`.
+    Options are those of the curve: `steps`, `baseline`, `target` and `batch_size`. The plain area,
+    over the share of restored pixels, grows with the classifier's confidence, so two classifiers
+    compare only by the `normalized` one: `rescale` of the curve from 0 at the baseline to 1 at the
+    image, NaN where the two differ by less than `MIN_GAP`.
 
     Book: faithfulness, eq-faith-four.
     """
@@ -97,9 +98,9 @@ def insertion_auc(
 def deletion_auc(
     classifier: Model, images: Tensor, saliency: Tensor, *, normalized: bool = False, **options: Any
 ) -> Tensor:
-    """Area `(N,)` under `deletion_curve`, whose options it takes; lower is better.
+    """Area `(N,)` in [0, 1] under `deletion_curve`, over the removed share; lower is better.
 
-    It is over the share of removed pixels; `normalized` as in `insertion_auc`.
+    Options and `normalized` are as for `insertion_auc`.
 
     Book: faithfulness, eq-faith-four.
     """

@@ -53,6 +53,7 @@ def blur(images: Tensor, kernel_size: int | None = None, sigma: float | None = N
 
     Kernel 11 and σ 5 are customary for images of 224 x 224; by default both shrink and grow with
     the smaller side, so that an image of any size loses the same amount of detail.
+
     `kernel_size` is an odd number of pixels, by default 11/224 of the smaller side, rounded to an
     odd number, at least 3; `sigma` is in pixels too, by default 5/224 of the smaller side.
     """
