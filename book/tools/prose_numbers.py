@@ -128,16 +128,23 @@ def names() -> dict[str, Any]:
     """What an expression over the records may call."""
     from alignbook import estimates, results
 
-    def mean(
-        grid: str, label: str, metric: str = "accuracy", shift: str = "out", domain: str = ""
-    ) -> float:
-        table = results.recorded(grid)
-        table = table[table["domain"] == domain] if domain else table
-        return results.by_seed(table, metric, shift)[label].mean()
+    def rows(grids: str, where: dict[str, Any]) -> Any:
+        """The recorded rows of one grid, or of `several + grids`, with these values."""
+        table = results.recorded(*grids.split(" + "))
+        for column, value in where.items():
+            table = table[table[column] == value]
+        return table
 
-    def gap(grid: str, first: str, second: str = "ERM", metric: str = "accuracy", **where) -> Any:
-        shift = {"shift": "out"} | where
-        return estimates.compare(results.recorded(grid), first, second, metric, **shift)
+    def mean(
+        grids: str, label: str, metric: str = "accuracy", shift: str = "out", **where: Any
+    ) -> float:
+        return results.by_seed(rows(grids, where), metric, shift)[label].mean()
+
+    def gap(
+        grids: str, first: str, second: str = "ERM", metric: str = "accuracy", **where: Any
+    ) -> Any:
+        shift = where.pop("shift", "out")
+        return estimates.compare(rows(grids, where), first, second, metric, shift=shift)
 
     return {
         "mean": mean,
