@@ -1,7 +1,8 @@
 """Checks of arguments: one sentence that says what was given and what was expected.
 
 Each takes the argument's `name`, for the message, and the `value` that was given, and raises a
-ValueError where it is not as the check's own sentence says.
+ValueError where it is not as the check's own sentence says. A `shape` has one letter an axis, such
+as "NCHW"; `sizes` are those that some letters must have, from an argument checked before.
 Only shapes and dtypes are looked at on every device. Values are looked at on a CPU alone: on a GPU
 each look would make a training step wait.
 """
@@ -21,14 +22,10 @@ Sizes = dict[str, int]
 
 
 def checked(check: Callable) -> Callable[[Callable], Callable]:
-    """Put a check of its arguments before a function.
+    """Put a check, which takes the same arguments and raises, before a function.
 
-    Args:
-        check: takes the function's arguments and raises where they are not what they should be.
-
-    Returns:
-        A decorator. The function without the check is its `unchecked`, for callers that know what
-        they pass, such as the steps of training.
+    The function without the check is its `unchecked`, for callers that know what they pass, such
+    as the steps of training.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -74,7 +71,7 @@ def check_path(name: str, value: Any) -> None:
 def check_texts(name: str, value: Any) -> None:
     """Refuse what is not a tuple of texts."""
     if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
-        given = shown(value) if not isinstance(value, tuple) else "a tuple of other things"
+        given = "a tuple of other things" if isinstance(value, tuple) else shown(value)
         raise ValueError(f"{name} is {given}, expected a tuple of texts")
 
 
@@ -88,12 +85,7 @@ def check_device(value: Any) -> None:
 
 def check_bytes(name: str, value: Any) -> None:
     """Refuse what is not a batch of colour images in bytes."""
-    check_tensor(name, value)
-    if value.dtype != torch.uint8 or value.ndim != 4 or value.shape[1] != 3:
-        raise ValueError(
-            f"{name} are {value.dtype} of shape {tuple(value.shape)}, expected torch.uint8 of "
-            "shape (N, 3, H, W)"
-        )
+    check_shape(name, value, "N3HW", {"3": 3}, torch.uint8)
 
 
 def check_images(images: Any, *, bytes_too: bool = False) -> None:
@@ -134,41 +126,47 @@ def check_tensor(name: str, value: Any) -> None:
         )
 
 
-def check_floats(name: str, value: Any, shape: str, sizes: Sizes | None = None) -> Sizes:
-    """Refuse what is not a floating-point tensor of a shape.
-
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-        shape: one letter an axis, such as "NCHW".
-        sizes: sizes that some letters must have, from an argument checked before.
+def check_shape(
+    name: str, value: Any, shape: str, sizes: Sizes | None = None, dtype: torch.dtype | None = None
+) -> Sizes:
+    """Refuse what is not a tensor of a shape and a dtype, None being any floating point.
 
     Returns:
         The size of every letter seen so far.
     """
-    return _check(name, value, shape, sizes, value_is_float=True)
+    check_tensor(name, value)
+    known = dict(sizes or {})
+    right = value.is_floating_point() if dtype is None else value.dtype == dtype
+    fits = value.ndim == len(shape) and all(
+        known.setdefault(letter, size) == size
+        for letter, size in zip(shape, value.shape, strict=False)
+    )
+    if right and fits:
+        return known
+    before = sizes or {}
+    wanted = ", ".join(str(before.get(letter, letter)) for letter in shape)
+    raise ValueError(
+        f"{name} {'are' if name.endswith('s') else 'is'} {value.dtype} of shape "
+        f"{tuple(value.shape)}, expected {dtype or 'floating point'} of shape "
+        f"({wanted}{',' * (len(shape) == 1)})"
+    )
 
 
-def check_classes(
-    name: str, value: Any, sizes: Sizes, *, shape: str = "N", classes: str = "C"
-) -> None:
-    """Refuse what is not one class an image.
+def check_floats(name: str, value: Any, shape: str, sizes: Sizes | None = None) -> Sizes:
+    """Refuse what is not a floating-point tensor of a shape; see `check_shape`."""
+    return check_shape(name, value, shape, sizes)
 
-    Args:
-        name: the argument's name, for the message.
-        value: what was given.
-        sizes: from `check_floats`; with the number of classes, the range is checked too.
-        shape: one letter an axis.
-        classes: the letter of the number of classes.
-    """
-    _check(name, value, shape, sizes, value_is_float=False)
-    if classes not in sizes or not value.is_cpu or not value.numel():
+
+def check_classes(name: str, value: Any, sizes: Sizes) -> None:
+    """Refuse what is not one class an image; sizes with a letter C say how many classes."""
+    check_shape(name, value, "N", sizes, torch.int64)
+    if "C" not in sizes or not value.is_cpu or not value.numel():
         return
     low, high = (int(end) for end in value.aminmax())
-    if low < 0 or high >= sizes[classes]:
+    if low < 0 or high >= sizes["C"]:
         raise ValueError(
-            f"{name} run from {low} to {high}, expected 0 to {sizes[classes] - 1}: there are "
-            f"{sizes[classes]} classes"
+            f"{name} run from {low} to {high}, expected 0 to {sizes['C'] - 1}: there are "
+            f"{sizes['C']} classes"
         )
 
 
@@ -206,7 +204,7 @@ def check_size(name: str, value: Any) -> None:
     """Refuse what is not a height and a width."""
     pair = isinstance(value, tuple | list) and len(value) == 2
     if not pair or not all(isinstance(side, int) and side >= 1 for side in value):
-        given = repr(value) if pair else f"of type {type(value).__name__}"
+        given = repr(value) if pair else shown(value)
         raise ValueError(f"{name} is {given}, expected two whole numbers (h, w), at least 1")
 
 
@@ -219,24 +217,3 @@ def check_flag(name: str, value: Any) -> None:
 def check_seed(value: Any) -> None:
     """Refuse what cannot seed a random generator."""
     check_number("seed", value, 0, 2**63 - 1, whole=True)
-
-
-def _check(
-    name: str, value: Any, shape: str, sizes: Sizes | None, *, value_is_float: bool
-) -> Sizes:
-    check_tensor(name, value)
-    known = dict(sizes or {})
-    right = value.is_floating_point() if value_is_float else value.dtype == torch.int64
-    fits = value.ndim == len(shape) and all(
-        known.setdefault(letter, size) == size
-        for letter, size in zip(shape, value.shape, strict=False)
-    )
-    if right and fits:
-        return known
-    kind = "floating point" if value_is_float else "torch.int64"
-    before = sizes or {}
-    wanted = ", ".join(str(before.get(letter, letter)) for letter in shape)
-    raise ValueError(
-        f"{name} is {value.dtype} of shape {tuple(value.shape)}, expected {kind} of shape "
-        f"({wanted}{',' * (len(shape) == 1)})"
-    )

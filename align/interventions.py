@@ -1,4 +1,8 @@
-"""The picture with another background: what the swap trains on and reliance is measured with."""
+"""The picture with another background: what the swap trains on and reliance is measured with.
+
+`images` are `(N, 3, H, W)` in [0, 1], `masks` `(N, H, W)` in [0, 1], 1 on what is kept. Pictures
+come back in the images' shape.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,9 @@ BLUR = 8
 
 
 def swap(images: Tensor, masks: Tensor, backgrounds: Tensor) -> Tensor:
-    """Each picture with what lies outside its mask taken from a background.
+    """Each picture with what lies outside its mask taken from a background, `M⊙x + (1−M)⊙b`.
 
     Book: align, eq-align-swap.
-
-    Args:
-        images: `(N, 3, H, W)` in [0, 1].
-        masks: `(N, H, W)` in [0, 1], 1 on what is kept.
-        backgrounds: `(N, 3, H, W)` in [0, 1].
-
-    Returns:
-        `(N, 3, H, W)`, `M⊙x + (1−M)⊙b`.
     """
     return torch.lerp(backgrounds, images, masks[:, None].to(images.dtype))
 
@@ -36,12 +32,9 @@ def backgrounds(
     Args:
         kind: "picture" (another one of the batch), "emptied" (the same, its own object painted
             over from its surroundings) or "blur" (the picture itself, blurred).
-        images: `(N, 3, H, W)` in [0, 1], N at least 2 but for "blur".
-        masks: `(N, H, W)` in [0, 1], 1 on the object.
+        images: pictures, at least 2 but for "blur".
+        masks: 1 on the object.
         generator: CPU random numbers; they choose who stands behind whom.
-
-    Returns:
-        `(N, 3, H, W)`.
     """
     if kind == "blur":
         return blurred(images)
@@ -50,11 +43,7 @@ def backgrounds(
 
 
 def derangement(count: int, generator: torch.Generator | None = None) -> Tensor:
-    """A random permutation in which nobody keeps their place: one random cycle through all.
-
-    Returns:
-        int64 `(count,)`.
-    """
+    """A random permutation, int64 `(count,)`, in which nobody keeps their place: one cycle."""
     order = torch.randperm(count, generator=generator)
     partners = torch.empty_like(order)
     partners[order] = order.roll(1)
@@ -64,12 +53,7 @@ def derangement(count: int, generator: torch.Generator | None = None) -> Tensor:
 def emptied(images: Tensor, masks: Tensor) -> Tensor:
     """Pictures without their object: it is painted over with a blur of what surrounds it.
 
-    Args:
-        images: `(N, 3, H, W)` in [0, 1].
-        masks: `(N, H, W)` in [0, 1], 1 on the object.
-
-    Returns:
-        `(N, 3, H, W)`; where the mask covers everything, the picture's mean colour.
+    Where the mask covers everything, that is the picture's mean colour.
     """
     rest = (1 - masks[:, None]).to(images.dtype)
     # The surroundings' mean colour, with next to no weight, stands where their blur does not reach.
@@ -80,13 +64,6 @@ def emptied(images: Tensor, masks: Tensor) -> Tensor:
 
 
 def blurred(images: Tensor) -> Tensor:
-    """Pictures averaged over 8 x 8 cells and enlarged again: their colours without their things.
-
-    Args:
-        images: `(N, C, H, W)`.
-
-    Returns:
-        `(N, C, H, W)`.
-    """
+    """Pictures averaged over 8 x 8 cells and enlarged again: their colours without their things."""
     cells = adaptive_avg_pool2d(images, BLUR)
     return interpolate(cells, tuple(images.shape[2:]), mode="bilinear", align_corners=False)

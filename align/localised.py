@@ -27,7 +27,7 @@ MASK_THRESHOLD = 0.5
 def localisation(
     domain: Domain, maps: Tensor, shown: Tensor, batch_size: int, *, scale: bool
 ) -> dict[str, float]:
-    """How well maps mark the object.
+    """How well maps mark the object: numbers by name, see `align.evaluate`.
 
     Args:
         domain: images with true masks.
@@ -35,9 +35,6 @@ def localisation(
         shown: int64, positions of the images that show an object; means are over these.
         batch_size: images handled at once.
         scale: whether maps have no scale of their own and are brought to [0, 1] for the cut.
-
-    Returns:
-        `iou`, `iou_matched`, `pointing_game` and `energy_inside`, see `align.evaluate`.
     """
     values: dict[str, list[Tensor]] = {}
     for rows in shown.split(batch_size):
@@ -59,18 +56,8 @@ def masker_quality(
 ) -> dict[str, float]:
     """How large a masker's masks are and, where truth is known, how well they mark the object.
 
-    Args:
-        masker: `(N, 3, H, W)` to `(N, 1, H, W)` in [0, 1].
-        domain: images, with true masks where they are known.
-        shown: int64, positions of the images that show an object.
-        batch_size: images in one forward pass.
-
-    Returns:
-        Numbers named `masker_...`, and the IoU of sets of the same area that know nothing of the
-        image, see `align.evaluate`.
-
-    Raises:
-        ValueError: if the masker's output is of another shape or range.
+    Arguments are those of `localisation`. Numbers are named `masker_...`; beside them stands the
+    IoU of sets of the same area that know nothing of the image, see `align.evaluate`.
     """
     masks = _soft_masks(masker, domain.images, batch_size)
     result = {

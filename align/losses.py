@@ -3,10 +3,15 @@
     L_mask = L_dist + λ1 · sparsity + λ2 · smoothness                       (masker, f fixed)
     L_clf  = CE(f(x), y) + λ3 · alignment + λ4 · regulariser                (classifier, M fixed)
 
-All return a scalar unless they say otherwise, and all raise a ValueError for another shape or
-dtype than they name (on a CPU also for values out of range). Source of the objectives: Hong et
-al., "From Attribution to Action: Jointly ALIGNing Predictions and Explanations", AAAI 2026. Each
-docstring says where a form is ours.
+Throughout, `labels` are int64 `(N,)`, the true classes y; `kept` and `removed` are the logits
+`(N, C)` of `x⊙M` and `x⊙(1−M)`, what a mask keeps and what it removes; `masks` are in [0, 1], a
+constant for the classifier, `(N, H, W)` or, for the masker's own terms, also `(N, 1, H, W)`;
+`saliency` is a map Φ, `(N, h, w)`, and masks beside it are of its size.
+
+All return a scalar of at least 0 unless they say otherwise, and all raise a ValueError for another
+shape or dtype than they name (on a CPU also for values out of range). Source of the objectives:
+Hong et al., "From Attribution to Action: Jointly ALIGNing Predictions and Explanations", AAAI 2026.
+Each docstring says where a form is ours.
 """
 
 from __future__ import annotations
@@ -34,13 +39,12 @@ def _logits(logits: Tensor, name: str) -> dict[str, int]:
     return sizes
 
 
-def _masks(masks: Tensor) -> None:
+def _masks(masks: Tensor) -> dict[str, int]:
     """Masks `(N, 1, H, W)` or `(N, H, W)` in [0, 1]."""
-    if isinstance(masks, Tensor) and masks.ndim == 4:
-        check_floats("masks", masks, "N1HW", {"1": 1})
-    else:
-        check_floats("masks", masks, "NHW")
+    shape = "N1HW" if isinstance(masks, Tensor) and masks.ndim == 4 else "NHW"
+    sizes = check_floats("masks", masks, shape, {"1": 1})
     check_shares("mask values", masks)
+    return sizes
 
 
 def _pair(kept: Tensor, removed: Tensor, labels: Tensor) -> None:
@@ -61,10 +65,6 @@ def _neighbours(masks: Tensor) -> None:
         )
 
 
-def _map(saliency: Tensor) -> None:
-    check_floats("saliency", saliency, "Nhw")
-
-
 def _map_and_mask(saliency: Tensor, masks: Tensor) -> None:
     check_floats("masks", masks, "Nhw", check_floats("saliency", saliency, "Nhw"))
     check_shares("saliency values", saliency)
@@ -77,9 +77,7 @@ def _evidence_and_mask(evidence: Tensor, masks: Tensor) -> None:
 
 
 def _gradients_and_mask(gradients: Tensor, masks: Tensor) -> None:
-    sizes = check_floats("gradients", gradients, "N3HW", {"3": 3})
-    _masks(masks)
-    check_floats("masks", masks[:, 0] if masks.ndim == 4 else masks, "NHW", sizes)
+    check_floats("gradients", gradients, "N3HW", _masks(masks) | {"3": 3})
 
 
 def _mixed_maps(mixed: Tensor, first: Tensor, second: Tensor, share: Tensor) -> None:
@@ -99,17 +97,10 @@ def _mask_and_cells(masks: Tensor, cells: tuple[int, int] | torch.Size) -> None:
 def distinction(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
     """Distance of the evidence gap from 1, `mean (f_y(kept) − f_y(removed) − 1)²`.
 
-    Args:
-        kept: logits `(N, C)` of `x⊙M`, the part the mask keeps.
-        removed: logits `(N, C)` of `x⊙(1−M)`, the part it removes.
-        labels: int64 `(N,)`, the true classes y.
-
-    Returns:
-        A scalar in [0, 4]; 0 when the kept part is certain of y and the rest rules y out.
+    In [0, 4]; 0 when the kept part is certain of y and the rest rules y out.
 
     Source: Hong et al. 2026, L_dist with dist(x) = f_y(x⊙M) − f_y(x⊙(1−M)); that f_y is the
     softmax probability is our reading, since only then is 1 its maximum.
-
     Book: masker, eq-masker-dist.
     """
     chosen = labels[:, None]
@@ -124,16 +115,7 @@ def distinction_margin(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
     The margin is `m = z_y − log Σ_{c≠y} exp z_c`. Unlike a probability it never saturates, so the
     masker keeps a gradient once the classifier is sure.
 
-    Args:
-        kept: logits `(N, C)` of the part the mask keeps.
-        removed: logits `(N, C)` of the part it removes.
-        labels: int64 `(N,)`, the true classes y.
-
-    Returns:
-        A scalar, at least 0.
-
     Source: ours; the first summand is the cross-entropy of the kept part.
-
     Book: masker, eq-masker-margin.
     """
     lead, left = margin.unchecked(kept, labels), margin.unchecked(removed, labels)
@@ -142,14 +124,9 @@ def distinction_margin(kept: Tensor, removed: Tensor, labels: Tensor) -> Tensor:
 
 @checked(_one)
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """How far the true class leads, `z_y − log Σ_{c≠y} exp z_c`, per image.
+    """How far the true class leads in logits `(N, C)`, `z_y − log Σ_{c≠y} exp z_c`, `(N,)`.
 
-    Args:
-        logits: `(N, C)`.
-        labels: int64 `(N,)`.
-
-    Returns:
-        `(N,)`; positive where the true class has more than half of the probability.
+    It is positive where the true class has more than half of the probability.
     """
     chosen = labels[:, None]
     others = logits.scatter(1, chosen, float("-inf"))
@@ -160,15 +137,8 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
 def sparsity(masks: Tensor) -> Tensor:
     """Mean mask value, `‖M‖₁` divided by the number of pixels.
 
-    Args:
-        masks: `(N, 1, H, W)` or `(N, H, W)` in [0, 1].
-
-    Returns:
-        A scalar in [0, 1].
-
     Source: Hong et al. 2026, the λ1 term; the mean instead of the sum makes λ1 independent of the
     image's size (ours).
-
     Book: masker, eq-masker-costs.
     """
     return masks.abs().mean()
@@ -176,16 +146,9 @@ def sparsity(masks: Tensor) -> Tensor:
 
 @checked(_neighbours)
 def smoothness(masks: Tensor) -> Tensor:
-    """Mean absolute difference between neighbouring pixels (total variation).
-
-    Args:
-        masks: `(..., H, W)` in [0, 1].
-
-    Returns:
-        A scalar, at least 0; 0 for a constant mask.
+    """Mean absolute difference between neighbouring pixels (total variation) of `(..., H, W)`.
 
     Source: Hong et al. 2026, the λ2 term L_smooth; absolute differences are our choice.
-
     Book: masker, eq-masker-costs.
     """
     down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
@@ -196,13 +159,7 @@ def smoothness(masks: Tensor) -> Tensor:
 def area_band(masks: Tensor, low: float, high: float) -> Tensor:
     """How far each mask's area lies outside a band, `mean relu(low − a) + relu(a − high)`.
 
-    Args:
-        masks: `(N, 1, H, W)` or `(N, H, W)` in [0, 1].
-        low: smallest area that costs nothing, as a share of the image.
-        high: largest area that costs nothing.
-
-    Returns:
-        A scalar, at least 0.
+    `low` is the smallest area that costs nothing, as a share of the image, `high` the largest.
 
     Source: the area bound of Stalder et al., "What You See is What You Classify", NeurIPS 2022.
     """
@@ -217,15 +174,9 @@ def area_band(masks: Tensor, low: float, high: float) -> Tensor:
 def alignment_bce(saliency: Tensor, masks: Tensor) -> Tensor:
     """Binary cross-entropy between the classifier's map Φ and the mask M, the paper's alignment.
 
-    Args:
-        saliency: `(N, h, w)` in [0, 1], min-max normalised Grad-CAM of the true class.
-        masks: `(N, h, w)` in [0, 1], constants.
-
-    Returns:
-        A scalar, at least 0.
+    The map is the min-max normalised Grad-CAM of the true class, in [0, 1].
 
     Source: Hong et al. 2026, the λ3 term BCE(Φ_y(x), M(x)); also HAICS (Shen et al. 2021).
-
     Book: align, eq-align-bce.
     """
     return binary_cross_entropy(saliency.clamp(EPSILON, 1 - EPSILON), masks)
@@ -233,14 +184,7 @@ def alignment_bce(saliency: Tensor, masks: Tensor) -> Tensor:
 
 @checked(_map_and_mask)
 def alignment_l1(saliency: Tensor, masks: Tensor) -> Tensor:
-    """Mean absolute difference between map and mask, `mean |Φ − M|`.
-
-    Args:
-        saliency: `(N, h, w)` in [0, 1].
-        masks: `(N, h, w)` in [0, 1].
-
-    Returns:
-        A scalar in [0, 1].
+    """Mean absolute difference between map, in [0, 1], and mask, `mean |Φ − M|`.
 
     Source: Gao et al., "GRADIA", CSCW 2022.
     """
@@ -251,19 +195,14 @@ def alignment_l1(saliency: Tensor, masks: Tensor) -> Tensor:
 def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
     """Share of the contrastive evidence outside the mask, `ΣΣ|e_c|(1−M) / ΣΣ|e_c|`.
 
-    It asks only that what separates the classes comes from inside the mask. It says nothing about
-    the shape inside, and no normalisation of the map enters. Sizes are taken class by class: in
-    the mean over the other classes, evidence for one could hide evidence against another.
+    It asks only that what separates the classes comes from inside the mask. The mean over images is
+    in [0, 1]; an image without any evidence counts as 0.
 
     Args:
         evidence: `(N, C, h, w)`, contrastive evidence e_c (`align.saliency.contrastive_evidence`).
-        masks: `(N, h, w)` in [0, 1], constants.
-
-    Returns:
-        A scalar in [0, 1], the mean over images; an image without any evidence counts as 0.
+        masks: `(N, h, w)`.
 
     Source: ours; the energy of Wang et al. (Score-CAM, 2020) turned into a loss on margins.
-
     Book: align, eq-align-energy.
     Book: theory/what_to_align, eq-share.
     """
@@ -276,12 +215,11 @@ def alignment_energy(evidence: Tensor, masks: Tensor) -> Tensor:
 def alignment_rrr(gradients: Tensor, masks: Tensor) -> Tensor:
     """Input gradients outside the mask, `Σ ((1−M) ∂/∂x Σ_c log p_c)²`, the mean over images.
 
+    It grows with the number of pixels.
+
     Args:
         gradients: `(N, 3, H, W)`, of the sum of all log-probabilities by the image.
-        masks: `(N, H, W)` or `(N, 1, H, W)` in [0, 1], constants.
-
-    Returns:
-        A scalar, at least 0; it grows with the number of pixels.
+        masks: `(N, H, W)` or `(N, 1, H, W)`.
 
     Source: Ross et al., "Right for the right reasons", IJCAI 2017, the second term of equation 1.
     """
@@ -299,9 +237,6 @@ def attribution_consistency(mixed: Tensor, first: Tensor, second: Tensor, share:
         second: `(N, h, w)`, maps of x′, of the same class as x.
         share: `(N,)` in [0, 1], the share m of x.
 
-    Returns:
-        A scalar, at least 0.
-
     Source: Li et al., "Are Data-driven Explanations Robust against Out-of-distribution Data?"
     (DRE), CVPR 2023, its consistency term.
     """
@@ -309,15 +244,9 @@ def attribution_consistency(mixed: Tensor, first: Tensor, second: Tensor, share:
     return (mixed - (m * first + (1 - m) * second)).abs().mean()
 
 
-@checked(_map)
+@checked(lambda saliency: check_floats("saliency", saliency, "Nhw"))
 def attribution_sparsity(saliency: Tensor) -> Tensor:
     """Mean size of a map, `mean |Φ|`.
-
-    Args:
-        saliency: `(N, h, w)`.
-
-    Returns:
-        A scalar, at least 0.
 
     Source: Li et al. (DRE), CVPR 2023, its sparsity term.
     """
@@ -326,14 +255,6 @@ def attribution_sparsity(saliency: Tensor) -> Tensor:
 
 @checked(_mask_and_cells)
 def mask_to_cells(masks: Tensor, cells: tuple[int, int] | torch.Size) -> Tensor:
-    """Average a mask over the cells of a feature map.
-
-    Args:
-        masks: `(N, 1, H, W)` or `(N, H, W)` in [0, 1].
-        cells: (h, w) of the feature map.
-
-    Returns:
-        `(N, h, w)` in [0, 1], each value the mask's mean over that cell's pixels.
-    """
+    """Average masks over the cells of a feature map of the size `cells`, (h, w): `(N, h, w)`."""
     flat = masks if masks.ndim == 4 else masks[:, None]
     return torch.nn.functional.adaptive_avg_pool2d(flat, tuple(cells))[:, 0]

@@ -4,6 +4,10 @@ For a pooled linear head, logit `z_c = Σ_cells Σ_k W_ck A_k(cell) / (hw) + b_c
 channel k by the mean gradient `∂z_c/∂A_k = W_ck / (hw)`, so its map is one product of the head's
 weights with the feature map that the forward pass made anyway: no second pass, no hook, and
 gradients to every parameter.
+
+Throughout, `features` are a feature map A, `(N, K, h, w)`, `weight` the weights W of a head,
+`(C, K)`, and `labels` int64 `(N,)`, the class y of each map. Half precision is worked on in single.
+What is not as described raises a ValueError.
 """
 
 from __future__ import annotations
@@ -37,9 +41,8 @@ def _check_graph(outputs: Tensor, images: Tensor, create_graph: bool = False) ->
 def _check_finish(
     evidence: Tensor, *, normalize: str | None = "minmax", relu: bool = False, size: Any = None
 ) -> None:
-    if normalize is not None and (
-        not isinstance(normalize, str) or normalize not in ("minmax", "max")
-    ):
+    named = isinstance(normalize, str) and normalize in ("minmax", "max")
+    if normalize is not None and not named:
         given = repr(normalize) if isinstance(normalize, str) else type(normalize).__name__
         raise ValueError(f"normalize is {given}, expected 'minmax', 'max' or None")
     check_floats("evidence", evidence, "Nhw")
@@ -53,13 +56,7 @@ def minmax(maps: Tensor) -> Tensor:
     """Shift and scale each map onto [0, 1]; a constant map becomes zeros.
 
     A map counts as constant where its range is within rounding of its values. This is the one rule
-    of scale for saliency maps and masks; it is worked out in single precision at least.
-
-    Args:
-        maps: `(N, h, w)`, floating point.
-
-    Returns:
-        `(N, h, w)` in [0, 1], of the same dtype.
+    of scale for saliency maps and masks; `(N, h, w)` keep their dtype.
     """
     precise = maps if maps.dtype == torch.float64 else maps.float()
     low, high = precise.amin((1, 2), keepdim=True), precise.amax((1, 2), keepdim=True)
@@ -123,25 +120,19 @@ def grad_cam(
     with reading, torch.set_grad_enabled(create_graph):
         features = classifier.features(suited(images, classifier))
         weight = pooled_linear(classifier, features)
-        if weight is not None:
-            evidence = class_evidence(features, weight, labels)
-        else:
+        if weight is None:
             evidence = evidence_by_gradient(classifier.head, features, labels, create_graph)
+        else:
+            evidence = class_evidence(features, weight, labels)
         size = images.shape[2:] if upsample else None
         return finish(evidence, normalize=normalize, relu=relu, size=size)
 
 
 @checked(_check_maps)
 def class_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """Grad-CAM before normalisation for a pooled linear head, `Σ_k W_yk A_k / (hw)`.
+    """Grad-CAM before normalisation for a pooled linear head, `Σ_k W_yk A_k / (hw)`, `(N, h, w)`.
 
-    Args:
-        features: `(N, K, h, w)`, the feature map A.
-        weight: `(C, K)`, the head's weights W.
-        labels: int64 `(N,)`, the class y of each map.
-
-    Returns:
-        `(N, h, w)`; its sum over cells plus the bias is the logit `z_y`.
+    Its sum over cells plus the bias is the logit `z_y`.
 
     Book: saliency, eq-saliency-closed.
     """
@@ -158,16 +149,10 @@ def minmax_maps(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
 
 @checked(_check_maps)
 def contrastive_evidence(features: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """What each cell adds to the margin of the true class over each class, `e_c`.
+    """What each cell adds to the margin of the true class over each class, `(N, C, h, w)`.
 
-    Args:
-        features: `(N, K, h, w)`, the feature map A.
-        weight: `(C, K)`, the head's weights W.
-        labels: int64 `(N,)`, the true class y of each image.
-
-    Returns:
-        `(N, C, h, w)`: `e_c = (W_y − W_c) · A / (hw)`; its sum over cells is `z_y − z_c` up to
-        the biases, and `e_y` is 0.
+    `e_c = (W_y − W_c) · A / (hw)`; its sum over cells is `z_y − z_c` up to the biases, and
+    `e_y` is 0.
 
     Book: saliency, eq-saliency-contrast.
     """
@@ -182,14 +167,9 @@ def evidence_by_gradient(
 ) -> Tensor:
     """Grad-CAM before normalisation for any head, through the gradient at the feature map.
 
-    Args:
-        head: callable from `(N, K, h, w)` to logits `(N, C)`.
-        features: `(N, K, h, w)`; need not require gradients.
-        labels: int64 `(N,)`.
-        create_graph: keep the graph of the gradient itself (second order).
-
-    Returns:
-        `(N, h, w)`: `Σ_k (mean over cells of ∂z_y/∂A_k) A_k`.
+    `Σ_k (mean over cells of ∂z_y/∂A_k) A_k`, `(N, h, w)`. The `head` takes features to logits
+    `(N, C)`; the features need not require gradients. `create_graph` keeps the graph of the
+    gradient itself (second order).
 
     Book: saliency, eq-saliency-gradcam.
     Book: beyond/other_maps_and_networks, eq-attr-contrast.
@@ -226,16 +206,8 @@ def evidence_by_gradient(
 def input_gradient(outputs: Tensor, images: Tensor, create_graph: bool = False) -> Tensor:
     """The gradient of the sum of some outputs by the image, from their own forward pass.
 
-    Args:
-        outputs: of any shape, computed from the images.
-        images: `(N, 3, H, W)`, requiring gradients.
-        create_graph: keep the graph of the gradient itself (second order).
-
-    Returns:
-        `(N, 3, H, W)`; detached unless `create_graph`. The outputs' own graph stays for use.
-
-    Raises:
-        ValueError: if the images have another shape, or there is no graph between the two.
+    The outputs are computed from the images `(N, 3, H, W)`, which require gradients; the outputs'
+    graph stays for use. `create_graph` keeps that of the gradient itself too (second order).
     """
     (gradient,) = torch.autograd.grad(
         outputs.sum(), images, create_graph=create_graph, retain_graph=True
@@ -251,19 +223,9 @@ def finish(
     relu: bool = False,
     size: tuple[int, int] | torch.Size | None = None,
 ) -> Tensor:
-    """Rectify, resize and normalise evidence maps.
+    """Rectify, resize and normalise evidence maps `(N, h, w)`, as `grad_cam` does.
 
-    Args:
-        evidence: `(N, h, w)`.
-        normalize: "minmax", "max" or None, as in `grad_cam`.
-        relu: keep positive evidence only.
-        size: `(H, W)` to resize to before normalising, or None.
-
-    Returns:
-        `(N, h, w)` or `(N, H, W)`.
-
-    Raises:
-        ValueError: if `normalize` is none of the three.
+    `size`, where given, is the `(H, W)` to resize to before normalising.
     """
     if relu:
         evidence = evidence.clamp_min(0)

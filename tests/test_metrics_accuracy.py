@@ -115,7 +115,10 @@ def test_bad_images_are_named(images, message):
 
 def test_bad_labels_batches_and_outputs_are_named():
     images = some_images(3)
-    with pytest.raises(ValueError, match="one class an image"):
+    with pytest.raises(
+        ValueError,
+        match=r"labels are torch.int64 of shape \(4,\), expected torch.int64 of shape \(3,\)",
+    ):
         correct(Small(), images, some_labels(4))
     with pytest.raises(ValueError, match="batch_size is 0"):
         predict(Small(), images, batch_size=0)

@@ -159,5 +159,5 @@ def test_a_map_is_enlarged_from_the_centres_of_its_cells():
 
 
 def test_the_smallest_share_of_pixels_is_one_pixel():
-    found = _pixel_counts([0.001, 0.5, 1.0], torch.rand(1, 3, 4, 4))
+    found = _pixel_counts([0.001, 0.5, 1.0], 16)
     assert found == (1, 8, 16)

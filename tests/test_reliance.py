@@ -251,14 +251,14 @@ def test_a_control_region_has_the_mask_s_area_and_another_place():
     [
         (
             {"masks": torch.zeros(12, 8, 8)},
-            r"masks is .* expected floating point of shape \(12, 24",
+            r"masks are .* expected floating point of shape \(12, 24",
         ),
         (
             {"masks": torch.full((12, SIDE, SIDE), 255.0)},
             r"masks run from 255 to 255, expected \[0",
         ),
         ({"truth": torch.zeros(3, SIDE, SIDE)}, "truth is .* expected floating point of shape"),
-        ({"logits": torch.zeros(3, 2)}, "logits is .* expected floating point of shape .12, C"),
+        ({"logits": torch.zeros(3, 2)}, "logits are .* expected floating point of shape .12, C"),
         ({"seed": -1}, "seed is -1, expected a whole number from 0"),
         ({"classifier": lambda x: x.new_full((len(x), 2), math.nan)}, "NaN or infinite for 12 of"),
     ],

@@ -192,7 +192,7 @@ EVIDENCE = np.zeros((2, 2, 4, 4))
         (lambda: alignment.inside_leak(EVIDENCE, EVIDENCE[:1], np.ones((4, 4))), "same shape"),
         (lambda: alignment.minmax_counterexample(1), "classes = 1"),
         (lambda: alignment.minmax_counterexample(object_scale=0), "positive scale"),
-        (lambda: alignment.mean_contrast_counterexample(2), "size = 2"),
+        (lambda: alignment.minmax_counterexample(size=2), "size = 2"),
     ],
 )
 def test_bad_arguments_are_explained(call, message):

@@ -231,7 +231,10 @@ def test_the_first_classifier_is_the_calibrated_one():
     ("call", "message"),
     [
         (lambda: masker.optimal_mask([], 1.0), "evidence is empty"),
-        (lambda: masker.optimal_mask([1.0], -1.0), "sparsity is -1.0"),
+        (
+            lambda: masker.optimal_mask([1.0], -1.0),
+            "sparsity is -1, expected a number of 0 or more",
+        ),
         (lambda: masker.optimal_mask([np.inf], 1.0), "not finite"),
         (lambda: masker.optimal_mask([[1.0]], 1.0), "expected 1 axes"),
         (lambda: masker.masker_loss([1.0, 1.0], [1.0], 1.0), "2 entries, expected 1"),

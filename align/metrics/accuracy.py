@@ -8,27 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from align.checks import check_images, check_kind, check_number, check_tensor
-from align.metrics.inputs import as_float, check_labels, images_at_once
+from align.checks import check_classes, check_images, check_kind, check_number, check_shape
+from align.metrics.inputs import as_float, images_at_once
 from align.networks.models import Model, device_of, inference, suited
 
 
 def predict(classifier: Model, images: Tensor, *, batch_size: int | None = None) -> Tensor:
-    """The classifier's logits for any number of images, batch by batch.
-
-    Args:
-        classifier: `(N, 3, H, W)` float in [0, 1] to logits `(N, C)`; run in evaluation mode and
-            given back with every training flag as it was.
-        images: `(N, 3, H, W)`, uint8 in 0-255 or floating point in [0, 1], on any device; they
-            are converted and moved to the classifier's device one batch at a time.
-        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
-
-    Returns:
-        `(N, C)` logits on the images' device.
-
-    Raises:
-        ValueError: if the images or the logits are not as described, or a logit is not finite.
-    """
+    """The classifier's logits for any number of images, `(N, C)`, all of them finite."""
     check_images(images, bytes_too=True)
     at_once = images_at_once(batch_size, device_of(classifier, images.device))
     with inference(classifier, images.device) as device:
@@ -42,18 +28,7 @@ def predict(classifier: Model, images: Tensor, *, batch_size: int | None = None)
 
 
 def forward(classifier: Model, images: Tensor) -> Tensor:
-    """One forward pass, checked to give one row of logits an image.
-
-    Args:
-        classifier: images to logits.
-        images: `(N, 3, H, W)` float in [0, 1], on the classifier's device.
-
-    Returns:
-        `(N, C)` logits.
-
-    Raises:
-        ValueError: if the classifier returns anything else.
-    """
+    """One forward pass on the classifier's own device, checked to give a row of logits an image."""
     if not callable(classifier):
         raise ValueError(
             f"the classifier is of type {type(classifier).__name__}, expected a function from "
@@ -70,11 +45,7 @@ def forward(classifier: Model, images: Tensor) -> Tensor:
 
 
 def check_finite(values: Tensor) -> None:
-    """Check a classifier's outputs, `(N, ...)`, for NaN and infinity.
-
-    Raises:
-        ValueError: if any value is not finite.
-    """
+    """Refuse a classifier's outputs, `(N, ...)`, with NaN or infinity among them."""
     bad = int((~torch.isfinite(values)).flatten(1).any(1).sum())
     if bad:
         raise ValueError(
@@ -86,73 +57,30 @@ def check_finite(values: Tensor) -> None:
 def correct(
     classifier: Model, images: Tensor, labels: Tensor, *, batch_size: int | None = None
 ) -> Tensor:
-    """Whether the class of the largest logit is the label.
-
-    Args:
-        classifier: as for `predict`.
-        images: as for `predict`.
-        labels: int64 `(N,)`.
-        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
-
-    Returns:
-        bool `(N,)` on the images' device.
-
-    Raises:
-        ValueError: if the inputs do not fit together.
-    """
+    """Whether the class of the largest logit is the label, bool `(N,)`."""
     check_images(images, bytes_too=True)
-    check_labels(labels, images)
+    check_classes("labels", labels, {"N": len(images)})
     return predict(classifier, images, batch_size=batch_size).argmax(1) == labels.to(images.device)
 
 
 def accuracy(
     classifier: Model, images: Tensor, labels: Tensor, *, batch_size: int | None = None
 ) -> float:
-    """The share of images whose predicted class is their label: the mean of `correct`.
-
-    Args:
-        classifier: as for `predict`.
-        images: as for `predict`.
-        labels: int64 `(N,)`.
-        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
-
-    Returns:
-        A share in [0, 1].
-
-    Raises:
-        ValueError: if the inputs do not fit together.
-    """
+    """The share of images whose predicted class is their label: the mean of `correct`."""
     return correct(classifier, images, labels, batch_size=batch_size).double().mean().item()
 
 
 def accuracy_per_class(correct: Tensor, labels: Tensor, classes: Sequence[str]) -> dict[str, float]:
-    """The accuracy among the images of each class.
+    """The accuracy among the images of each class, by class name.
 
-    Args:
-        correct: bool `(N,)`, from `correct`.
-        labels: int64 `(N,)`, 0 to `len(classes) - 1`.
-        classes: the class names, in label order.
-
-    Returns:
-        A share in [0, 1] by class name; a class without images has no entry.
-
-    Raises:
-        ValueError: if there is not one label for each entry of `correct`, or one has no name.
+    `correct` is that of the function `correct`, and `classes` are named in label order. A class
+    without images has no entry.
     """
-    check_tensor("correct", correct)
-    if correct.dtype != torch.bool or correct.ndim != 1:
-        raise ValueError(
-            f"correct is {correct.dtype} of shape {tuple(correct.shape)}, expected torch.bool of "
-            "shape (N,)"
-        )
-    check_labels(labels, correct)
+    sizes = check_shape("correct", correct, "N", dtype=torch.bool)
+    check_shape("labels", labels, "N", sizes, torch.int64)
     if not isinstance(classes, list | tuple) or not all(isinstance(n, str) for n in classes):
         raise ValueError(f"classes are of type {type(classes).__name__}, expected a list of names")
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
-        raise ValueError(
-            f"labels run from {int(labels.min())} to {int(labels.max())}, expected 0 to "
-            f"{len(classes) - 1} for {len(classes)} classes"
-        )
+    check_classes("labels", labels.cpu(), sizes | {"C": len(classes)})
     return {
         name: correct[labels == label].double().mean().item()
         for label, name in enumerate(classes)
@@ -168,21 +96,14 @@ def group_accuracies(
 ) -> dict[str, Any]:
     """How right predictions are in each of several groups, and where they are worst.
 
-    Args:
-        correct: bool `(N,)`, from `correct`.
-        groups: int64 `(N,)`, 0 to `len(names) - 1`.
-        names: the groups' names.
-        shares: each group's share of the images trained on, in the order of the names; None where
-            it is not known.
+    `groups` are int64 `(N,)`, 0 to `len(names) - 1`; `shares` are each group's share of the images
+    trained on, in the order of the names, where that is known.
 
     Returns:
         `accuracy_per_group` (a dictionary; a group without images has no entry), `worst_group`,
         `mean_group` and, with shares of all groups that have images, `accuracy_adjusted`: the
         groups' accuracies weighed by these shares, which is what a test set that is made up as the
         training set would give.
-
-    Raises:
-        ValueError: as for `accuracy_per_class`, or if there is no image.
 
     Source: Sagawa et al., "Distributionally robust neural networks for group shifts", ICLR 2020.
     """

@@ -10,18 +10,19 @@ show one picture and the rest another; they differ in the two pictures and in th
 | sufficiency       | image            | fill      | a few fractions of the pixels       |
 | comprehensiveness | fill             | image     | a few fractions of the pixels       |
 
-Maps at cell resolution are brought to pixel resolution bilinearly first; pixels of equal saliency
-are taken in a fixed random order (`align.metrics.inputs.tie_order` says why).
+Pixels of equal saliency are taken in a fixed random order (`align.metrics.inputs.tie_order` says
+why). Shared arguments are those of `align.metrics`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from align.checks import check_flag, check_floats, check_images, check_number
+from align.checks import check_flag, check_floats, check_number
 from align.metrics.perturbation import Fill, Inputs, Series, measure
 from align.metrics.perturbation import filled as filled
 from align.networks.models import Model
@@ -48,30 +49,14 @@ def insertion_curve(
 ) -> Tensor:
     """The probability of the target as the most salient pixels are restored first.
 
-    Args:
-        classifier: `(N, 3, H, W)` float in [0, 1] to logits `(N, C)`; run in evaluation mode and
-            given back with every training flag as it was.
-        images: `(N, 3, H, W)`, uint8 in 0-255 or floating point in [0, 1], on any device.
-        saliency: `(N, h, w)` with h <= H and w <= W, any real values; larger is more salient.
-        steps: number of equal steps from no pixel to all pixels.
-        baseline: what the pixels not yet restored show: "blur", "zero" (see `filled`) or a tensor
-            of the images' shape in [0, 1].
-        target: int64 `(N,)`, the class whose probability is followed; by default the class the
-            classifier predicts for the untouched image.
-        batch_size: images in one forward pass; None takes 32 on a CPU and 256 on a GPU.
+    `(N, steps + 1)`: from the baseline at 0 to the untouched image after `steps` equal steps. The
+    `baseline` is what the pixels not yet restored show: "blur" (`blur` of the image), "zero" (the
+    colour `classifier.mean`, or black where there is none) or a tensor of the images' shape.
 
-    Returns:
-        `(N, steps + 1)` probabilities on the images' device: from the baseline at 0 to the
-        untouched image at `steps`.
-
-    Raises:
-        ValueError: if the inputs do not fit together or a value is not finite.
-
-    Source:
-        Petsiuk, Das and Saenko 2018, "RISE", section 4.3.
+    Source: Petsiuk, Das and Saenko 2018, "RISE", section 4.3.
     """
     inputs = Inputs(classifier, images, saliency, target, batch_size)
-    return _curve(True, inputs, steps, baseline)
+    return measure(inputs, Series(True, baseline, _equal_steps(steps, inputs.pixels)))[1][0]
 
 
 def deletion_curve(
@@ -86,71 +71,41 @@ def deletion_curve(
 ) -> Tensor:
     """The probability of the target as the most salient pixels are removed first.
 
-    The mirror image of `insertion_curve`, whose arguments, errors and source it has: `baseline` is
-    what a removed pixel shows.
-
-    Returns:
-        `(N, steps + 1)` probabilities on the images' device: from the untouched image at 0 to the
-        baseline at `steps`.
+    The mirror image of `insertion_curve`, whose arguments and source it has, from the untouched
+    image at 0 to the baseline, which a removed pixel shows, at `steps`.
     """
     inputs = Inputs(classifier, images, saliency, target, batch_size)
-    return _curve(False, inputs, steps, baseline)
+    return measure(inputs, Series(False, baseline, _equal_steps(steps, inputs.pixels)))[1][0]
 
 
 def insertion_auc(
-    classifier: Model,
-    images: Tensor,
-    saliency: Tensor,
-    *,
-    steps: int = STEPS,
-    baseline: Fill = "blur",
-    target: Tensor | None = None,
-    batch_size: int | None = None,
-    normalized: bool = False,
+    classifier: Model, images: Tensor, saliency: Tensor, *, normalized: bool = False, **options: Any
 ) -> Tensor:
-    """Area under `insertion_curve` over the share of restored pixels; higher is better.
+    """Area `(N,)` in [0, 1] under `insertion_curve`; higher is better.
 
-    Arguments, errors and source are those of `insertion_curve`. The plain area grows with the
-    classifier's confidence, so two classifiers compare only by the `normalized` one: `rescale` of
-    the curve from 0 at the baseline to 1 at the image.
-
-    Returns:
-        `(N,)`, in [0, 1], on the images' device; NaN where `normalized` and blurring everything
-        costs the target less than `MIN_GAP`.
+    Options are those of the curve: `steps`, `baseline`, `target` and `batch_size`. The plain area,
+    over the share of restored pixels, grows with the classifier's confidence, so two classifiers
+    compare only by the `normalized` one: `rescale` of the curve from 0 at the baseline to 1 at the
+    image, NaN where the two differ by less than `MIN_GAP`.
 
     Book: faithfulness, eq-faith-four.
     """
     check_flag("normalized", normalized)
-    inputs = Inputs(classifier, images, saliency, target, batch_size)
-    curve = _curve(True, inputs, steps, baseline)
+    curve = insertion_curve(classifier, images, saliency, **options)
     return area(rescale(curve, curve[:, 0], curve[:, -1]) if normalized else curve)
 
 
 def deletion_auc(
-    classifier: Model,
-    images: Tensor,
-    saliency: Tensor,
-    *,
-    steps: int = STEPS,
-    baseline: Fill = "zero",
-    target: Tensor | None = None,
-    batch_size: int | None = None,
-    normalized: bool = False,
+    classifier: Model, images: Tensor, saliency: Tensor, *, normalized: bool = False, **options: Any
 ) -> Tensor:
-    """Area under `deletion_curve` over the share of removed pixels; lower is better.
+    """Area `(N,)` in [0, 1] under `deletion_curve`, over the removed share; lower is better.
 
-    Arguments, errors and source are those of `insertion_curve`; `normalized` rescales each curve
-    from 1 at the image to 0 at the baseline.
-
-    Returns:
-        `(N,)`, in [0, 1], on the images' device; NaN where `normalized` and removing everything
-        costs the target less than `MIN_GAP`.
+    Options and `normalized` are as for `insertion_auc`.
 
     Book: faithfulness, eq-faith-four.
     """
     check_flag("normalized", normalized)
-    inputs = Inputs(classifier, images, saliency, target, batch_size)
-    curve = _curve(False, inputs, steps, baseline)
+    curve = deletion_curve(classifier, images, saliency, **options)
     return area(rescale(curve, curve[:, -1], curve[:, 0]) if normalized else curve)
 
 
@@ -167,34 +122,16 @@ def sufficiency(
 ) -> Tensor:
     """How much probability is lost when only the most salient pixels are kept; lower is better.
 
-    The mean over the fractions of `p_j(x) - p_j(r)`, where j is the predicted class and r the
-    image with every pixel but the top fraction filled.
+    The mean `(N,)` over the fractions of `p_j(x) - p_j(r)`, where j is the target and r the image
+    with every pixel but the top fraction filled, in [-1, 1]. `fractions` are shares of the pixels,
+    each above 0 and at most 1 (at least one pixel); `fill` is what the other pixels show, like
+    `baseline` of `insertion_curve`. `normalized` divides each loss by the loss when everything is
+    filled, and clips it to [0, 1]: 0 says that the kept pixels are enough, 1 that they do no better
+    than none; NaN where filling everything costs less than `MIN_GAP`.
 
-    Args:
-        classifier: as for `insertion_curve`.
-        images: as for `insertion_curve`.
-        saliency: as for `insertion_curve`.
-        fractions: shares of the pixels kept, each above 0 and at most 1 (at least one pixel).
-        fill: what the other pixels show, like `baseline` of `insertion_curve`.
-        target: as for `insertion_curve`.
-        batch_size: as for `insertion_curve`.
-        normalized: whether to divide each loss by the loss when everything is filled,
-            `p_j(x) - p_j(empty)`, and clip it to [0, 1]: 0 says that the kept pixels are enough,
-            1 that they do no better than none.
-
-    Returns:
-        `(N,)` on the images' device, in [-1, 1], or in [0, 1] when normalised; NaN where
-        `normalized` and filling everything costs the target less than `MIN_GAP`.
-
-    Raises:
-        ValueError: if the inputs do not fit together or a value is not finite.
-
-    Source:
-        DeYoung et al. 2020, "ERASER", section 4 (the metric and its averaging); Carton, Rathore
-        and Tan 2020, arXiv 2010.04736 (division by the null difference; theirs is one minus
-        ours). Normalized AOPC, arXiv 2408.08137, divides by the best and worst of all orderings
-        instead, which takes a search that is not made here.
-
+    Source: DeYoung et al. 2020, "ERASER", section 4 (the metric and its averaging); Carton, Rathore
+    and Tan 2020, arXiv 2010.04736 (division by the null difference; theirs is one minus
+    ours). Normalized AOPC, arXiv 2408.08137, divides by the best and worst of all orderings.
     Book: faithfulness, eq-faith-four.
     Book: benchmark/explanation_quality, eq-quality-suff.
     """
@@ -215,10 +152,9 @@ def comprehensiveness(
 ) -> Tensor:
     """How much probability is lost when the most salient pixels are removed; higher is better.
 
-    The mean over the fractions of `p_j(x) - p_j(x without r)`, where j is the predicted class and
-    r the top fraction of the pixels, which are filled. Arguments, values, errors and source are
-    those of `sufficiency`; when normalised, 1 says that removing these pixels is as bad as
-    removing everything.
+    The mean over the fractions of `p_j(x) - p_j(x without r)`, where r is the top fraction of the
+    pixels, which are filled; all else as in `sufficiency`. When normalised, 1 says that removing
+    these pixels is as bad as removing everything.
 
     Book: faithfulness, eq-faith-four.
     Book: benchmark/explanation_quality, eq-quality-suff.
@@ -242,24 +178,23 @@ def faithfulness(
 
     The pixels are ranked once, and the untouched and the empty pictures are shown once, so this
     takes fewer forward passes than the single functions one after another: for each image
-    2 steps + 4 fractions + 1. Arguments and errors are those of `insertion_curve` and
-    `sufficiency`; `curves` also returns `insertion_curve` and `deletion_curve`, `(N, steps + 1)`.
+    2 steps + 4 fractions + 1.
 
     Returns:
-        `(N,)` tensors on the images' device under the keys `confidence` (of the target on the
-        untouched image), `insertion_auc`, `deletion_auc`, `sufficiency_zero`, `sufficiency_blur`,
+        `(N,)` tensors under the keys `confidence` (of the target on the untouched image),
+        `insertion_auc`, `deletion_auc`, `sufficiency_zero`, `sufficiency_blur`,
         `comprehensiveness_zero`, `comprehensiveness_blur`, and for each of the last six the same
-        with `_normalized` appended.
+        with `_normalized` appended; with `curves` also `insertion_curve` and `deletion_curve`.
     """
     check_flag("curves", curves)
-    curve, counts = _equal_steps(steps, images), _pixel_counts(fractions, images)
+    inputs = Inputs(classifier, images, saliency, target, batch_size)
+    curve, counts = _equal_steps(steps, inputs.pixels), _pixel_counts(fractions, inputs.pixels)
     series = [
         Series(True, "blur", curve + counts),
         Series(False, "zero", curve + counts),
         Series(True, "zero", counts),
         Series(False, "blur", counts),
     ]
-    inputs = Inputs(classifier, images, saliency, target, batch_size)
     whole, values = measure(inputs, *series)
     insertion, kept_blur = values[0].split([len(curve), len(counts)], dim=1)
     deletion, left_zero = values[1].split([len(curve), len(counts)], dim=1)
@@ -284,14 +219,7 @@ def faithfulness(
 
 
 def area(curve: Tensor) -> Tensor:
-    """Area under a curve of equally spaced points, by the trapezoidal rule, over a width of 1.
-
-    Args:
-        curve: `(N, steps + 1)`.
-
-    Returns:
-        `(N,)`.
-    """
+    """Area `(N,)` under curves `(N, K)` of equally spaced points, by trapezoids, over [0, 1]."""
     if check_floats("curve", curve, "NK")["K"] < 2:
         raise ValueError("the curve has one point, expected at least 2")
     return torch.trapezoid(curve, dx=1 / (curve.shape[1] - 1), dim=1)
@@ -300,15 +228,9 @@ def area(curve: Tensor) -> Tensor:
 def rescale(curve: Tensor, empty: Tensor, whole: Tensor) -> Tensor:
     """Express probabilities on the scale from an empty picture (0) to the whole image (1).
 
-    Args:
-        curve: `(N, K)`, probabilities.
-        empty: `(N,)`, the probability when every pixel is filled.
-        whole: `(N,)`, the probability on the untouched image.
-
-    Returns:
-        `(N, K)`, `(curve - empty) / (whole - empty)` clipped to [0, 1]; rows of NaN where
-        `whole - empty` is below `MIN_GAP`: there the image adds too little to the fill for any
-        map to explain, and a ratio would be noise.
+    `(curve - empty) / (whole - empty)` clipped to [0, 1], of a curve `(N, K)` and the probabilities
+    `(N,)` when every pixel is filled and on the untouched image. Rows are NaN where `whole - empty`
+    is below `MIN_GAP`: there the image adds too little to the fill for any map to explain.
 
     Book: faithfulness, eq-faith-normalised.
     """
@@ -320,39 +242,30 @@ def rescale(curve: Tensor, empty: Tensor, whole: Tensor) -> Tensor:
     return share.masked_fill(gap < MIN_GAP, torch.nan)
 
 
-def _curve(keep: bool, inputs: Inputs, steps: int, baseline: Fill) -> Tensor:
-    """Insertion (`keep`) or deletion, `(N, steps + 1)`."""
-    return measure(inputs, Series(keep, baseline, _equal_steps(steps, inputs.images)))[1][0]
-
-
 def _loss(
     keep: bool, inputs: Inputs, fractions: Sequence[float], fill: Fill, normalized: bool
 ) -> Tensor:
     """Sufficiency (`keep`) or comprehensiveness, `(N,)`."""
     check_flag("normalized", normalized)
-    images, counts = inputs.images, _pixel_counts(fractions, inputs.images)
+    counts = _pixel_counts(fractions, inputs.pixels)
     # The empty picture is shown only where it is divided by.
-    empty = (0 if keep else images.shape[-2] * images.shape[-1],) if normalized else ()
+    empty = (0 if keep else inputs.pixels,) if normalized else ()
     whole, (values,) = measure(inputs, Series(keep, fill, counts + empty))
     return _mean_loss(whole, values[:, : len(counts)], values[:, -1] if normalized else None)
 
 
-def _equal_steps(steps: int, images: Tensor) -> tuple[int, ...]:
-    check_images(images, bytes_too=True)
-    pixels = images.shape[-2] * images.shape[-1]
+def _equal_steps(steps: int, pixels: int) -> tuple[int, ...]:
     check_number("steps", steps, 1, pixels, whole=True)
     return tuple(round(i * pixels / steps) for i in range(steps + 1))
 
 
-def _pixel_counts(fractions: Sequence[float], images: Tensor) -> tuple[int, ...]:
-    check_images(images, bytes_too=True)
+def _pixel_counts(fractions: Sequence[float], pixels: int) -> tuple[int, ...]:
     listed = isinstance(fractions, tuple | list)
     if not listed or not fractions or not all(_is_share(value) for value in fractions):
         raise ValueError(
             f"fractions are {fractions!r}, expected at least one in a list, each above 0 and at "
             "most 1"
         )
-    pixels = images.shape[-2] * images.shape[-1]
     return tuple(max(1, round(fraction * pixels)) for fraction in fractions)
 
 

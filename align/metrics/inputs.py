@@ -11,16 +11,6 @@ from torch import Tensor
 from align.checks import check_number, check_tensor
 
 
-def check_labels(labels: Tensor, images: Tensor, what: str = "labels") -> None:
-    """Check that there is one int64 class per image."""
-    check_tensor(what, labels)
-    if labels.dtype != torch.int64 or labels.shape != (len(images),):
-        raise ValueError(
-            f"{what} are {labels.dtype} of shape {tuple(labels.shape)}, expected torch.int64 of "
-            f"shape ({len(images)},), one class an image"
-        )
-
-
 def check_saliency(saliency: Tensor, images: Tensor) -> None:
     """Check that there is one finite map per image, at most as fine as the images."""
     check_tensor("saliency", saliency)
@@ -49,17 +39,9 @@ def check_saliency(saliency: Tensor, images: Tensor) -> None:
 def images_at_once(batch_size: int | None, device: torch.device) -> int:
     """How many images go through a model in one forward pass.
 
-    Args:
-        batch_size: what the caller wants, at least 1, or None for what suits the device.
-        device: where the model is.
-
-    Returns:
-        `batch_size` where it is given; else 256 on a GPU, and 32 on a CPU, whose caches hold the
-        feature maps of no more: MobileNetV2 at 96 px takes twice the time an image in batches of
-        256.
-
-    Raises:
-        ValueError: if `batch_size` is not a whole number, or below 1.
+    It is `batch_size` where that is given; else 256 on a GPU, and 32 on a CPU, whose caches hold
+    the feature maps of no more: MobileNetV2 at 96 px takes twice the time an image in batches of
+    256.
     """
     if batch_size is None:
         return 32 if device.type == "cpu" else 256
@@ -78,15 +60,8 @@ def upsample(saliency: Tensor, height: int, width: int) -> Tensor:
     """Bring maps at cell resolution to pixel resolution, bilinearly.
 
     Each map's minimum is set aside while interpolating: a constant map then stays exactly
-    constant, where rounding would otherwise leave a pattern for a ranking to find.
-
-    Args:
-        saliency: `(N, h, w)`, any real dtype.
-        height: H, in pixels.
-        width: W, in pixels.
-
-    Returns:
-        `(N, H, W)`, single precision at least; the input's values where (h, w) is (H, W) already.
+    constant, where rounding would otherwise leave a pattern for a ranking to find. Maps
+    `(N, h, w)` become `(N, H, W)`, in single precision at least.
     """
     saliency = saliency if saliency.dtype == torch.float64 else saliency.float()
     if saliency.shape[1:] == (height, width):
@@ -110,14 +85,9 @@ def tie_order(pixels: int) -> Tensor:
 
 
 def pixel_ranks(saliency: Tensor) -> Tensor:
-    """Rank the pixels of each map from the most to the least salient.
+    """The rank of each pixel of maps `(N, H, W)`, int32: 0 at the most salient one.
 
-    Args:
-        saliency: `(N, H, W)`, finite.
-
-    Returns:
-        int32 `(N, H, W)`: 0 at the most salient pixel, H·W - 1 at the least; ties are broken by
-        `tie_order`. The k most salient pixels are those of rank below k.
+    Ties are broken by `tie_order`. The k most salient pixels are those of rank below k.
     """
     values = saliency.detach().flatten(1)
     order = tie_order(values.shape[1]).to(values.device)

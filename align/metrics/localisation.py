@@ -2,7 +2,7 @@
 
 A true mask is soft at the object's edge; where a set of pixels is needed it is those of value 0.5
 or more. An image without such a pixel shows no object and has no right answer, so each function
-here refuses it: leave such images out.
+here refuses it: leave such images out. Arguments are those of `align.metrics`.
 """
 
 from __future__ import annotations
@@ -10,31 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from align.checks import check_number, check_seed, check_tensor
-from align.metrics.inputs import (
-    check_labels,
-    check_saliency,
-    pixel_ranks,
-    tie_order,
-    upsample,
-)
+from align.checks import check_classes, check_number, check_seed, check_tensor
+from align.metrics.inputs import check_saliency, pixel_ranks, tie_order, upsample
 
 
 def binarize(saliency: Tensor, masks: Tensor, threshold: float | None) -> Tensor:
-    """The set of pixels that a map marks.
-
-    Args:
-        saliency: `(N, h, w)`, brought to the masks' size bilinearly.
-        masks: `(N, H, W)` in [0, 1].
-        threshold: the least value of a marked pixel; None marks the most salient pixels, as many
-            as the true mask has.
-
-    Returns:
-        bool `(N, H, W)`.
-
-    Raises:
-        ValueError: if maps and masks do not fit together or a mask is empty.
-    """
+    """The set of pixels that a map marks, bool `(N, H, W)`; `iou` says what `threshold` is."""
     check_masks(saliency, masks)
     fine = upsample(saliency, *masks.shape[1:])
     if threshold is not None:
@@ -44,21 +25,15 @@ def binarize(saliency: Tensor, masks: Tensor, threshold: float | None) -> Tensor
 
 
 def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
-    """The most salient pixels, a given number of them.
+    """The most salient pixels of maps `(N, H, W)`: bool, exactly `counts`, int64 `(N,)`, of each.
 
-    Args:
-        saliency: `(N, H, W)`, finite; ties are broken by `align.metrics.inputs.tie_order`.
-        counts: int64 `(N,)`, how many pixels of each map.
-
-    Returns:
-        bool `(N, H, W)`, exactly `counts` of them True in each map.
-
-    Raises:
-        ValueError: if maps and counts do not fit together, or more pixels are asked for than there
-            are.
+    Ties are broken by `align.metrics.inputs.tie_order`.
     """
-    _check_maps(saliency)
-    check_labels(counts, saliency, "counts")
+    check_tensor("saliency", saliency)
+    if saliency.ndim != 3:
+        raise ValueError(f"saliency has shape {tuple(saliency.shape)}, expected (N, h, w)")
+    check_saliency(saliency, saliency)
+    check_classes("counts", counts, {"N": len(saliency)})
     pixels = saliency[0].numel()
     if not 0 <= int(counts.min()) <= int(counts.max()) <= pixels:
         raise ValueError(
@@ -69,44 +44,25 @@ def top_pixels(saliency: Tensor, counts: Tensor) -> Tensor:
 
 
 def iou(saliency: Tensor, masks: Tensor, *, threshold: float | None = None) -> Tensor:
-    """Intersection over union of the pixels that a map marks and the true mask.
+    """Intersection over union of the pixels that a map marks and the true mask, `(N,)`.
 
-    Args:
-        saliency: `(N, h, w)`, brought to the masks' size bilinearly.
-        masks: `(N, H, W)` in [0, 1], on the maps' device.
-        threshold: the least value of a marked pixel, on the map's own scale: 0.5 suits a soft
-            mask in (0, 1); for a map without a scale of its own give `minmax(saliency)`. None
-            (the default) marks as many of the most salient pixels as the true mask has, which
-            leaves no threshold to choose and ignores the scale of the map.
-
-    Returns:
-        `(N,)` in [0, 1].
-
-    Raises:
-        ValueError: if maps and masks do not fit together or a mask is empty.
+    `threshold` is the least value of a marked pixel, on the map's own scale: 0.5 suits a soft mask
+    in (0, 1); for a map without a scale of its own give `minmax(saliency)`. None marks as many of
+    the most salient pixels as the true mask has, which leaves no threshold to choose and ignores
+    the scale of the map.
     """
     marked, truth = binarize(saliency, masks, threshold), masks >= 0.5
     return (marked & truth).sum((1, 2)) / (marked | truth).sum((1, 2))
 
 
 def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
-    """Whether the most salient pixel lies on the object.
+    """Whether the most salient pixel lies on the object, bool `(N,)`.
 
-    Args:
-        saliency: `(N, h, w)`, brought to the masks' size bilinearly. Of several most salient
-            pixels the first in `align.metrics.inputs.tie_order` counts, so that a constant map
-            hits by chance and not because the first pixel is a corner.
-        masks: `(N, H, W)` in [0, 1], on the maps' device.
+    Of several most salient pixels the first in `align.metrics.inputs.tie_order` counts, so that a
+    constant map hits by chance and not because the first pixel is a corner.
 
-    Returns:
-        bool `(N,)`.
-
-    Raises:
-        ValueError: if maps and masks do not fit together or a mask is empty.
-
-    Source:
-        Zhang et al. 2016, "Top-down neural attention by excitation backprop", section 4.1,
-        without the margin of 15 pixels around the object.
+    Source: Zhang et al. 2016, "Top-down neural attention by excitation backprop", section 4.1,
+    without the margin of 15 pixels around the object.
     """
     check_masks(saliency, masks)
     values = upsample(saliency, *masks.shape[1:]).flatten(1)
@@ -116,22 +72,13 @@ def pointing_game(saliency: Tensor, masks: Tensor) -> Tensor:
 
 
 def energy_inside(saliency: Tensor, masks: Tensor) -> Tensor:
-    """The share of a map's positive part that lies on the object.
+    """The share of a map's positive part that lies on the object, `(N,)`.
 
-    Args:
-        saliency: `(N, h, w)`, brought to the masks' size bilinearly. Its zero matters: give the
-            signed map, since after `minmax` the least salient pixel is 0 and all else positive.
-        masks: `(N, H, W)` in [0, 1], on the maps' device, taken as soft weights.
+    The map's zero matters: give the signed map, since after `minmax` the least salient pixel is 0
+    and all else positive. Masks count as soft weights. A map without a positive value says nothing
+    of where the evidence is, and gets a constant one's score: the object's share of the area.
 
-    Returns:
-        `(N,)` in [0, 1]. A map without a positive value says nothing of where the evidence is,
-        as a constant one does, and gets the constant one's score: the object's share of the area.
-
-    Raises:
-        ValueError: if maps and masks do not fit together or a mask is empty.
-
-    Source:
-        Wang et al. 2020, "Score-CAM", section 4.3 (the energy-based pointing game).
+    Source: Wang et al. 2020, "Score-CAM", section 4.3 (the energy-based pointing game).
     """
     check_masks(saliency, masks)
     positive = upsample(saliency, *masks.shape[1:]).clamp(min=0)
@@ -142,20 +89,10 @@ def energy_inside(saliency: Tensor, masks: Tensor) -> Tensor:
 
 
 def expected_random_iou(marked: Tensor, masks: Tensor) -> Tensor:
-    """The IoU to expect of randomly chosen pixels, as many as were marked.
+    """The IoU `(N,)` to expect of randomly chosen pixels, as many as `binarize` marked.
 
     Of `a` random pixels among n, a·t/n fall on a true mask of t pixels on average; the IoU at
     that average stands for the mean IoU, from which it differs by less than 2/n.
-
-    Args:
-        marked: bool `(N, H, W)`, from `binarize`.
-        masks: `(N, H, W)` in [0, 1], on the same device.
-
-    Returns:
-        `(N,)` in [0, 1].
-
-    Raises:
-        ValueError: if sets and masks do not fit together or a mask is empty.
     """
     _check_marked(marked, masks)
     size, true = marked.double().mean((1, 2)), (masks >= 0.5).double().mean((1, 2))
@@ -163,21 +100,11 @@ def expected_random_iou(marked: Tensor, masks: Tensor) -> Tensor:
 
 
 def expected_shifted_iou(marked: Tensor, masks: Tensor) -> Tensor:
-    """The mean IoU of the marked pixels moved to every place of the image.
+    """The mean IoU `(N,)` of the pixels that `binarize` marked, moved to every place of the image.
 
     This control has the area *and the shape* of what was marked, and differs in its place alone.
     Pixels that leave the image on one side come in on the other, and every one of the H·W
     displacements counts: all intersections are one correlation, taken by Fourier transforms.
-
-    Args:
-        marked: bool `(N, H, W)`, from `binarize`.
-        masks: `(N, H, W)` in [0, 1], on the same device.
-
-    Returns:
-        `(N,)` in [0, 1].
-
-    Raises:
-        ValueError: if sets and masks do not fit together or a mask is empty.
     """
     _check_marked(marked, masks)
     shape, truth = marked.double(), (masks >= 0.5).double()
@@ -188,21 +115,12 @@ def expected_shifted_iou(marked: Tensor, masks: Tensor) -> Tensor:
 
 
 def control_maps(count: int, height: int, width: int, *, seed: int = 0) -> dict[str, Tensor]:
-    """Explanations that know nothing of the image: what a useful one must beat.
-
-    Args:
-        count: N, the number of images.
-        height: H, in pixels.
-        width: W, in pixels.
-        seed: the same seed gives the same maps.
+    """Explanations of `count` images that know nothing of them: what a useful one must beat.
 
     Returns:
         float32 `(N, H, W)` in [0, 1] by name: `random`, each pixel on its own; `random_coarse`,
         7 x 7 random cells brought to pixels bilinearly, as smooth as a Grad-CAM map; `centre`,
         falling with the distance from the middle; `constant`, 0.5 everywhere.
-
-    Raises:
-        ValueError: if a size is below 1.
     """
     sizes = (count, height, width)
     if not all(isinstance(size, int) and size >= 1 for size in sizes):
@@ -225,15 +143,7 @@ def control_maps(count: int, height: int, width: int, *, seed: int = 0) -> dict[
 
 
 def check_masks(saliency: Tensor, masks: Tensor) -> None:
-    """Check that there is one finite map and one mask that shows something per image.
-
-    Args:
-        saliency: `(N, h, w)`.
-        masks: `(N, H, W)` in [0, 1], with h <= H and w <= W.
-
-    Raises:
-        ValueError: if the shapes or the range do not fit, or a mask has no pixel of 0.5 or more.
-    """
+    """Check that there is one finite map and one mask that shows something per image."""
     check_tensor("masks", masks)
     check_tensor("saliency", saliency)
     if masks.ndim != 3 or 0 in masks.shape:
@@ -262,10 +172,3 @@ def _check_marked(marked: Tensor, masks: Tensor) -> None:
             f"the marked pixels are {marked.dtype} of shape {tuple(marked.shape)}, expected zeros "
             f"and ones of shape {tuple(masks.shape)}, as `binarize` gives"
         )
-
-
-def _check_maps(saliency: Tensor) -> None:
-    check_tensor("saliency", saliency)
-    if saliency.ndim != 3:
-        raise ValueError(f"saliency has shape {tuple(saliency.shape)}, expected (N, h, w)")
-    check_saliency(saliency, saliency)

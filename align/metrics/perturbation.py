@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from align.checks import check_floats, check_images, check_number
+from align.checks import check_classes, check_floats, check_images, check_number, shown
 from align.metrics.accuracy import check_finite, forward
-from align.metrics.inputs import (
-    as_float,
-    check_labels,
-    check_saliency,
-    images_at_once,
-    pixel_ranks,
-    upsample,
-)
+from align.metrics.inputs import as_float, check_saliency, images_at_once, pixel_ranks, upsample
 from align.networks.models import Model, device_of, inference
 
 Fill = str | Tensor
 
 
-class Inputs(NamedTuple):
-    """What is measured, on what; see `align.metrics.insertion_curve`."""
+@dataclass(frozen=True)
+class Inputs:
+    """What is measured, on what, checked; see `align.metrics`."""
 
     classifier: Model
     images: Tensor
     saliency: Tensor
     target: Tensor | None
     batch_size: int | None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_images(self.images, bytes_too=True)
+        check_saliency(self.saliency, self.images)
+        if self.target is not None:
+            check_classes("targets", self.target, {"N": len(self.images)})
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels an image has."""
+        return self.images.shape[-2] * self.images.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -44,32 +49,21 @@ class Series:
 
 
 def blur(images: Tensor, kernel_size: int | None = None, sigma: float | None = None) -> Tensor:
-    """Blur images with a Gaussian window, reflecting them at their edges.
+    """Blur images `(N, 3, H, W)` with a Gaussian window, reflecting them at their edges.
 
     Kernel 11 and σ 5 are customary for images of 224 x 224; by default both shrink and grow with
     the smaller side, so that an image of any size loses the same amount of detail.
 
-    Args:
-        images: `(N, 3, H, W)`, floating point.
-        kernel_size: odd number of pixels; by default 11/224 of the smaller side, rounded to an
-            odd number, at least 3.
-        sigma: standard deviation in pixels; by default 5/224 of the smaller side.
-
-    Returns:
-        `(N, 3, H, W)`.
-
-    Raises:
-        ValueError: if the kernel is even, below 1, or too wide to be reflected in the image.
+    `kernel_size` is an odd number of pixels, by default 11/224 of the smaller side, rounded to an
+    odd number, at least 3; `sigma` is in pixels too, by default 5/224 of the smaller side.
     """
     side = min(check_floats("images", images, "N3HW", {"3": 3})[letter] for letter in "HW")
-    if kernel_size is not None:
-        check_number("kernel_size", kernel_size, 1, float("inf"), whole=True)
-    if sigma is not None:
-        check_number("sigma", sigma, 0, float("inf"))
     if kernel_size is None:
         kernel_size = max(3, 2 * round((11 * side / 224 - 1) / 2) + 1)
     sigma = 5 * side / 224 if sigma is None else sigma
-    if kernel_size < 1 or kernel_size % 2 == 0 or kernel_size // 2 >= side or sigma <= 0:
+    check_number("kernel_size", kernel_size, 1, float("inf"), whole=True)
+    check_number("sigma", sigma, 0, float("inf"))
+    if kernel_size % 2 == 0 or kernel_size // 2 >= side or sigma <= 0:
         raise ValueError(
             f"blur with kernel size {kernel_size} and sigma {sigma:.3g} on images of side {side}, "
             f"expected an odd kernel size of at most {2 * side - 1} and a positive sigma"
@@ -78,20 +72,11 @@ def blur(images: Tensor, kernel_size: int | None = None, sigma: float | None = N
 
 
 def filled(classifier: Model, images: Tensor, fill: Fill) -> Tensor:
-    """The picture that filled pixels are taken from.
+    """The picture `(N, 3, H, W)` that filled pixels are taken from.
 
-    Args:
-        classifier: asked for its `mean`, the colour that its own normalisation turns into zeros.
-        images: `(N, 3, H, W)`, floating point in [0, 1].
-        fill: "zero", zeros of the *normalised* image: the colour `classifier.mean`, or black
-            where the classifier has none; "blur", the image after `blur`; or a tensor of the
-            images' shape, taken as it is.
-
-    Returns:
-        `(N, 3, H, W)` on the images' device.
-
-    Raises:
-        ValueError: if the fill has another name or shape.
+    `fill` is "zero", zeros of the *normalised* image: the colour `classifier.mean`, or black where
+    the classifier has none; "blur", the image after `blur`; or a tensor of the images' shape, taken
+    as it is.
     """
     _check_fill(fill, images)
     if isinstance(fill, Tensor):
@@ -110,14 +95,10 @@ def measure(inputs: Inputs, *series: Series) -> tuple[Tensor, list[Tensor]]:
     Images are taken a batch at a time, so that their ranks and fills, like the perturbed pictures,
     never hold more memory than a few batches.
     """
-    classifier, images, saliency, target, batch_size = inputs
-    check_images(images, bytes_too=True)
-    check_saliency(saliency, images)
-    at_once = images_at_once(batch_size, device_of(classifier, images.device))
+    classifier, images, target = inputs.classifier, inputs.images, inputs.target
+    at_once = images_at_once(inputs.batch_size, device_of(classifier, images.device))
     for one in series:
         _check_fill(one.fill, images)
-    if target is not None:
-        check_labels(target, images, "targets")
     count, (height, width) = len(images), images.shape[-2:]
     wholes: list[Tensor] = []
     parts: list[list[Tensor]] = [[] for _ in series]
@@ -128,7 +109,7 @@ def measure(inputs: Inputs, *series: Series) -> tuple[Tensor, list[Tensor]]:
             logits = forward(classifier, batch)
             goal = _goal(logits, None if target is None else target[rows])
             whole = _probability(logits, goal)
-            ranks = pixel_ranks(upsample(saliency[rows].to(device), height, width))
+            ranks = pixel_ranks(upsample(inputs.saliency[rows].to(device), height, width))
             wholes.append(whole)
             for part, one in zip(parts, series, strict=True):
                 fill = one.fill[rows] if isinstance(one.fill, Tensor) else one.fill
@@ -199,5 +180,6 @@ def _check_fill(fill: Fill, images: Tensor) -> None:
             )
         check_images(fill, bytes_too=True)
     elif not isinstance(fill, str) or fill not in ("zero", "blur"):
-        what = repr(fill) if isinstance(fill, str) else f"of type {type(fill).__name__}"
-        raise ValueError(f"the fill is {what}, expected 'zero', 'blur' or a tensor of images")
+        raise ValueError(
+            f"the fill is {shown(fill)}, expected 'zero', 'blur' or a tensor of images"
+        )

@@ -41,8 +41,8 @@ from align.checks import (
     check_images,
     check_number,
     check_seed,
+    check_shape,
     check_shares,
-    check_tensor,
 )
 from align.interventions import derangement
 from align.metrics.accuracy import check_finite, forward
@@ -71,21 +71,11 @@ def reliance(
 ) -> dict[str, float]:
     """How far the answers move when the background is replaced, and when the object is.
 
-    Masks are cut at `CUT`. A mask that marks too much keeps some of the background: with boxes the
-    reliance is that on what lies outside of the box. `truth` says how much the masks' own errors
-    can matter.
-
-    Args:
-        classifier: `(N, 3, H, W)` float in [0, 1] to logits `(N, C)`; used in evaluation mode and
-            given back as it was.
-        images: `(N, 3, H, W)`, at least 2, uint8 in 0-255 or floating point in [0, 1].
-        masks: float `(N, H, W)` in [0, 1], 1 on the object: drawn by people, boxes, or predicted.
-        truth: true masks of the same images, float `(N, H, W)`, where `masks` are not; one more
-            forward pass.
-        logits: `(N, C)`, the classifier's for these images, if they are there; else they are
-            computed in one more forward pass.
-        seed: fixes partners and control masks.
-        batch_size: images in one forward pass; None takes what suits the device.
+    There are 2 images at least. `masks`, drawn by people, boxes, or predicted, are cut at `CUT`. A
+    mask that marks too much keeps some of the background: with boxes the reliance is that on what
+    lies outside of the box. `truth`, the true masks where `masks` are not, says for one more
+    forward pass how much the masks' own errors can matter; the classifier's `logits` `(N, C)` for
+    these images, if they are there, save a pass. `seed` fixes partners and control masks.
 
     Returns:
         Numbers by name, each name followed by `_logits`, `_probability` and `_decisions`; those of
@@ -98,9 +88,6 @@ def reliance(
         - with `truth`, `mask_error`: how far the answers to pictures pasted along `masks` are from
           those along the true ones. `reliance` and `object_reliance` differ by no more than this
           from what the true masks would give.
-
-    Raises:
-        ValueError: if the inputs do not fit together, or there are fewer than 2 images.
     """
     check_images(images, bytes_too=True)
     sizes = dict(zip("NHW", (len(images), *images.shape[2:]), strict=True))
@@ -123,18 +110,7 @@ def reliance(
 
 
 def partners(count: int, seed: int = 0) -> Tensor:
-    """For each of several pictures another one; each is the partner of one.
-
-    Args:
-        count: how many pictures, at least 2.
-        seed: the same seed gives the same partners.
-
-    Returns:
-        int64 `(count,)`, one random cycle through all: nobody is its own partner.
-
-    Raises:
-        ValueError: if there are fewer than 2.
-    """
+    """For each of 2 or more pictures another one, int64 `(count,)`: one random cycle of all."""
     check_number("the number of images", count, 2, 10**9, whole=True)
     check_seed(seed)
     # The way round in which the recorded runs went: each is followed by its partner.
@@ -153,12 +129,9 @@ def background(images: Tensor, objects: Tensor) -> Tensor:
 
     Returns:
         float `(N, 3, H, W)`, the images themselves off the object.
-
-    Raises:
-        ValueError: if images and objects do not fit together.
     """
     sizes = check_floats("images", images, "N3HW", {"3": 3})
-    _check_objects(objects, sizes)
+    check_shape("objects", objects, "NHW", sizes, torch.bool)
     removed = _widened(objects)[:, None]
     shown = (~removed).to(images.dtype)
     down, across = (_averages(side).to(images) for side in images.shape[2:])
@@ -200,20 +173,11 @@ def _widened(objects: Tensor) -> Tensor:
 
 
 def elsewhere(objects: Tensor, seed: int = 0) -> Tensor:
-    """Each object mirrored and rolled round the picture's edges, to a random place.
+    """Each object, bool `(N, H, W)`, mirrored and rolled round the picture's edges at random.
 
-    Args:
-        objects: bool `(N, H, W)`.
-        seed: the same seed gives the same places.
-
-    Returns:
-        bool `(N, H, W)`, as many pixels and the same shape in a place that knows nothing of what
-        the picture shows.
-
-    Raises:
-        ValueError: if the objects are of another kind.
+    As many pixels and the same shape, in a place that knows nothing of what the picture shows.
     """
-    _check_objects(objects)
+    check_shape("objects", objects, "NHW", dtype=torch.bool)
     check_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     height, width = objects.shape[1:]
@@ -283,14 +247,3 @@ def _moved(
     changed = first.argmax(1) != second.argmax(1)
     result[f"{name}_decisions"] = changed.double().mean().item()
     return result
-
-
-def _check_objects(objects: Tensor, sizes: dict[str, int] | None = None) -> None:
-    check_tensor("objects", objects)
-    expected = tuple((sizes or {}).get(letter, letter) for letter in "NHW")
-    fits = tuple(objects.shape) == expected if sizes else objects.ndim == 3
-    if objects.dtype != torch.bool or not fits:
-        raise ValueError(
-            f"objects are {objects.dtype} of shape {tuple(objects.shape)}, expected torch.bool of "
-            f"shape ({', '.join(map(str, expected))})"
-        )

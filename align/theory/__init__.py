@@ -7,16 +7,7 @@ information. `gaussian`: a world in closed form. `masker`: when learning the mas
 closed-form world. Nothing here knows of training.
 """
 
-from align.theory import (
-    alignment,
-    carry,
-    gap,
-    gaussian,
-    information,
-    intervention,
-    masker,
-    swap,
-)
+from align.theory import alignment, carry, gap, gaussian, information, intervention, masker, swap
 from align.theory._common import Bound, Identity
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from align.theory._common import Array, as_array
-from align.theory.alignment import pooled_logits
+from align.theory.alignment import check_cells, pooled_logits
 
 
 class Head(NamedTuple):
@@ -46,9 +46,7 @@ def carry(region: Any, amount: float = 1.0) -> Array:
             f"region has shape {r.shape}, expected (h, w) or (N, h, w) with no negative value and "
             "at least one positive value in each region"
         )
-    t = as_array(amount, "amount", 0)
-    if not 0 <= t <= 1:
-        raise ValueError(f"amount is {t:g}, expected a number from 0 to 1")
+    t = as_array(amount, "amount", 0, ends=(0, 1))
     flat = r.reshape(*r.shape[:-2], -1)
     flat = flat / flat.sum(axis=-1, keepdims=True)
     every = np.ones(flat.shape[-1])
@@ -68,40 +66,20 @@ def carried_head(
 
     $$A^t(u)=(1-t)\,A(u)+t\,r(u)\sum_vA(v),\qquad
       e^t_c(u)=(1-t)\,e_c(u)+t\,r(u)\sum_ve_c(v),$$
-    r the region, scaled to a sum of one. For t = 1 no evidence is left where r = 0. With a marker
-    α > 0 there is one more channel, $A_0(u)=\alpha\,hw\,r(u)$, which every class weighs by 1, and
-    α is taken from every bias: then the min-max map of class y is that of r, if
-    $\alpha>-\frac1{hw}\sum_uw_y\cdot A(u)$.
+    r the region, scaled to a sum of one. With a marker α > 0 there is one more channel,
+    $A_0(u)=\alpha\,hw\,r(u)$, which every class weighs by 1, and α is taken from every bias: then
+    the min-max map of class y is that of r, if $\alpha>-\frac1{hw}\sum_uw_y\cdot A(u)$.
 
-    Args:
-        features: `(N, K, h, w)`.
-        weight: `(C, K)`.
-        bias: `(C,)`.
-        region: `(h, w)`, or `(N, h, w)` for a region that depends on the image; see `carry`.
-        amount: t in [0, 1].
-        marker: α, 0 or more; 0 adds no channel.
-
-    Returns:
-        `Head(features, weight, bias)`.
-
-    Raises:
-        ValueError: as `carry`, or if shapes do not fit or the marker is negative.
+    `region` and `amount` are those of `carry`; `marker` is α, 0 or more.
 
     Book: theory/intervention, eq-carry, eq-marker.
     """
     pooled_logits(features, weight, bias)  # checks the three
     maps, weights, offset = (as_array(a, "head") for a in (features, weight, bias))
-    layer = carry(region, amount)
+    layer, r = carry(region, amount), as_array(region, "region")
+    check_cells("region", r, maps.shape)
+    alpha = as_array(marker, "marker", 0, ends=(0, np.inf))
     count, channels, height, width = maps.shape
-    r = as_array(region, "region")
-    if r.shape not in ((height, width), (count, height, width)):
-        raise ValueError(
-            f"region has shape {r.shape}, expected ({height}, {width}) or "
-            f"({count}, {height}, {width})"
-        )
-    alpha = as_array(marker, "marker", 0)
-    if alpha < 0:
-        raise ValueError(f"marker is {alpha:g}, expected a number of 0 or more")
     flat = maps.reshape(count, channels, height * width)
     moved = (flat @ np.swapaxes(layer, -1, -2)).reshape(maps.shape)
     if alpha == 0:

@@ -4,6 +4,13 @@ A distribution and a set of samples are treated alike: samples are paired by a c
 source and the target that shares the object and the label, and carry one weight a pair.
 `best_coupling` makes such pairs from two discrete distributions; swapping the backgrounds of
 images makes them from a benchmark.
+
+Joints $P(o,b,y)$ are `(objects, backgrounds, labels)`, `joint_target` with the same $P(o,y)$ as
+`joint_source`; `distance` is `(backgrounds, backgrounds)`, symmetric, zero on the diagonal and
+positive off it. Of n pairs, predictions, probabilities and labels are `(n,)`, logits `(n, C)`: on
+the source, and on the target for the same objects and labels; `weights` are the probabilities
+`(n,)` of the pairs, None weighs all alike. A bound is of two floats, for cross-entropies in nats.
+What does not fit together raises a ValueError.
 """
 
 from __future__ import annotations
@@ -16,22 +23,23 @@ from scipy.optimize import linprog
 from scipy.special import logsumexp
 
 from align.theory._common import (
-    TOLERANCE,
     Array,
     Bound,
+    as_alike,
     as_array,
-    as_joint,
+    as_classes,
+    as_joints,
     as_weights,
     check_same_shape,
+    check_shared,
 )
 
 
 class Coupling(NamedTuple):
     """A coupling of source and target that shares (O, Y), as `n` weighted pairs.
 
-    Fields: `object`, `background_source`, `background_target`, `label`, int64 `(n,)` indices
-    into the axes of the joints; `probability` float64 `(n,)`, summing to one; `cost`, the
-    expected distance of the two backgrounds.
+    Of each pair the indices into the axes of the joints, int64 `(n,)`, and the probability; `cost`
+    is the expected distance of the two backgrounds.
     """
 
     object: np.ndarray
@@ -43,7 +51,7 @@ class Coupling(NamedTuple):
 
 
 class MeanDifference(NamedTuple):
-    """The counter-example to the mean-difference form of T2; see its maker."""
+    """The counter-example to the mean-difference form of T2, as weighted pairs."""
 
     prediction_source: Array
     prediction_target: Array
@@ -59,20 +67,8 @@ def best_coupling(joint_source: Any, joint_target: Any, distance: Any) -> Coupli
     For every (o, y) of positive probability it is an optimal transport plan from
     $P_S(B\mid o,y)$ to $P_T(B\mid o,y)$, so that
     $$E\,d(B_S, B_T) = E_{O,Y}\,W_1\big(P_S(B\mid O,Y), P_T(B\mid O,Y)\big),$$
-    the least value that any coupling with a common (O, Y) can have.
-
-    Args:
-        joint_source: `(objects, backgrounds, labels)`, $P_S(o,b,y)$.
-        joint_target: the same shape, $P_T(o,b,y)$, with the same $P(o,y)$.
-        distance: `(backgrounds, backgrounds)`, symmetric, zero on the diagonal and positive
-            off it.
-
-    Returns:
-        The coupling's weighted pairs, only those of positive probability.
-
-    Raises:
-        ValueError: if a joint is no distribution, the two do not share P(o, y), or the distance
-            is not a symmetric matrix with zeros on its diagonal only.
+    the least value that any coupling with a common (O, Y) can have. Only pairs of positive
+    probability are returned.
     """
     source, target = _shared_joints(joint_source, joint_target)
     metric = _distance(distance, source.shape[1])
@@ -97,23 +93,12 @@ def sensitivity_bound(
 ) -> Bound:
     r"""T1: how far a prediction moves when only the background changes.
 
-    If $b \mapsto f_y(o,b)$ is $L_B$-Lipschitz for every o and y, then under `best_coupling`
+    Under `best_coupling`
     $$E\,|f_Y(O,B_T) - f_Y(O,B_S)| \;\le\; L_B\,E_{O,Y}\,W_1\big(P_S(B\mid O,Y),
       P_T(B\mid O,Y)\big) = \varepsilon .$$
-    $L_B$ is taken as small as the table allows: the largest
-    $|f_y(o,b)-f_y(o,b')|/d(b,b')$ over the (o, y) of positive probability and all b ≠ b'.
-
-    Args:
-        joint_source: `(objects, backgrounds, labels)`, $P_S(o,b,y)$.
-        joint_target: the same shape, with the same $P(o,y)$.
-        prediction: `(objects, backgrounds, labels)`, $f_y(o,b)$, any real numbers.
-        distance: `(backgrounds, backgrounds)`, the distance of two backgrounds.
-
-    Returns:
-        `Bound(left, right)` of two floats: the movement, and ε.
-
-    Raises:
-        ValueError: as `best_coupling`, or if the prediction has another shape.
+    The `prediction` $f_y(o,b)$ is of the joints' shape, any real numbers. $L_B$ is taken as small
+    as the table allows: the largest $|f_y(o,b)-f_y(o,b')|/d(b,b')$ over the (o, y) of positive
+    probability and all b ≠ b'.
 
     Book: theory/sensitivity, eq-sensitivity.
     """
@@ -138,23 +123,9 @@ def mse_gap(
 ) -> Bound:
     r"""T2: the gap in squared error, for predictions and labels in one interval [l, u].
 
-    For every pair, $(a-y)^2-(b-y)^2=(a-b)(a+b-2y)$ and $|a+b-2y|\le 2(u-l)$, so
     $$|\mathrm{MSE}_T-\mathrm{MSE}_S|\;\le\;2(u-l)\;E\,|f(O,B_T)-f(O,B_S)| ,$$
     under any coupling that shares (O, Y): $2\varepsilon$ on [0, 1] and $4\varepsilon$ on [−1, 1].
     The form with $|E_T f - E_S f|$ on the right is false: see `mean_difference_counterexample`.
-
-    Args:
-        prediction_source: `(n,)`, $f(o,b_S)$ of each pair.
-        prediction_target: `(n,)`, $f(o,b_T)$ of the same object and label.
-        label: `(n,)`, y as a number in the interval.
-        weights: `(n,)` probabilities of the pairs; None weighs all alike.
-        interval: (l, u), where predictions and labels lie.
-
-    Returns:
-        `Bound(left, right)` of two floats.
-
-    Raises:
-        ValueError: if the lengths differ or a number lies outside the interval.
 
     Book: theory/sensitivity, eq-mse-gap.
     """
@@ -162,18 +133,9 @@ def mse_gap(
     if len(ends) != 2 or not ends[0] < ends[1]:
         raise ValueError(f"interval is {interval}, expected its first end below its second")
     low, high = ends
-    before = as_array(prediction_source, "prediction_source", 1)
-    after = as_array(prediction_target, "prediction_target", 1)
-    truth = as_array(label, "label", 1)
+    named = {"prediction_source": prediction_source, "prediction_target": prediction_target}
+    before, after, truth = as_alike(1, (low, high), **named, label=label)
     mass = as_weights(weights, len(before))
-    for name, values in (("prediction_target", after), ("label", truth)):
-        check_same_shape("prediction_source", before, name, values)
-    for name, values in (("predictions", before), ("predictions", after), ("labels", truth)):
-        if values.min() < low or values.max() > high:
-            raise ValueError(
-                f"{name} run from {values.min():.3g} to {values.max():.3g}, "
-                f"expected all in the interval [{low:g}, {high:g}]"
-            )
     gap = mass @ (after - truth) ** 2 - mass @ (before - truth) ** 2
     return Bound(float(abs(gap)), float(2 * (high - low) * (mass @ np.abs(after - before))))
 
@@ -183,26 +145,13 @@ def ce_gap(
 ) -> Bound:
     r"""T3, with probabilities: the gap in cross-entropy when $f_y$ is bounded below.
 
-    With $\delta$ the least value of $f_Y$ on either side,
-    $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;\tfrac1\delta\,E\,|f_Y(O,B_T)-f_Y(O,B_S)| ,$$
-    because $|\log a-\log b|\le|a-b|/\min(a,b)$.
-
-    Args:
-        probability_source: `(n,)`, the probability $f_y(o,b_S)$ of the true class, in (0, 1].
-        probability_target: `(n,)`, that of the same object and label on the target.
-        weights: `(n,)` probabilities of the pairs; None weighs all alike.
-
-    Returns:
-        `Bound(left, right)` of two floats, in nats.
-
-    Raises:
-        ValueError: if the lengths differ or a probability is not in (0, 1].
+    With the probabilities $f_Y$ of the true class in (0, 1], and $\delta$ the least of them,
+    $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;\tfrac1\delta\,E\,|f_Y(O,B_T)-f_Y(O,B_S)| .$$
 
     Book: theory/sensitivity, eq-ce-gap.
     """
-    before = as_array(probability_source, "probability_source", 1)
-    after = as_array(probability_target, "probability_target", 1)
-    check_same_shape("probability_source", before, "probability_target", after)
+    named = {"probability_source": probability_source, "probability_target": probability_target}
+    before, after = as_alike(1, **named)
     mass = as_weights(weights, len(before))
     least = min(before.min(), after.min())
     if least <= 0 or max(before.max(), after.max()) > 1:
@@ -222,27 +171,12 @@ def ce_gap_logits(
 
     $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;E\max_c|\Delta(z_Y-z_c)|
       \;\le\;2\,E\,\lVert z_T-z_S\rVert_\infty ;$$
-    the right side returned is the last, which needs no label.
-
-    Args:
-        logits_source: `(n, C)`, $z(o,b_S)$ of each pair.
-        logits_target: `(n, C)`, $z(o,b_T)$ of the same object and label.
-        label: `(n,)` integers from 0 to C − 1.
-        weights: `(n,)` probabilities of the pairs; None weighs all alike.
-
-    Returns:
-        `Bound(left, right)` of two floats, in nats.
-
-    Raises:
-        ValueError: if the shapes do not fit or a label is no class.
+    the right side returned is the last. Labels are integers from 0 to C − 1.
 
     Book: theory/sensitivity, eq-ce-gap-logits.
     """
-    before = as_array(logits_source, "logits_source", 2)
-    after = as_array(logits_target, "logits_target", 2)
-    check_same_shape("logits_source", before, "logits_target", after)
-    mass = as_weights(weights, len(before))
-    classes = check_labels(label, before.shape)
+    before, after = as_alike(2, logits_source=logits_source, logits_target=logits_target)
+    mass, classes = as_weights(weights, len(before)), as_classes(label, before.shape)
     gap = mass @ (cross_entropy(after, classes) - cross_entropy(before, classes))
     return Bound(float(abs(gap)), float(2 * (mass @ np.abs(after - before).max(axis=1))))
 
@@ -252,12 +186,8 @@ def mean_difference_counterexample() -> MeanDifference:
 
     There is one object and one label, y ≡ 0. On the source f ≡ ½; on the target f is 0 or 1 with
     probability ½ each. Then $E_T f = E_S f$, so $2|E_T f-E_S f| = 0$, but
-    $\mathrm{MSE}_S=\tfrac14$ and $\mathrm{MSE}_T=\tfrac12$. The pairs
-    (½, 0) and (½, 1) repair it: $2E|f_T-f_S| = 1 \ge \tfrac14$.
-
-    Returns:
-        The pairs and their weights, `false_bound` (gap, 2|E_T f − E_S f|), which is violated,
-        and `repaired_bound` (gap, 2 E|f_T − f_S|), which holds.
+    $\mathrm{MSE}_S=\tfrac14$ and $\mathrm{MSE}_T=\tfrac12$: `false_bound` is violated. The pairs
+    (½, 0) and (½, 1) repair it: $2E|f_T-f_S| = 1 \ge \tfrac14$, the `repaired_bound`.
     """
     before, after = np.array([0.5, 0.5]), np.array([0.0, 1.0])
     label, weights = np.zeros(2), np.array([0.5, 0.5])
@@ -267,57 +197,22 @@ def mean_difference_counterexample() -> MeanDifference:
 
 
 def cross_entropy(logits: Array, label: np.ndarray) -> Array:
-    r"""The cross-entropy of each sample, $\log\sum_c e^{z_c}-z_y$.
-
-    Args:
-        logits: `(n, C)`.
-        label: `(n,)` int64, 0 to C − 1.
-
-    Returns:
-        `(n,)`, in nats.
-    """
+    r"""The cross-entropy of logits `(n, C)`, $\log\sum_c e^{z_c}-z_y$, `(n,)` in nats."""
     return logsumexp(logits, axis=1) - logits[np.arange(len(logits)), label]
 
 
-def check_labels(label: Any, shape: tuple[int, int]) -> np.ndarray:
-    """Labels as int64 `(n,)`, checked against the shape `(n, C)` of the logits."""
-    values = as_array(label, "label", 1)
-    count, classes = shape
-    if len(values) != count:
-        raise ValueError(f"got {len(values)} labels for {count} samples, expected one a sample")
-    if np.any(values != np.round(values)) or values.min() < 0 or values.max() >= classes:
-        raise ValueError(
-            f"labels run from {values.min():g} to {values.max():g}, "
-            f"expected integers from 0 to {classes - 1}"
-        )
-    return values.astype(np.int64)
-
-
 def _shared_joints(joint_source: Any, joint_target: Any) -> tuple[Array, Array]:
-    source = as_joint(joint_source, "joint_source", 3)
-    target = as_joint(joint_target, "joint_target", 3)
-    check_same_shape("joint_source", source, "joint_target", target)
-    difference = np.abs(source.sum(axis=1) - target.sum(axis=1)).max()
-    if difference > TOLERANCE:
-        raise ValueError(
-            f"source and target differ by {difference:.3g} in P(object, label), "
-            "expected a shift of P(background | object, label) only"
-        )
+    source, target = as_joints(joint_source, joint_target, 3)
+    check_shared(source, target, (1,))
     return source, target
 
 
 def _distance(distance: Any, count: int) -> Array:
     metric = as_array(distance, "distance", 2)
-    if metric.shape != (count, count):
+    if not np.array_equal(np.sign(metric), 1 - np.eye(count)) or np.any(metric != metric.T):
         raise ValueError(
-            f"distance has shape {metric.shape}, expected ({count}, {count}), "
-            "one row and column a background"
-        )
-    off_diagonal = metric[~np.eye(count, dtype=bool)]
-    if np.any(metric != metric.T) or np.any(np.diag(metric) != 0) or np.any(off_diagonal <= 0):
-        raise ValueError(
-            "distance is not symmetric with zeros on the diagonal and positive numbers off it, "
-            "expected the distances of distinct backgrounds"
+            f"distance has shape {metric.shape}, expected ({count}, {count}), symmetric with zeros "
+            "on the diagonal and positive numbers off it: the distances of distinct backgrounds"
         )
     return metric
 

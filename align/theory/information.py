@@ -1,7 +1,9 @@
 """What a mask costs in information: statement T4 and the noisy-supervision identity.
 
-A world is a joint table with one axis a feature and the label on the last axis. A mask is a
-boolean vector: True where the feature is kept. All quantities are exact sums, in nats.
+A world is a joint table `(n_1, ..., n_d, K)`, one axis a feature and the label on the last axis.
+A mask `kept` is bool `(d,)`, True where the feature is kept; where several are allowed,
+`(masks, d)`. Results are floats for one mask, float64 `(masks,)` for several: exact sums, in nats.
+What is no distribution or does not fit together raises a ValueError.
 
 All masks are treated at once. Give each axis on which the masks differ one more slot, holding the
 sum over that axis: the extended table then contains every marginal that any of the masks needs,
@@ -18,12 +20,15 @@ from numpy.typing import ArrayLike
 from scipy.special import rel_entr, xlogy
 
 from align.theory._common import (
-    TOLERANCE,
     Array,
     Identity,
     as_array,
     as_joint,
-    check_same_shape,
+    as_joints,
+    as_mask,
+    check_shared,
+    conditional,
+    quotient,
 )
 
 LARGEST_TABLE = 2**26  # cells of an extended table: half a gigabyte
@@ -32,8 +37,7 @@ LARGEST_TABLE = 2**26  # cells of an extended table: half a gigabyte
 class Terms(NamedTuple):
     """The three terms of the noisy-supervision identity, and its left side.
 
-    Floats for one mask, arrays `(masks,)` for several; in nats. `excess_risk` is computed from
-    the predictions of f̃, never from the other three.
+    `excess_risk` is computed from the predictions of f̃, never from the other three.
     """
 
     missed_object: Any
@@ -50,17 +54,7 @@ class Terms(NamedTuple):
 
 
 def all_masks(features: int) -> np.ndarray:
-    """Every mask of some features, the empty one first and the full one last.
-
-    Args:
-        features: how many features, 0 to 24.
-
-    Returns:
-        bool `(2^features, features)`.
-
-    Raises:
-        ValueError: if the number is out of range.
-    """
+    """Every mask of 0 to 24 features, the empty one first, bool `(2^features, features)`."""
     if not 0 <= features <= 24:
         raise ValueError(f"asked for all masks of {features} features, expected 0 to 24 features")
     return (np.arange(2**features)[:, None] >> np.arange(features)[::-1] & 1).astype(bool)
@@ -70,22 +64,9 @@ def bit_world(agreement: ArrayLike) -> Array:
     r"""The joint of a fair label and bits that are independent given it.
 
     $P(x,y)=\tfrac12\prod_j r_j^{[x_j=y]}(1-r_j)^{[x_j\ne y]}$: bit j equals the label with
-    probability $r_j$.
-
-    Args:
-        agreement: `(d,)`, the $r_j$ in [0, 1].
-
-    Returns:
-        float64 `(2, ..., 2, 2)` with d + 1 axes, the label last.
-
-    Raises:
-        ValueError: if a probability is out of range.
+    probability $r_j$ in [0, 1], the `agreement` `(d,)`.
     """
-    rates = as_array(agreement, "agreement", 1)
-    if rates.size and (rates.min() < 0 or rates.max() > 1):
-        raise ValueError(
-            f"agreement runs from {rates.min():.3g} to {rates.max():.3g}, expected all in [0, 1]"
-        )
+    rates = as_array(agreement, "agreement", 1, ends=(0, 1))
     joint = np.full(2, 0.5)
     for rate in rates[::-1]:
         table = np.array([[rate, 1 - rate], [1 - rate, rate]])
@@ -101,20 +82,11 @@ def bayes_risk(
     `log`: $R^*=H(Y\mid X_M)$. `squared`: $R^*=E\operatorname{Var}(Y\mid X_M)$ with Y the numbers
     `values`. `zero-one`: $R^*=1-E\max_y P(y\mid X_M)$.
 
-    Args:
-        joint: `(n_1, ..., n_d, K)`, $P(x,y)$ with the label on the last axis.
-        kept: bool `(d,)` or `(masks, d)`; None keeps every feature.
-        loss: `log`, `squared` or `zero-one`.
-        values: `(K,)`, the label as a number, for `squared` only; 0, 1, ..., K − 1 by default.
-
-    Returns:
-        A float for one mask, float64 `(masks,)` for several.
-
-    Raises:
-        ValueError: if the joint is no distribution, a mask does not fit, or the loss is unknown.
+    `kept` is one mask or several, None keeping every feature; `values` are `(K,)`, 0, 1, ..., K − 1
+    by default.
     """
-    if not isinstance(loss, str):
-        raise ValueError(f"loss is of type {type(loss).__name__}, expected the name of a loss")
+    if not isinstance(loss, str) or loss not in ("log", "squared", "zero-one"):
+        raise ValueError(f"loss is {loss!r}, expected 'log', 'squared' or 'zero-one'")
     table = as_joint(joint, "joint")
     masks, single = _masks(kept, table.ndim - 1)
     cells = _cell_risk(_marginals(table, masks), loss, _values(values, table.shape[-1]))
@@ -128,28 +100,16 @@ def conditional_mutual_information(joint: Any, features: Any, given: Any = None)
     $$I(Y;X_A\mid X_G)=\sum_{x,y}p(x_A,x_G,y)\log\frac{p(x_A,x_G,y)\,p(x_G)}
       {p(x_A,x_G)\,p(x_G,y)}.$$
 
-    Args:
-        joint: `(n_1, ..., n_d, K)`, $P(x,y)$ with the label on the last axis.
-        features: bool `(d,)`, the features A.
-        given: bool `(d,)`, the features G; None means none.
-
-    Returns:
-        The information in nats, never below zero but for rounding.
-
-    Raises:
-        ValueError: if the joint is no distribution or a mask does not fit.
+    `features` A and `given` G are bool `(d,)`; None means none.
     """
     table = as_joint(joint, "joint")
     count = table.ndim - 1
-    known = _one_mask(np.zeros(count, bool) if given is None else given, count, "given")
-    both = _one_mask(features, count, "features") | known
+    known = as_mask(np.zeros(count, bool) if given is None else given, count, "given")
+    both = as_mask(features, count, "features") | known
     fine = table.sum(axis=tuple(np.nonzero(~both)[0]), keepdims=True)
     coarse = fine.sum(axis=tuple(np.nonzero(both & ~known)[0]), keepdims=True)
     fine_cell, coarse_cell = fine.sum(-1, keepdims=True), coarse.sum(-1, keepdims=True)
-    given_cell = np.divide(
-        fine_cell * coarse, coarse_cell, out=np.zeros_like(fine), where=coarse_cell > 0
-    )
-    return float(rel_entr(fine, given_cell).sum())
+    return float(rel_entr(fine, quotient(fine_cell * coarse, coarse_cell)).sum())
 
 
 def incomplete_mask_cost(
@@ -160,26 +120,13 @@ def incomplete_mask_cost(
     $$R^*(\tilde O)-R^*(O)=I(Y;O\mid\tilde O)\quad\text{(log)},\qquad
       R^*(\tilde O)-R^*(O)=E\operatorname{Var}\big(E[Y\mid O]\,\big|\,\tilde O\big)
       \quad\text{(squared)}.$$
-    Neither is ever negative. The first is zero if and only if Y ⫫ O | Õ. The second is zero if
-    and only if E[Y|O] is a function of Õ, which for a label of two values says the same, and for
-    one of more values says less.
-
-    Args:
-        joint: `(n_1, ..., n_d, K)`, $P(o,y)$ over the object's features, the label last.
-        kept: bool `(d,)`, which of them Õ has.
-        loss: `log` or `squared`.
-        values: `(K,)`, the label as a number, for `squared` only.
-
-    Returns:
-        `Identity(left, right)`: the difference of Bayes risks, and the right side by its formula.
-
-    Raises:
-        ValueError: as `bayes_risk`.
+    Neither is ever negative. The joint is $P(o,y)$ over the object's features; `kept`, one mask,
+    says which of them Õ has; `loss` is `log` or `squared`, with `values` as in `bayes_risk`.
 
     Book: theory/noisy_masks, eq-complete-log, eq-complete-squared.
     """
     table = as_joint(joint, "joint")
-    mask = _one_mask(kept, table.ndim - 1, "kept")
+    mask = as_mask(kept, table.ndim - 1)
     if loss not in ("log", "squared"):
         raise ValueError(f"loss is '{loss}', expected 'log' or 'squared'")
     options = {"loss": loss, "values": values}
@@ -188,11 +135,10 @@ def incomplete_mask_cost(
         return Identity(left, conditional_mutual_information(table, np.ones_like(mask), mask))
     numbers = _values(values, table.shape[-1])
     cell = table.sum(-1)
-    mean = np.divide(table @ numbers, cell, out=np.zeros_like(cell), where=cell > 0)
+    mean = quotient(table @ numbers, cell)
     dropped = tuple(np.nonzero(~mask)[0])
     group = cell.sum(axis=dropped, keepdims=True)
-    total = (cell * mean).sum(axis=dropped, keepdims=True)
-    group_mean = np.divide(total, group, out=np.zeros_like(group), where=group > 0)
+    group_mean = quotient((cell * mean).sum(axis=dropped, keepdims=True), group)
     return Identity(left, float((cell * (mean - group_mean) ** 2).sum()))
 
 
@@ -207,45 +153,35 @@ def noisy_supervision_terms(
       -\underbrace{I_T(Y;\tilde B\mid\tilde O)}_{\text{leaked information}}
       +\underbrace{E_T\,\mathrm{KL}\big(P_T(Y\mid\tilde O,\tilde B)\,\big\|\,
       P_S(Y\mid\tilde O,\tilde B)\big)}_{\text{mismatch}} .$$
-    Because $P(Y\mid\tilde O)$ is shared, the mismatch is the part of the background's shift that
-    needs the label to be seen: $E_T\mathrm{KL}(P_T\|P_S)$ of $\tilde B\mid Y,\tilde O$ minus that
-    of $\tilde B\mid\tilde O$.
-
     The vanilla learner is the mask that keeps everything (its first term is zero), the strict
     learner the one that keeps no background (its last two are).
 
-    Where the target shows a kept cell (õ, b̃) that the source never shows, f̃ there is P(Y|õ): the
-    limit when a vanishing share of the source's backgrounds is replaced by any one law of full
-    support that depends on neither O nor Y. Where the source rules out a label that the target
+    Where the target shows a kept cell (õ, b̃) that the source never shows, f̃ there is P(Y|õ), a
+    limit that theory/noisy_masks explains. Where the source rules out a label that the target
     shows, mismatch and excess risk are both infinite.
 
     Args:
-        joint_source: `(n_1, ..., n_d, K)`, $P_S(x,y)$: the object's features on the first axes,
-            the background's on the next, the label on the last.
+        joint_source: $P_S(x,y)$, the object's features on the first axes.
         joint_target: the same shape, with the same $P(O,Y)$.
-        kept: bool `(d,)` or `(masks, d)`, True where the mask keeps a feature.
+        kept: one mask or several, together of no more than `LARGEST_TABLE` cells.
         objects: how many of the d features belong to the object.
-
-    Returns:
-        `Terms` of floats for one mask, of float64 `(masks,)` for several.
-
-    Raises:
-        ValueError: if a joint is no distribution, the two do not share P(O, Y), a mask does not
-            fit, or the masks together need too large a table.
 
     Book: theory/noisy_masks, eq-identity, eq-mismatch.
     """
-    source = as_joint(joint_source, "joint_source")
-    target = as_joint(joint_target, "joint_target")
-    check_same_shape("joint_source", source, "joint_target", target)
+    source, target = as_joints(joint_source, joint_target)
     features = target.ndim - 1
     masks, single = _masks(kept, features)
-    _check_shared_object(source, target, objects)
+    if not 0 <= objects <= features:
+        raise ValueError(
+            f"objects is {objects}, expected a number from 0 to the {features} features"
+        )
+    background = tuple(range(objects, features))
+    check_shared(source, target, background)
     object_masks = masks & (np.arange(features) < objects)
 
     table, coarse = _marginals(target, masks), _marginals(target, object_masks)
-    predicted = _conditional(_marginals(source, masks), backoff=_conditional(coarse))
-    least = bayes_risk(target.sum(axis=tuple(range(objects, features))))
+    predicted = conditional(_marginals(source, masks), otherwise=conditional(coarse))
+    least = bayes_risk(target.sum(axis=background))
     object_risk = _sum_cells(_cell_risk(coarse), object_masks)
     cells = table.sum(-1, keepdims=True)
     terms = (
@@ -258,11 +194,7 @@ def noisy_supervision_terms(
 
 
 def _marginals(joint: Array, masks: np.ndarray) -> Array:
-    """The extended table: every marginal that one of the masks keeps (see the file's head).
-
-    An axis that all masks keep stays as it is, one that none keeps is summed to length one, one
-    on which they differ gets its sum as a further slot.
-    """
+    """The extended table: every marginal that one of the masks keeps (see the file's head)."""
     shape = np.array(joint.shape[:-1])
     cells = np.prod(np.where(masks.all(0), shape, np.where(masks.any(0), shape + 1, 1)))
     if cells * joint.shape[-1] > LARGEST_TABLE:
@@ -299,18 +231,9 @@ def _cell_risk(table: Array, loss: str = "log", values: Array | None = None) -> 
     if loss == "log":
         return -rel_entr(table, np.broadcast_to(cell, table.shape)).sum(-1)
     if loss == "squared":
-        mean = np.divide((table @ values)[..., None], cell, out=np.zeros_like(cell), where=cell > 0)
+        mean = quotient((table @ values)[..., None], cell)
         return (table * (values - mean) ** 2).sum(-1)
-    if loss == "zero-one":
-        return cell[..., 0] - table.max(-1)
-    raise ValueError(f"loss is '{loss}', expected 'log', 'squared' or 'zero-one'")
-
-
-def _conditional(table: Array, backoff: Array | float = 0.0) -> Array:
-    """P(y | cell), and `backoff` in cells of probability zero."""
-    cell = table.sum(-1, keepdims=True)
-    seen = np.divide(table, cell, out=np.zeros_like(table), where=cell > 0)
-    return np.where(cell > 0, seen, backoff)
+    return cell[..., 0] - table.max(-1)
 
 
 def _values(values: ArrayLike | None, labels: int) -> Array:
@@ -322,39 +245,8 @@ def _values(values: ArrayLike | None, labels: int) -> Array:
     return numbers
 
 
-def _one_mask(kept: Any, features: int, name: str) -> np.ndarray:
-    mask = np.asarray(kept)
-    if mask.shape != (features,):
-        raise ValueError(
-            f"{name} has shape {mask.shape}, expected ({features},): one entry a feature, "
-            "none for the label"
-        )
-    return _masks(mask, features)[0][0]
-
-
 def _masks(kept: Any, features: int) -> tuple[np.ndarray, bool]:
     """Masks as bool `(masks, features)`, and whether only one was given."""
-    masks = np.ones(features, bool) if kept is None else np.asarray(kept)
-    if masks.ndim not in (1, 2) or masks.shape[-1] != features or len(masks) == 0 < features:
-        raise ValueError(
-            f"kept has shape {masks.shape}, expected ({features},) or (masks, {features}): "
-            "one entry a feature, none for the label"
-        )
-    if masks.size and not np.isin(masks, (0, 1)).all():
-        raise ValueError("kept holds other values than 0 and 1, expected booleans")
-    return np.atleast_2d(masks).astype(bool), masks.ndim == 1
-
-
-def _check_shared_object(source: Array, target: Array, objects: int) -> None:
-    features = source.ndim - 1
-    if not 0 <= objects <= features:
-        raise ValueError(
-            f"objects is {objects}, expected a number from 0 to the {features} features"
-        )
-    background = tuple(range(objects, features))
-    difference = np.abs(source.sum(axis=background) - target.sum(axis=background)).max()
-    if difference > TOLERANCE:
-        raise ValueError(
-            f"source and target differ by {difference:.3g} in P(object, label), "
-            "expected a shift of P(background | object, label) only"
-        )
+    every = np.ones(features, bool)
+    masks = as_mask(every if kept is None else kept, features, several=True)
+    return np.atleast_2d(masks), masks.ndim == 1

@@ -1,8 +1,11 @@
 r"""Aligning the intervention: what a changed background says of the gap, with any mask.
 
 A swap keeps the part U of an input that a mask keeps and draws the rest anew, independently of U
-and of the label: the *swapped law* $P_S(u,y)\,q(v)$. Tables are those of `information`; all losses
-are in nats.
+and of the label: the *swapped law* $P_S(u,y)\,q(v)$. Joints $P(x,y)$ and masks are those of
+`information`, `kept` one mask at a time; `strength` is s ≥ 0, finite; `replacement` is the law q of
+the rest, one axis for each feature that is not kept, in their order, and None takes the rest's own
+marginal, that of another image. All losses are in nats. What does not fit together raises a
+ValueError.
 """
 
 from __future__ import annotations
@@ -17,12 +20,18 @@ from align.theory._common import (
     Array,
     Bound,
     Identity,
+    as_alike,
     as_array,
+    as_classes,
     as_joint,
+    as_joints,
+    as_mask,
     as_weights,
     check_same_shape,
+    conditional,
+    quotient,
 )
-from align.theory.gap import check_labels, cross_entropy
+from align.theory.gap import cross_entropy
 from align.theory.information import bayes_risk
 
 
@@ -41,7 +50,7 @@ class Chain(NamedTuple):
 
 
 class HomeBounds(NamedTuple):
-    """How far the target can be from the swapped law; see `home_bounds`."""
+    """How far the target can be from the swapped law: κ, and two bounds."""
 
     ratio: float
     risk: Bound
@@ -49,7 +58,7 @@ class HomeBounds(NamedTuple):
 
 
 class SwapLoss(NamedTuple):
-    """The swap loss taken apart, and what it does to movement; see `swap_loss`."""
+    """The swap loss taken apart, and what it does to movement."""
 
     split: Identity
     movement: Bound
@@ -80,23 +89,13 @@ def intervention_chain(
     $$|\mathrm{CE}_T-\mathrm{CE}_S|\le E\,|\Delta\mathrm{CE}|\le
       E\max_c|\Delta(z_Y-z_c)|\le2\,E\,\lVert\Delta z\rVert_\infty .$$
 
-    Args:
-        logits: `(n, C)`, of each input.
-        changed: `(n, C)`, of the same object before the other background.
-        label: `(n,)` integers from 0 to C − 1.
-        weights: `(n,)` probabilities of the pairs; None weighs all alike.
-
-    Returns:
-        `Chain(gap, loss, margin, logits)`, floats in nats.
-
-    Raises:
-        ValueError: if the shapes do not fit or a label is no class.
+    `logits` `(n, C)` are those of each input, `changed` those of the same object before the other
+    background; labels and weights are as in `gap`.
 
     Book: theory/intervention, eq-chain.
     """
-    before, after = as_array(logits, "logits", 2), as_array(changed, "changed", 2)
-    check_same_shape("logits", before, "changed", after)
-    mass, classes = as_weights(weights, len(before)), check_labels(label, before.shape)
+    before, after = as_alike(2, logits=logits, changed=changed)
+    mass, classes = as_weights(weights, len(before)), as_classes(label, before.shape)
     moved = cross_entropy(after, classes) - cross_entropy(before, classes)
     step = after - before
     margins = np.abs(step[np.arange(len(step)), classes][:, None] - step).max(axis=1)
@@ -117,13 +116,7 @@ def home_bounds(joint_target: Any, logits: Any, replacement: Any) -> HomeBounds:
     Args:
         joint_target: `(objects, backgrounds, labels)`, $P_T(o,b,y)$.
         logits: `(objects, backgrounds, labels)`, one logit a class.
-        replacement: `(backgrounds,)`, Q.
-
-    Returns:
-        `HomeBounds(ratio, risk, gap)`: κ and the two bounds, of floats.
-
-    Raises:
-        ValueError: if the shapes do not fit or Q never shows a background that the target shows.
+        replacement: `(backgrounds,)`, Q, which shows every background that the target shows.
 
     Book: theory/intervention, eq-home-risk, eq-home-gap.
     """
@@ -136,19 +129,15 @@ def home_bounds(joint_target: Any, logits: Any, replacement: Any) -> HomeBounds:
             f"{target.shape[1]} backgrounds, positive where the target shows it"
         )
     shared = target.sum(axis=1)
-    given = np.divide(target, shared[:, None], out=np.zeros_like(target), where=target > 0)
-    ratio = float(np.divide(given, q[:, None], out=np.zeros_like(given), where=given > 0).max())
+    ratio = float(quotient(quotient(target, shared[:, None]), q[:, None]).max())
     loss = logsumexp(values, axis=-1, keepdims=True) - values
     swapped = shared[:, None] * q[:, None]
     risks = [float((joint * loss).sum()) for joint in (target, swapped)]
     step = values[:, :, None] - values[:, None]  # (objects, background, background, class)
     margins = np.abs(step[..., :, None] - step[..., None, :]).max(-1)
     moved = float(np.einsum("oy,a,b,oaby->", shared, q, q, margins))
-    return HomeBounds(
-        ratio,
-        Bound(risks[0], ratio * risks[1]),
-        Bound(abs(risks[0] - risks[1]), ratio * moved),
-    )
+    gap = Bound(abs(risks[0] - risks[1]), ratio * moved)
+    return HomeBounds(ratio, Bound(risks[0], ratio * risks[1]), gap)
 
 
 def swap_loss(joint: Any, kept: Any, prediction: Any, replacement: Any = None) -> SwapLoss:
@@ -160,18 +149,7 @@ def swap_loss(joint: Any, kept: Any, prediction: Any, replacement: Any = None) -
     and η bounds the movement when the rest is replaced once more,
     $E\,\mathrm{TV}\big(f(U,V'),f(U,V'')\big)\le\sqrt{2\eta}$.
 
-    Args:
-        joint: `(n_1, ..., n_d, K)`, $P_S(x,y)$ with the label on the last axis.
-        kept: bool `(d,)`, what the mask keeps.
-        prediction: the same shape as the joint, $f_y(x)$, summing to one over the last axis.
-        replacement: the law of the rest, one axis for each feature that is not kept, in their
-            order; None takes the rest's own marginal, that of another image.
-
-    Returns:
-        `SwapLoss(split, movement)`: an `Identity` and a `Bound` of floats.
-
-    Raises:
-        ValueError: if the shapes do not fit or the prediction is no distribution.
+    The `prediction` $f_y(x)$ is of the joint's shape and sums to one over the last axis.
 
     Book: theory/intervention, eq-swap-split, eq-swap-movement.
     """
@@ -200,31 +178,21 @@ def swap_rule(joint: Any, kept: Any, strength: float, replacement: Any = None) -
     $$f_s=(1-\omega)\,P_S(Y\mid X)+\omega\,P_S(Y\mid U),\qquad
       \omega=\frac{s\,q(v)}{s\,q(v)+P_S(v\mid u)} .$$
 
-    Args:
-        joint: `(n_1, ..., n_d, K)`, $P_S(x,y)$.
-        kept: bool `(d,)`, what the mask keeps.
-        strength: s ≥ 0.
-        replacement: as in `swap_loss`.
-
     Returns:
-        `SwapRule(table, share, pool)`: $f_s$ of the joint's shape (an even guess where neither
-        law ever goes), ω `(n_1, ..., n_d)`, and the identity of posterior and average.
-
-    Raises:
-        ValueError: if the shapes do not fit or the strength is negative or not finite.
+        $f_s$ of the joint's shape (an even guess where neither law ever goes), ω
+        `(n_1, ..., n_d)`, and the identity of posterior and average.
 
     Book: theory/intervention, eq-swap-pool.
     """
     table, mask = _masked(joint, kept)
-    strength = float(as_array(strength, "strength", 0))
-    if strength < 0:
-        raise ValueError(f"strength is {strength:g}, expected a finite number of 0 or more")
+    strength = float(as_array(strength, "strength", 0, ends=(0, np.inf)))
     cells = _split(table, mask)
     q, label = _replacement(replacement, cells), cells.sum(axis=1)
-    posterior = _conditional(cells + strength * label[:, None] * q[:, None])
+    even = 1 / label.shape[-1]
+    posterior = conditional(cells + strength * label[:, None] * q[:, None], even)
     share = _share(cells, q, strength)
-    average = (1 - share)[..., None] * _conditional(cells)
-    average = average + share[..., None] * _conditional(label)[:, None]
+    average = (1 - share)[..., None] * conditional(cells, even)
+    average = average + share[..., None] * conditional(label, even)[:, None]
     reached = (cells.sum(-1) > 0) | (strength * label.sum(-1)[:, None] * q > 0)
     pool = Identity(posterior[reached], average[reached])
     return SwapRule(_join(posterior, table, mask), _join(share, table, mask), pool)
@@ -240,26 +208,13 @@ def swap_risk(
     $$R_T(f_s)\le\min\Big(R_T(f_1)+E_T\log(1+\rho),\;
       R_T(\tilde f)+E_T\log\big(1+\tfrac1\rho\big)\Big).$$
 
-    Args:
-        joint_source: `(n_1, ..., n_d, K)`, the object's features on the first axes.
-        joint_target: the same shape; every (u, v) that it shows must be one of the source's.
-        kept: bool `(d,)`, what the mask keeps.
-        strength: s > 0, finite.
-        objects: how many of the d features belong to the object.
-
-    Returns:
-        `SwapRisk(swap, unguided, enforced, guard)`: excess risks over $f_2=P(Y\mid O)$, floats,
-        and the bound.
-
-    Raises:
-        ValueError: if the shapes do not fit, the target shows what the source never does, or
-            the strength is out of range.
+    These are excess risks over $f_2=P(Y\mid O)$. Every input that `joint_target` shows must be one
+    of the source's; s > 0; the first `objects` of the d features belong to the object.
 
     Book: theory/intervention, eq-swap-guard.
     """
-    source, mask = _masked(joint_source, kept)
-    target = as_joint(joint_target, "joint_target")
-    check_same_shape("joint_source", source, "joint_target", target)
+    source, target = as_joints(joint_source, joint_target)
+    mask = as_mask(kept, source.ndim - 1)
     strength, count = float(as_array(strength, "strength", 0)), as_array(objects, "objects", 0)
     if count not in range(len(mask) + 1) or strength <= 0:
         raise ValueError(
@@ -271,10 +226,11 @@ def swap_risk(
     least = bayes_risk(target.sum(axis=tuple(range(int(count), len(mask)))))
     cells, away = _split(source, mask), _split(target, mask)
     share = _share(cells, _replacement(None, cells), strength)
+    even = 1 / source.shape[-1]
     rules = (
         _split(swap_rule(source, mask, strength).table, mask),
-        _conditional(cells),
-        _conditional(cells.sum(axis=1))[:, None],
+        conditional(cells, even),
+        conditional(cells.sum(axis=1), even)[:, None],
     )
     swap, unguided, enforced = (float(-xlogy(away, rule).sum()) - least for rule in rules)
     guards = [
@@ -285,13 +241,8 @@ def swap_risk(
 
 
 def _masked(joint: Any, kept: Any) -> tuple[Array, np.ndarray]:
-    table, mask = as_joint(joint, "joint"), np.asarray(kept)
-    if mask.shape != (table.ndim - 1,) or not np.isin(mask, (0, 1)).all():
-        raise ValueError(
-            f"kept has shape {mask.shape}, expected ({table.ndim - 1},) booleans: one a feature, "
-            "none for the label"
-        )
-    return table, mask.astype(bool)
+    table = as_joint(joint, "joint")
+    return table, as_mask(kept, table.ndim - 1)
 
 
 def _order(mask: np.ndarray) -> list[int]:
@@ -323,13 +274,6 @@ def _replacement(replacement: Any, cells: Array) -> Array:
             "what the mask does not keep"
         )
     return q
-
-
-def _conditional(cells: Array) -> Array:
-    """P(y | cell), and an even guess in cells of probability zero."""
-    total = cells.sum(-1, keepdims=True)
-    even = np.full_like(cells, 1 / cells.shape[-1])
-    return np.divide(cells, total, out=even, where=total > 0)
 
 
 def _share(cells: Array, q: Array, strength: float) -> Array:

@@ -5,6 +5,9 @@ adds a_j, a feature removed adds nothing. For one input x of label y = ±1 and a
 this is exact with a_j = y w_j x_j; with a_j = w_j m_j, the mean evidence, it describes the mask
 that is best at the mean input (the mean-field version, which `iterate` uses). As in the book's
 table of notation m_j is the mean of feature j and M_j the mask's value.
+
+Throughout, `evidence` is `(d,)`, the a_j, in logits, d at least 1; `mask` is `(d,)` in [0, 1];
+`sparsity` is λ₁ ≥ 0, finite. What is out of range or does not fit raises a ValueError.
 """
 
 from __future__ import annotations
@@ -41,8 +44,8 @@ class Window(NamedTuple):
 class Trajectory(NamedTuple):
     """The alternation, one entry a round: float64 arrays `(rounds,)`.
 
-    Evidence and accuracies belong to the classifier that the round's masker was shown; the masks
-    are the masker's answer, and the next round's classifier is fitted under them.
+    Evidence and accuracies are those of the classifier that the round's masker was shown; the
+    masks are the masker's answer.
     """
 
     evidence_object: Array
@@ -59,12 +62,6 @@ def evidence(weights: ArrayLike, means: ArrayLike) -> Array:
     Args:
         weights: `(..., d)`, the weights of the logit of y = +1.
         means: `(..., d)`, the features' means $E[x_jY]$; or $y x$ of single inputs.
-
-    Returns:
-        float64 `(..., d)`.
-
-    Raises:
-        ValueError: if the two have different numbers of features.
     """
     weights, means = as_array(weights, "weights"), as_array(means, "means")
     if weights.shape[-1:] != means.shape[-1:]:
@@ -82,17 +79,6 @@ def masker_loss(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> float:
       \mathrm{dist}=\sigma(S)-\sigma(a_{\mathrm{tot}}-S),\quad S=\sum_j M_ja_j,\quad
       a_{\mathrm{tot}}=\sum_j a_j .$$
 
-    Args:
-        mask: `(d,)` in [0, 1].
-        evidence: `(d,)`, the $a_j$, in logits.
-        sparsity: $\lambda_1\ge0$.
-
-    Returns:
-        The loss.
-
-    Raises:
-        ValueError: if the mask has another length or leaves [0, 1], or the sparsity is negative.
-
     Book: theory/masker_threshold, eq-masker-loss.
     """
     values, weight = _check(evidence, sparsity)
@@ -101,21 +87,10 @@ def masker_loss(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> float:
 
 
 def masker_gradient(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> Array:
-    r"""The gradient of the masker's loss: per feature, a threshold on its evidence.
+    r"""The gradient of the masker's loss, float64 `(d,)`: per feature, a threshold on its evidence.
 
     $$\frac{\partial L}{\partial M_j}=-g(S)\,a_j+\frac{\lambda_1}{d},\qquad
       g(S)=2(1-\mathrm{dist})\big(\sigma'(S)+\sigma'(a_{\mathrm{tot}}-S)\big)>0 .$$
-
-    Args:
-        mask: `(d,)` in [0, 1].
-        evidence: `(d,)`, in logits.
-        sparsity: $\lambda_1\ge0$.
-
-    Returns:
-        float64 `(d,)`.
-
-    Raises:
-        ValueError: as `masker_loss`.
 
     Book: theory/masker_threshold, eq-masker-gradient.
     """
@@ -127,22 +102,10 @@ def masker_gradient(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> Ar
 def optimal_mask(evidence: ArrayLike, sparsity: float) -> MaskSolution:
     r"""The mask of least loss over $[0,1]^d$: a threshold on evidence.
 
-    Because $g(S)>0$, every local minimiser keeps $M_j=1$ where $a_j>\theta$ and $M_j=0$ where
-    $a_j<\theta$, with the self-consistent threshold $\theta=\lambda_1/(d\,g(S))\ge0$ at its own S;
-    only features with $a_j=\theta$ may be kept in part. So features enter in the order of their
-    evidence, and the loss is a function of S alone. It need not be convex: several thresholds can
-    be self-consistent, so all stationary points along S are compared. Features of equal evidence
-    are kept equally.
-
-    Args:
-        evidence: `(d,)`, the $a_j$, in logits; d is at least 1.
-        sparsity: $\lambda_1\ge0$.
-
-    Returns:
-        `MaskSolution(mask, threshold, dist, loss)`; among equal losses the sparser mask.
-
-    Raises:
-        ValueError: if the evidence is empty or not finite, or the sparsity is negative.
+    It keeps $M_j=1$ where $a_j>\theta$ and $M_j=0$ where $a_j<\theta$, with the self-consistent
+    threshold $\theta=\lambda_1/(d\,g(S))\ge0$ at its own S; several can be self-consistent, so all
+    stationary points along S are compared. Features of equal evidence are kept equally, and among
+    equal losses the sparser mask is the answer.
 
     Book: theory/masker_threshold, eq-threshold.
     """
@@ -160,32 +123,17 @@ def optimal_mask(evidence: ArrayLike, sparsity: float) -> MaskSolution:
     best = int(np.argmin(losses))
     share = np.zeros(len(levels))
     share[order] = np.clip((sizes[best] - filled[:-1]) / counts_kept, 0, 1)
-    gain = _gain(sums[best], total)
-    return MaskSolution(
-        share[group],
-        float(np.divide(weight, gain)) if weight else 0.0,
-        float(_dist(sums[best], total)),
-        float(losses[best]),
-    )
+    threshold = float(np.divide(weight, _gain(sums[best], total))) if weight else 0.0
+    dist = float(expit(sums[best]) - expit(total - sums[best]))
+    return MaskSolution(share[group], threshold, dist, float(losses[best]))
 
 
 def sparsity_window(evidence: ArrayLike, mask: ArrayLike) -> Window:
     r"""The sparsity weights for which a 0-1 mask is a strict local minimiser of the loss.
 
-    Descent leads strictly out of the cube in every coordinate if and only if
+    That is where descent leads strictly out of the cube in every coordinate:
     $$d\,g(S)\max_{j:\,M_j=0}a_j\;<\;\lambda_1\;<\;d\,g(S)\min_{j:\,M_j=1}a_j .$$
-    There is such a λ₁ if and only if every kept feature has more evidence than every dropped one,
-    and some: the order of evidence per feature decides, not the number of features.
-
-    Args:
-        evidence: `(d,)`, in logits.
-        mask: `(d,)` of 0 and 1.
-
-    Returns:
-        `Window(low, high)`, with `low` no less than 0, and `high` infinite for the empty mask.
-
-    Raises:
-        ValueError: if the mask has another length or other values than 0 and 1.
+    `low` is no less than 0, and `high` infinite for the empty mask.
 
     Book: theory/masker_threshold, eq-window.
     """
@@ -209,35 +157,19 @@ def iterate(
 ) -> Trajectory:
     r"""Alternate masker and classifier in the closed-form world.
 
-    In every round the classifier is fitted on the source under the mask M before:
-    $w_j\propto v_j=m_j/(1+\lambda_3(1-M_j))$, the penalty of `World.accuracy` for soft masks, with
-    the scale $w=\kappa v$, $\kappa=2\frac{v\cdot m}{\lVert v\rVert^2}$, that makes its logit
-    calibrated on the source.
-    Then the masker answers its mean evidence $a_j=w_jm_j$ with `optimal_mask`.
-
-    The first classifier is fitted without any mask (warm-up), or under `initial_mask`. After a
-    warm-up, in every round and for every $\lambda_1,\lambda_3\ge0$: if $|\mu|>|\beta_S|$ then
-    $M_o\ge M_b$ and $a_o/a_b\ge\mu^2/\beta_S^2$; if $|\mu|<|\beta_S|$ both are the other way round
-    (lock-in). If moreover $\beta_S\beta_T\le0$, the target accuracy is never below the first
-    round's in the first case; if $\beta_S\beta_T\le\beta_S^2$, never above it in the second.
-
-    Another start can end elsewhere: the mask (0, 1) can reproduce itself only if
-    $\mu^2/\beta_S^2\le1+\lambda_3$ and (1, 0) only if $\mu^2/\beta_S^2\ge1/(1+\lambda_3)$, in both
-    cases with λ₁ in the closed `sparsity_window` of the mask at the evidence it leads to. Between,
-    both can be fixed points.
+    In every round the classifier is fitted on the source under the mask M before: $w_j=\kappa v_j$,
+    $v_j=m_j/(1+\lambda_3(1-M_j))$, the penalty of `World.accuracy` for soft masks, with the scale
+    $\kappa=2\frac{v\cdot m}{\lVert v\rVert^2}$ that calibrates its logit on the source. Then the
+    masker answers its mean evidence $a_j=w_jm_j$ with `optimal_mask`. Where this leads, with a
+    warm-up and without, theory/masker_threshold proves.
 
     Args:
         world: the closed-form world; both kinds of feature must exist.
         rounds: how many rounds, 1 or more.
-        sparsity: $\lambda_1\ge0$ of the masker.
+        sparsity: $\lambda_1$ of the masker.
         penalty: $\lambda_3\ge0$ of the classifier, finite.
-        initial_mask: $(M_o, M_b)$ in [0, 1] to fit the first classifier under; None warms up.
-
-    Returns:
-        `Trajectory` of arrays `(rounds,)`.
-
-    Raises:
-        ValueError: if an argument is out of range.
+        initial_mask: $(M_o, M_b)$ in [0, 1] to fit the first classifier under; None fits it without
+            any mask (warm-up).
 
     Book: theory/masker_threshold, eq-evidence-round.
     """
@@ -267,10 +199,6 @@ def _accuracy(world: World, direction: Array, domain: str) -> float:
     weights = np.repeat(direction, [world.p, world.q])
     norm = np.linalg.norm(weights)
     return float(ndtr(weights @ world.means(domain) / norm)) if norm > 0 else 0.5
-
-
-def _dist(kept: Any, total: Any) -> Any:
-    return expit(kept) - expit(total - kept)
 
 
 def _distortion(kept: Any, total: Any) -> Any:
@@ -312,22 +240,16 @@ def _interior_minima(
     return (low + high) / 2, segment
 
 
-def _check(evidence: ArrayLike, sparsity: float) -> tuple[Array, float]:
+def _check(evidence: ArrayLike, sparsity: float) -> tuple[Array, Array]:
     """The evidence as an array, and the cost λ₁/d of keeping one feature."""
     values = as_array(evidence, "evidence", 1)
     if len(values) == 0:
         raise ValueError("evidence is empty, expected at least one feature")
-    if not 0 <= sparsity < np.inf:
-        raise ValueError(f"sparsity is {sparsity}, expected a finite number of 0 or more")
-    return values, sparsity / len(values)
+    return values, as_array(sparsity, "sparsity", 0, ends=(0, np.inf)) / len(values)
 
 
 def _check_mask(mask: ArrayLike, features: int) -> Array:
-    kept = as_array(mask, "mask", 1)
+    kept = as_array(mask, "mask", 1, ends=(0, 1))
     if len(kept) != features:
         raise ValueError(f"the mask has {len(kept)} entries, expected {features}: one a feature")
-    if kept.min() < 0 or kept.max() > 1:
-        raise ValueError(
-            f"the mask runs from {kept.min():.3g} to {kept.max():.3g}, expected all in [0, 1]"
-        )
     return kept

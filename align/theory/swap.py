@@ -1,8 +1,9 @@
 r"""Swap in the closed-form world: the features outside a mask are taken from another picture.
 
-The world is `gaussian.World`. Two learners: the linear rule that minimises the squared error, for
-which everything is an equivalent penalty, and the best rule for the cross-entropy, which caps
-what the rest can say.
+The `world` is a `gaussian.World`, and `kept_object`, `kept_background`, `domain` and results are as
+there. `strength` is s ≥ 0, `inf` included. Two learners: the linear rule that minimises the squared
+error, for which everything is an equivalent penalty, and the best rule for the cross-entropy, which
+caps what the rest can say.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 
-from align.theory._common import Array, as_array
+from align.theory._common import Array, as_array, quotient
 from align.theory.gaussian import World
 
 # What stands outside the mask: its variance, and its share of a picture's own evidence.
@@ -29,16 +30,7 @@ class BestSwap(NamedTuple):
 
 
 def outside_signal(world: World, kept_object: ArrayLike, kept_background: ArrayLike) -> Any:
-    r"""What lies outside a mask says at home: $D_1=\sum_{j\notin\tilde M}m_j^2$.
-
-    Args:
-        world: the closed-form world.
-        kept_object: $k_o$, 0 to p.
-        kept_background: $k_b$, 0 to q.
-
-    Returns:
-        A float, or an array of the arguments' broadcast shape.
-    """
+    r"""What lies outside a mask says at home: $D_1=\sum_{j\notin\tilde M}m_j^2$."""
     return _rest(world, kept_object, kept_background, "source")[1][()]
 
 
@@ -53,25 +45,17 @@ def equivalent_penalty(strength: ArrayLike, outside: ArrayLike, fill: str = "pic
     λ never exceeds $D_1$.
 
     Args:
-        strength: s ≥ 0, `inf` included.
+        strength: s.
         outside: $D_1$ ≥ 0, see `outside_signal`.
         fill: `picture`, `noise` or `constant`.
-
-    Returns:
-        λ: a float, or an array of the arguments' broadcast shape.
-
-    Raises:
-        ValueError: if a number is negative or the fill is unknown.
 
     Book: theory/intervention, eq-swap-penalty.
     """
     if not isinstance(fill, str) or fill not in FILLS:
         raise ValueError(f"fill is '{fill}', expected one of {', '.join(FILLS)}")
     variance, evidence = FILLS[fill]
-    s, signal = _strength(strength), as_array(outside, "outside")
-    if signal.size and signal.min() < 0:
-        raise ValueError(f"outside is {signal.min():g}, expected sums of squares, 0 or more")
-    s, signal = np.broadcast_arrays(s, signal)
+    signal = as_array(outside, "outside", ends=(0, np.inf))
+    s, signal = np.broadcast_arrays(_strength(strength), signal)
     rate = variance + evidence * signal
     grows = np.multiply(s, rate, out=np.zeros(s.shape), where=rate > 0)
     return (grows + signal * (1 - 1 / (1 + s)))[()]
@@ -85,24 +69,10 @@ def accuracy(
     domain: str = "target",
     fill: str = "picture",
 ) -> Any:
-    r"""T7: the accuracy of the linear rule that is trained with swap at a mask.
+    r"""T7: the accuracy in [0, 1] of the linear rule that is trained with swap at a mask.
 
-    $\Phi\big(v\cdot m'/\lVert v\rVert\big)$ with $v$ the direction of `equivalent_penalty`; s = 0
-    is the unguided rule, s = ∞ with another picture the hard mask.
-
-    Args:
-        world: the closed-form world.
-        kept_object: $k_o$, 0 to p; fractions are allowed, for curves.
-        kept_background: $k_b$, 0 to q.
-        strength: s ≥ 0, `inf` included.
-        domain: `source` or `target`.
-        fill: as in `equivalent_penalty`.
-
-    Returns:
-        The accuracy in [0, 1]: a float, or an array of the arguments' broadcast shape.
-
-    Raises:
-        ValueError: if a mask keeps more than there is, or as `equivalent_penalty`.
+    It is that of `World.accuracy` with the `equivalent_penalty`, whose `fill` it has; s = 0 is the
+    unguided rule, s = ∞ with another picture the hard mask.
     """
     outside = outside_signal(world, kept_object, kept_background)
     penalty = equivalent_penalty(strength, outside, fill)
@@ -115,19 +85,7 @@ def best_strength(
     r"""The strength of swap that tests best; it reaches what the best penalty reaches.
 
     With another picture, λ rises with s from 0 to ∞, so swap and penalty have the same rules to
-    choose from; s is the root $\ge0$ of $(1+D_1)s^2+(1+2D_1-\lambda)s-\lambda=0$.
-
-    Args:
-        world: the closed-form world.
-        kept_object: $k_o$, 0 to p.
-        kept_background: $k_b$, 0 to q.
-        domain: `source` or `target`.
-
-    Returns:
-        `BestSwap(strength, accuracy)`, floats or arrays; s may be `inf`.
-
-    Raises:
-        ValueError: if a mask keeps more than there is.
+    choose from; s is the root $\ge0$ of $(1+D_1)s^2+(1+2D_1-\lambda)s-\lambda=0$, or `inf`.
     """
     signal = outside_signal(world, kept_object, kept_background)
     best = world.best_penalty(kept_object, kept_background, domain)
@@ -149,13 +107,7 @@ def capped(log_odds: ArrayLike, strength: ArrayLike) -> Any:
 
     Args:
         log_odds: ℓ, any shape.
-        strength: s ≥ 0, `inf` included; s = 0 changes nothing.
-
-    Returns:
-        A float, or an array of the arguments' broadcast shape.
-
-    Raises:
-        ValueError: if the strength is negative.
+        strength: s; 0 changes nothing.
 
     Book: theory/intervention, eq-swap-cap.
     """
@@ -181,19 +133,6 @@ def best_rule_accuracy(
     The expectation is a sum over a fine grid of b. A mask that keeps nothing of meaning
     ($D_0=0$) leaves the sign of b, and so the unguided rule, at every finite s.
 
-    Args:
-        world: the closed-form world.
-        kept_object: $k_o$, 0 to p; fractions are allowed.
-        kept_background: $k_b$, 0 to q.
-        strength: s ≥ 0, `inf` included.
-        domain: `source` or `target`.
-
-    Returns:
-        The accuracy: a float, or an array of the arguments' broadcast shape.
-
-    Raises:
-        ValueError: if a mask keeps more than there is, or the strength is negative.
-
     Book: theory/intervention, eq-swap-best.
     """
     rest = _rest(world, kept_object, kept_background, domain)
@@ -202,7 +141,7 @@ def best_rule_accuracy(
     mean, variance, rest_mean, rest_variance = (each[..., None] for each in both)
     b = rest_mean + np.sqrt(rest_variance) * NODES
     numerator = mean + capped(2 * b, s[..., None]) / 2
-    value = np.divide(numerator, np.sqrt(variance), out=np.zeros_like(b), where=variance > 0)
+    value = quotient(numerator, np.sqrt(variance))
     density = np.exp(-(NODES**2) / 2)
     found = ndtr(value) @ (density / density.sum())
     alone = np.where(np.isfinite(s), world.accuracy(world.p, world.q, domain), 0.5)
@@ -221,11 +160,4 @@ def _rest(
 
 
 def _strength(strength: ArrayLike) -> Array:
-    try:
-        s = np.asarray(strength, dtype=np.float64)
-    except (TypeError, ValueError):
-        kind = type(strength).__name__
-        raise ValueError(f"strength is of type {kind}, expected numbers of 0 or more") from None
-    if np.isnan(s).any() or (s.size and s.min() < 0):
-        raise ValueError(f"strength is {strength}, expected numbers of 0 or more")
-    return s
+    return as_array(strength, "strength", ends=(0, np.inf), finite=False)
