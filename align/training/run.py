@@ -120,7 +120,9 @@ def read_notes(notes: dict) -> tuple[Config, dict[str, Any]]:
     """The configuration and the other values that `Run.notes` gave."""
     values = {name: notes[name] for name in ("history", "seconds", "images")}
     contract = notes.get("contract")  # runs saved by earlier versions have none
-    return Config(**notes["config"]), values | {"contract": contract and Contract.read(contract)}
+    return Config(**notes["config"]), values | {
+        "contract": contract and Contract.from_dict(contract)
+    }
 
 
 def first_networks(
