@@ -39,7 +39,7 @@ LATER = {
     **{"balanced": False, "mask_level": 0.5},
 }
 """Choices that came after the first recorded runs, with what was done before there was a choice.
-`Config.read` names them only where they are another, so that older runs keep their keys."""
+`Config.used` names them only where they are another, so that older runs keep their keys."""
 
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "a text"),
@@ -215,7 +215,7 @@ class Config:
         """All values, ready for JSON: a method's class by its name."""
         return asdict(self) | {"method": self.method_name}
 
-    def read(self) -> dict[str, object]:
+    def used(self) -> dict[str, object]:
         """The values that this method reads: two runs that agree on them are the same run."""
         reads = {*COMMON, *self.method_class.reads}
         reads -= {name for name, before in LATER.items() if getattr(self, name) == before}
@@ -223,7 +223,7 @@ class Config:
 
     def hash(self) -> str:
         """The first 12 hexadecimal digits of a SHA-256 over the values that are read."""
-        text = json.dumps(self.read(), sort_keys=True)
+        text = json.dumps(self.used(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -107,7 +107,7 @@ class Experiment:
 
     def description(self) -> dict:
         """All that determines the run, JSON-ready."""
-        return asdict(self) | {"config": self.config.read()}
+        return asdict(self) | {"config": self.config.used()}
 
     def key(self) -> str:
         """The first 12 hexadecimal digits of a SHA-256 over what determines the run."""

@@ -225,8 +225,8 @@ def draw(explanation: Explanation, names: Sequence[str] | None = None) -> Figure
             ax.imshow(explanation.images[index].permute(1, 2, 0).clamp(0, 1).numpy())
             ax.set_axis_off()
         share = explanation.probabilities[index].max().item()
-        said = f"{explanation.classes[explanation.predicted[index]]}, {share:.0%}"
-        row[0].set_title(f"{names[index]}\n{said}" if names else said, fontsize=9, loc="left")
+        label = f"{explanation.classes[explanation.predicted[index]]}, {share:.0%}"
+        row[0].set_title(f"{names[index]}\n{label}" if names else label, fontsize=9, loc="left")
         heat = explanation.maps[index].numpy()
         row[1].imshow(heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
         row[1].set_title("where the evidence is", fontsize=9, loc="left")

@@ -38,13 +38,13 @@ def found(path: str | Path, root: str | Path | None) -> Path:
     base = root or os.environ.get("ALIGN_DATA")
     if here.is_absolute() or not base:
         return here
-    there = Path(base).expanduser() / here
-    if there.exists() and here.exists() and not there.samefile(here):
+    based = Path(base).expanduser() / here
+    if based.exists() and here.exists() and not based.samefile(here):
         raise ValueError(
-            f"'{path}' is both in the data's folder ('{there}') and in the working folder; give an "
+            f"'{path}' is both in the data's folder ('{based}') and in the working folder; give an "
             "absolute path"
         )
-    return there if there.exists() else here
+    return based if based.exists() else here
 
 
 def same(name: str) -> str:

@@ -141,7 +141,7 @@ def test_what_a_new_method_reads_leaves_the_others_hashes_alone(monkeypatch):
 
     monkeypatch.setitem(METHODS, "greedy", Greedy)
     assert {name: Config(method=name).hash() for name in before} == before
-    assert "lambda1" in Config(method="greedy").read()
+    assert "lambda1" in Config(method="greedy").used()
 
 
 @pytest.mark.parametrize("kind", [k for k in [*METHODS.values(), Swap] if k.needs_masks])

@@ -41,7 +41,7 @@ def test_a_run_that_could_be_made_before_keeps_its_key():
         before = {
             "benchmark": one.benchmark,
             "source": one.source,
-            "config": one.config.read(),
+            "config": one.config.used(),
             "options": one.options,
             "explained": one.explained,
             "human_masks": one.human_masks,

@@ -179,9 +179,9 @@ def test_choices_that_do_not_exist_are_refused(choice, value):
 
 def test_the_new_choices_leave_older_runs_their_hash():
     """Left at what was done before, they are not named."""
-    read = Config(method="align").read()
+    read = Config(method="align").used()
     assert not {"swap_weight", "swap_background", "swap_loss", "masker_reads", "balanced"} & set(
         read
     )
-    assert Config(method="align", alignment="swap", swap_weight=2.0).read()["swap_weight"] == 2
+    assert Config(method="align", alignment="swap", swap_weight=2.0).used()["swap_weight"] == 2
     assert Config(method="erm", balanced=True).hash() != Config(method="erm").hash()

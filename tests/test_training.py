@@ -151,7 +151,7 @@ def test_a_configuration_knows_what_its_method_reads(method, domain):
     """Two runs that agree on `read()` are the same run: the other values are never looked at."""
     reads = {*METHODS[method].reads}
     later = {*LATER} & {*reads, *COMMON}  # named only where they differ from the default
-    assert reads - later <= set(Config(method=method).read())
+    assert reads - later <= set(Config(method=method).used())
     seen = set()
 
     class Watched(Config):
@@ -169,7 +169,7 @@ def test_a_configuration_knows_what_its_method_reads(method, domain):
     fields = {field.name for field in dataclasses.fields(Config)}
     used = seen & fields
     # The weight of the pull to a start counts only where there is a start.
-    assert reads - {"start_weight"} <= used <= {*config.read()} | later
+    assert reads - {"start_weight"} <= used <= {*config.used()} | later
     other = replace(config, lambda1=9.0)
     assert (config.hash() == other.hash()) == ("lambda1" not in reads)
 
@@ -187,7 +187,7 @@ def test_a_choice_that_came_later_leaves_the_keys_of_older_runs():
     hashes = {replace(Config(), **reads | {name: value}).hash() for name, value in changed.items()}
     assert len(hashes - set(recorded.values())) == len(changed)
     guided = replace(Config(method="guided"), **changed)
-    named = guided.read().keys() - Config(method="guided").read().keys()
+    named = guided.used().keys() - Config(method="guided").used().keys()
     assert named == {"second_order", "balanced", *swap}
 
 
@@ -221,8 +221,8 @@ def test_each_epoch_and_each_seed_draws_random_numbers_of_its_own(domain, monkey
 
 def test_what_all_methods_read_is_all_that_plain_training_reads():
     common = "method backbone weights output_stride epochs batch_size lr weight_decay augment seed"
-    assert set(Config(method="erm").read()) == set(common.split()) == set(COMMON) - {"balanced"}
-    assert "balanced" in Config(method="erm", balanced=True).read()
+    assert set(Config(method="erm").used()) == set(common.split()) == set(COMMON) - {"balanced"}
+    assert "balanced" in Config(method="erm", balanced=True).used()
     read = set(COMMON).union(*(kind.reads for kind in METHODS.values()))
     assert read == {field.name for field in dataclasses.fields(Config)}
 

@@ -462,7 +462,7 @@ def test_published_rows_say_who_was_told_the_groups():
 
 def test_a_table_can_say_who_was_told_the_groups_here():
     def one(method, **metrics_):
-        return {"config": Config(method=method).read(), "metrics": {"test": metrics_}}
+        return {"config": Config(method=method).used(), "metrics": {"test": metrics_}}
 
     named = {"accuracy_per_group": {"a": 1.0}}
     assert groups.told(one("groupdro", **named)) and groups.told(one("irm", **named))

@@ -177,9 +177,9 @@ def _photographs() -> str:
     for finding in findings:
         if finding.manifest:
             print(f"  {finding.name}: {finding.manifest.total:,} images")
-        for sentence in finding.said:
+        for sentence in finding.notes:
             print(f"    {sentence}" if finding.manifest else f"  {finding.name}: {sentence}")
-    return next((f.name for f in findings if f.manifest and not f.said), "")
+    return next((f.name for f in findings if f.manifest and not f.notes), "")
 
 
 def _options(size: int | None, masks: Path | None) -> dict:

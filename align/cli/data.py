@@ -42,9 +42,9 @@ def check(names: Names = None, root: Root = None) -> None:
     findings = install.survey(names or install.ON_DISK, root)
     for finding in findings:
         _show(finding)
-    there = [finding for finding in findings if finding.manifest]
+    installed = [finding for finding in findings if finding.manifest]
     # What is asked for by name must be there; else it is enough that what is there is whole.
-    if not there or any(finding.said for finding in (findings if names else there)):
+    if not installed or any(finding.notes for finding in (findings if names else installed)):
         raise typer.Exit(1)
 
 
@@ -83,12 +83,12 @@ def _show(finding: install.Finding) -> None:
 
     found = finding.manifest
     if found is None:
-        print(f"{finding.name}: {finding.said[0]}")
+        print(f"{finding.name}: {finding.notes[0]}")
         return
     version = f" {found.version}" if found.version else ""
     print(f"{found.name}{version}: {found.total:,} images, fingerprint {found.fingerprint}")
     table = pd.DataFrame(found.counts).T
     table = table.assign(total=table.sum(axis=1)).map("{:,}".format)
     print(indent(table.to_string(), "  "))
-    for sentence in finding.said or ("complete",):
+    for sentence in finding.notes or ("complete",):
         print(f"  {sentence}")

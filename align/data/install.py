@@ -84,10 +84,10 @@ def get(
         FileNotFoundError: if no data folder is given.
         OSError: if the data folder cannot be written.
     """
-    version = _check_asked(name, version)
+    version = _check_request(name, version)
     layout, base = _layout(name), _root(root, name)
-    if (there := _there(layout, base)) is not None:
-        return there
+    if (installed := _installed(layout, base)) is not None:
+        return installed
     workshop = base / WORKSHOP
     try:
         workshop.mkdir(parents=True, exist_ok=True)
@@ -97,8 +97,8 @@ def get(
             "--root"
         ) from error
     with _alone(workshop):
-        if (there := _there(layout, base)) is not None:  # another process was faster
-            return there
+        if (installed := _installed(layout, base)) is not None:  # another process was faster
+            return installed
         partial = workshop / f"{layout.folders[0]}.partial"
         shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
         try:
@@ -128,7 +128,7 @@ class Finding:
 
     name: str
     manifest: Manifest | None
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def survey(
@@ -160,13 +160,13 @@ def survey(
         try:
             found = look(name, base, fingerprint=fingerprint)
         except FileNotFoundError as error:
-            said = [str(error)]
+            notes = [str(error)]
         except ValueError as error:  # it is there and its tables cannot be read
             empty = {domain: dict.fromkeys(row, 0) for domain, row in layout.counts.items()}
-            found, said = Manifest(name, "", empty, ""), [str(error)]
+            found, notes = Manifest(name, "", empty, ""), [str(error)]
         else:
-            said = problems(found, base)
-        findings.append(Finding(name, found, tuple(said)))
+            notes = problems(found, base)
+        findings.append(Finding(name, found, tuple(notes)))
     return findings
 
 
@@ -192,20 +192,20 @@ def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
         One sentence each, the last of them what to do; none if all is there.
     """
     given = root or os.environ.get("ALIGN_DATA")
-    layout, said = _layout(found.name), _lacking(found)
-    if said and layout.table:
-        said += waterbirds.absent(layout.find(root))
+    layout, notes = _layout(found.name), _lacking(found)
+    if notes and layout.table:
+        notes += waterbirds.absent(layout.find(root))
     if before := _stored(found.name, Path(given).expanduser()) if given else None:
-        said += [f"since it was built, {one}" for one in differences(found.counts, before.counts)]
+        notes += [f"since it was built, {one}" for one in differences(found.counts, before.counts)]
         if found.fingerprint not in ("", before.fingerprint):
-            said.append(
+            notes.append(
                 f"{found.name}: the fingerprint is {found.fingerprint} and was "
                 f"{before.fingerprint} when it was built: files have changed"
             )
-    if said:
+    if notes:
         remedy = layout.remedy.format(root=given or "DIR")
-        said.append(f"it is used as it is; for a whole copy move this one away and {remedy}")
-    return said
+        notes.append(f"it is used as it is; for a whole copy move this one away and {remedy}")
+    return notes
 
 
 def _build(
@@ -221,19 +221,19 @@ def _build(
     images = {"vlcs": VLCS_ARCHIVE, "terra": terra.IMAGES, "waterbirds": WATERBIRDS_ARCHIVE}[name]
     before = _stored(name, base)
     known = images.hash or (before.archives.get(images.name) if before else None)
-    asked = replace(images, hash=known).also_from(mirrors)
-    needed = UNPACKED[name] + (0 if (workshop / asked.name).exists() else asked.bytes)
+    request = replace(images, hash=known).also_from(mirrors)
+    needed = UNPACKED[name] + (0 if (workshop / request.name).exists() else request.bytes)
     check_space(workshop, needed, f"get {name}")
     archives, pictures = [], {}
     if name == "terra":
         archives = [fetch(terra.VERSIONS[version].annotations, workshop, progress=progress)]
         pictures = terra.read_annotations(archives[0])
-    archives.append(fetch(asked, workshop, progress=progress))
-    _say(f"unpacking {asked.name}", progress)
+    archives.append(fetch(request, workshop, progress=progress))
+    _say(f"unpacking {request.name}", progress)
     folder.mkdir()
     if name == "terra":
         if absent := terra.build(archives[-1], pictures, folder, version):
-            _say(f"{len(absent):,} annotated images are not in {asked.name} and left out", True)
+            _say(f"{len(absent):,} annotated images are not in {request.name} and left out", True)
     else:
         place = _place_vlcs if name == "vlcs" else _place_waterbirds
         unpack(archives[-1], folder, place, Bounds(bytes=4 * UNPACKED[name]))
@@ -246,7 +246,7 @@ def _build(
             "delete it and give another with --mirror, or unpack it yourself into the data folder, "
             "where it is used as it is"
         )
-    unpublished = {} if images.hash else {asked.name: hash_of(archives[-1], "sha256")}
+    unpublished = {} if images.hash else {request.name: hash_of(archives[-1], "sha256")}
     return replace(found, archives=unpublished), archives
 
 
@@ -316,7 +316,7 @@ def _alone(workshop: Path) -> Iterator[None]:
         lock.release()
 
 
-def _there(layout: Layout, base: Path) -> Manifest | None:
+def _installed(layout: Layout, base: Path) -> Manifest | None:
     """The benchmark that is in the data folder already."""
     try:
         folder = layout.find(base)
@@ -333,7 +333,7 @@ def _there(layout: Layout, base: Path) -> Manifest | None:
     return None
 
 
-def _check_asked(name: str, version: str | None) -> str:
+def _check_request(name: str, version: str | None) -> str:
     if name not in VERSIONS:
         raise ValueError(
             f"'{name}' cannot be got, expected {', '.join(VERSIONS)} (pacs is placed by hand; the "

@@ -37,19 +37,19 @@ class Contents:
 
     def passed_over(self, place: str) -> list[str]:
         """In words, what is not read although it looks like pictures."""
-        said = []
+        notes = []
         if self.unread:
             types = ", ".join(
                 f"{number:,} {suffix}" for suffix, number in sorted(self.unread.items())
             )
-            said.append(f"{place} holds files of types that are not read ({types})")
+            notes.append(f"{place} holds files of types that are not read ({types})")
         if self.deeper:
             more = f" and {len(self.deeper) - 1} more" if self.deeper[1:] else ""
-            said.append(
+            notes.append(
                 f"pictures lie one folder deeper than they are read, in {place}/{self.deeper[0]}"
                 f"{more}"
             )
-        return said + [f"{place}/{name} is a link to itself" for name in self.loops]
+        return notes + [f"{place}/{name} is a link to itself" for name in self.loops]
 
 
 # Class folders below the root, with their labels and what they hold.
@@ -105,32 +105,32 @@ def shelves(root: Path, domain: str, classes: Sequence[str]) -> Shelves:
 
 def passed_over(root: Path, domain: str, held: Shelves) -> list[str]:
     """In words, what a domain's folders hold and what is not read of it."""
-    said = [words for place, _, inside in held for words in inside.passed_over(place)]
+    notes = [words for place, _, inside in held for words in inside.passed_over(place)]
     for place in named(root, domain):
-        said += astray(root / place, f"{place}/")
-        if beside := len(contents(root / place).images):
-            said.append(f"{beside:,} images in {place} itself belong to no class")
-    return said
+        notes += astray(root / place, f"{place}/")
+        if count := len(contents(root / place).images):
+            notes.append(f"{count:,} images in {place} itself belong to no class")
+    return notes
 
 
 def instead(root: Path, domains: Sequence[str]) -> list[str]:
     """In words, what is there where no image is read."""
-    said = []
+    notes = []
     for domain in domains:
         kinds = {kind for place in named(root, domain) for kind in list_folders(root / place)}
-        said += passed_over(root, domain, shelves(root, domain, sorted(kinds)))
-    return said
+        notes += passed_over(root, domain, shelves(root, domain, sorted(kinds)))
+    return notes
 
 
 def astray(folder: Path, place: str = "") -> list[str]:
     """In words, the links in a folder that lead nowhere or back to it."""
-    said = []
+    notes = []
     for name, kind in _entries(folder):
         if kind == "loop":
-            said.append(f"{place}{name} is a link to itself or to a folder around it")
+            notes.append(f"{place}{name} is a link to itself or to a folder around it")
         elif kind == "gone" and Path(name).suffix.lower() not in (*SUFFIXES, *UNREAD):
-            said.append(f"{place}{name} is a link to what is not there")
-    return said
+            notes.append(f"{place}{name} is a link to what is not there")
+    return notes
 
 
 def domains_of(root: Path, masks: str | Path | None) -> tuple[str, ...]:
@@ -158,8 +158,8 @@ def classes_of(root: Path, domains: Sequence[str], keep_empty: bool) -> tuple[st
         if not any(inside.images or inside.unread or inside.broken for _, _, inside in held):
             continue  # no domain, but a folder of something else
         for place, label, inside in held:
-            said = empty.setdefault(kinds[label], [])
-            said += inside.passed_over(place) or [f"{place} holds no images"]
+            notes = empty.setdefault(kinds[label], [])
+            notes += inside.passed_over(place) or [f"{place} holds no images"]
             filled |= {kinds[label]} if inside.images or inside.broken else set()
     bare = sorted(empty.keys() - filled)
     if bare and filled and not keep_empty:

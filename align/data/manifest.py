@@ -110,10 +110,10 @@ def summary(
 
 def differences(found: Counts, expected: Counts) -> list[str]:
     """Where counts differ, one sentence a domain."""
-    said = []
+    notes = []
     for domain, row in expected.items():
-        there = found.get(domain, {})
-        off = {kind: number for kind, number in row.items() if there.get(kind, 0) != number}
+        counted = found.get(domain, {})
+        off = {kind: number for kind, number in row.items() if counted.get(kind, 0) != number}
         if off:
-            said.append(f"{domain}: {tally(there, off, sum(row.values()))}")
-    return said
+            notes.append(f"{domain}: {tally(counted, off, sum(row.values()))}")
+    return notes

@@ -72,10 +72,10 @@ class Reader:
         bad = [file for file, _ in pairs if not is_good(file)]
         if not bad:
             return pairs
-        said = f"{what}: {len(bad):,} of {len(pairs):,} {fault}, the first is {bad[0]}"
+        sentence = f"{what}: {len(bad):,} of {len(pairs):,} {fault}, the first is {bad[0]}"
         if self.options.on_error == "raise" or len(bad) == len(pairs):
-            raise ValueError(f'{said}; {remedy}, or pass on_error="skip" to leave these out')
-        self.missing.append(f"left out: {said}")
+            raise ValueError(f'{sentence}; {remedy}, or pass on_error="skip" to leave these out')
+        self.missing.append(f"left out: {sentence}")
         return [pair for pair in pairs if is_good(pair[0])]
 
     def leave_out(self, name: str, broken: Sequence[str], count: int) -> None:
@@ -150,7 +150,9 @@ def load_tree(
     for domain, pairs in images.items():
         what, mask_files = f"{layout.title} {domain}", None
         reader.missing += _shortfall(what, classes, pairs, layout.counts.get(domain, {}))
-        reader.missing += [f"{what}: {said}" for said in passed_over(root, domain, held[domain])]
+        reader.missing += [
+            f"{what}: {sentence}" for sentence in passed_over(root, domain, held[domain])
+        ]
         broken = [
             f"{root / place / file}: a link to what is not there"
             for place, _, inside in held[domain]
@@ -182,8 +184,8 @@ def check_names(what: str, given: Sequence[str] | None) -> tuple[str, ...]:
     else:
         names = tuple(dict.fromkeys(map(same, given)))
     if not names or len(names) < len(given):
-        said = repr(given) if listed and len(given) < 9 else shown(given)
-        raise ValueError(f"{what} is {said}, expected a list of different folder names, or None")
+        words = repr(given) if listed and len(given) < 9 else shown(given)
+        raise ValueError(f"{what} is {words}, expected a list of different folder names, or None")
     return names
 
 
@@ -234,11 +236,11 @@ def _list_masks(
         for domain in domains
     }
     if not any(found.values()):
-        said = (
+        sentence = (
             f"no masks found in {root}: expected files DOMAIN/CLASS/NAME.png, .jpg or .jpeg below "
             f"it, named as the images of {', '.join(domains)}"
         )
-        raise FileNotFoundError("; ".join([said, *instead(root, domains)[:3]]))
+        raise FileNotFoundError("; ".join([sentence, *instead(root, domains)[:3]]))
     return found
 
 

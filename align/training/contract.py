@@ -66,7 +66,7 @@ class Contract:
         )
 
     @classmethod
-    def read(cls, values: dict) -> Contract:
+    def from_dict(cls, values: dict) -> Contract:
         """What `asdict` wrote to JSON; a TypeError if a field is missing or unknown."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 

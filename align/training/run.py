@@ -119,8 +119,9 @@ class Run:
 def read_notes(notes: dict) -> tuple[Config, dict[str, Any]]:
     """The configuration and the other values that `Run.notes` gave."""
     values = {name: notes[name] for name in ("history", "seconds", "images")}
-    contract = notes.get("contract")  # runs saved by earlier versions have none
-    return Config(**notes["config"]), values | {"contract": contract and Contract.read(contract)}
+    known = notes.get("contract")  # runs saved by earlier versions have none
+    values["contract"] = Contract.from_dict(known) if known else known
+    return Config(**notes["config"]), values
 
 
 def first_networks(
