@@ -244,8 +244,9 @@ def _check_method(method: object) -> None:
             )
     elif not isinstance(method, str) or method not in METHODS:
         raise ValueError(
-            f"method is {shown(method)}, expected one of {', '.join(METHODS)} (the names in "
-            "align.methods.METHODS), or a class that inherits from align.methods.Method"
+            f"method is {shown(method)}, expected one of {', '.join(METHODS)}, or a class that "
+            "inherits from align.methods.Method; one of your own has a name once it stands in "
+            "align.methods.METHODS"
         )
 
 

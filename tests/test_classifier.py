@@ -148,7 +148,7 @@ def test_a_masker_coarser_than_the_image_paints_one_value():
     masks = Masker(stride=32)(torch.rand(2, 3, 20, 11))
     assert masks.shape == (2, 1, 20, 11)
     assert (masks.flatten(1).std(1) < 1e-6).all()
-    with pytest.raises(ValueError, match="stride is 1, expected a whole number .* at least 2"):
+    with pytest.raises(ValueError, match="stride is 1, expected a whole number, at least 2"):
         Masker(stride=1)
 
 

@@ -335,7 +335,7 @@ def test_misfits_are_named():
         evaluate(Small(), domain.subset(torch.tensor([], dtype=torch.int64)))
     with pytest.raises(ValueError, match="max_explained is -1"):
         evaluate(Small(), domain, max_explained=-1)
-    with pytest.raises(ValueError, match="expected a run or a classifier"):
+    with pytest.raises(ValueError, match="of type int, expected a function from images to logits"):
         evaluate(SimpleNamespace(classifier=3), domain)
     with pytest.raises(ValueError, match="NaN or infinite for 20 of 20"):
         evaluate(lambda x: x.mean((2, 3)) * torch.nan, domain)

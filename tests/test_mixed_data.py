@@ -19,7 +19,7 @@ from align.data.mask_sources import mask_source
 from align.experiment import Experiment, prepare
 from align.training.contract import Contract
 from alignbook import results
-from alignbook.campaign import grid, runner
+from alignbook.campaign import grid, runner, same_data
 from alignbook.campaign.runner import missing, run_all
 
 TINY = Config(method="erm", epochs=2, batch_size=8, warmup=0, head_start=0)
@@ -108,12 +108,12 @@ def test_runs_on_other_pictures_are_not_added_to_a_file(tmp_path):
         run_all(wanted, path, root=second, progress=False)
     assert path.read_bytes() == before and missing(wanted, path) == wanted
     assert run_all(wanted, path, root=first, progress=False) == 2
-    assert records.mixed(records.read(path)) == []
+    assert same_data.mixed(records.read(path)) == []
 
 
 def test_the_runs_of_a_recorded_grid_are_all_of_the_same_photographs():
     for name in grid.GRIDS:
-        assert records.mixed(records.read(grid.records_file(name))) == [], name
+        assert same_data.mixed(records.read(grid.records_file(name))) == [], name
 
 
 def other_data(one, **changes):
@@ -161,13 +161,13 @@ def test_held_out_parts_are_compared_within_a_seed_only():
         }
         for seed in range(2)
     )
-    assert records.mixed([one, two]) == []
+    assert same_data.mixed([one, two]) == []
     again = one | {"key": "k2", "data": {"photo": "other", "sketch": "all"}}
-    assert len(records.mixed([one, two, again])) == 1
-    assert len(records.mixed([one, one | {"key": "k3", "training_data": "other"}])) == 1
-    assert records.mixed([one, one | {"mask_source": "gray", "training_data": "other"}]) == []
+    assert len(same_data.mixed([one, two, again])) == 1
+    assert len(same_data.mixed([one, one | {"key": "k3", "training_data": "other"}])) == 1
+    assert same_data.mixed([one, one | {"mask_source": "gray", "training_data": "other"}]) == []
     with pytest.raises(ValueError, match="k0 and k2 are of different data: domain photo"):
-        records.check_same_data([one, two, again])
+        same_data.check_same_data([one, two, again])
 
 
 # Where masks come from.

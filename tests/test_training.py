@@ -60,17 +60,17 @@ def test_a_resumed_run_equals_an_uninterrupted_one(method, anneal, joined, tmp_p
     config = replace(TINY, method=method, irm_anneal=anneal)
     straight = align.train(config.method, joined, config=config, progress=False)
     epochs = iter([None, None])
-    original = align.training.train_epoch
+    original = align.training.loop.train_epoch
 
     def breaks_after_two(*arguments):
         if next(epochs, "stop") == "stop":
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(align.training, "train_epoch", breaks_after_two)
+    monkeypatch.setattr(align.training.loop, "train_epoch", breaks_after_two)
     with pytest.raises(KeyboardInterrupt):
         align.train(config.method, joined, config=config, checkpoint=tmp_path, progress=False)
-    monkeypatch.setattr(align.training, "train_epoch", original)
+    monkeypatch.setattr(align.training.loop, "train_epoch", original)
     resumed = align.train(config.method, joined, config=config, checkpoint=tmp_path, progress=False)
     assert torch.equal(weights(straight.classifier), weights(resumed.classifier))
     if METHODS[method].learns_masks:
@@ -249,9 +249,9 @@ def test_training_leaves_the_processors_handling_of_tiny_numbers_alone(domain):
     assert tiny * 1.0 > 0
     align.train("erm", domain, config=replace(TINY, epochs=1), progress=False)
     assert tiny * 1.0 > 0
-    with align.training.flushed_denormals():
+    with align.training.loop.flushed_denormals():
         assert tiny * 1.0 == 0
-        with align.training.flushed_denormals():
+        with align.training.loop.flushed_denormals():
             pass
         assert tiny * 1.0 == 0
 

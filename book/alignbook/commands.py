@@ -68,8 +68,8 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from align import records
     from alignbook import ablations, results, tables, weighting
+    from alignbook.campaign import same_data
     from alignbook.show import show
 
     found = results.current(grid)
@@ -79,7 +79,7 @@ def table(
         )
     recorded = results.frame(found)
     _check_metric(metric, found, grid)
-    for sentence in records.mixed(found, rendered=True):
+    for sentence in same_data.mixed(found, rendered=True):
         print(f"align: note: {sentence}", file=sys.stderr)
     if grid == "ablations":
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from align import records
+from alignbook.campaign import same_data
 from alignbook.campaign.grid import experiments, records_file
 from alignbook.campaign.recipes import WATERBIRDS
 from alignbook.plotting import METHODS
@@ -66,7 +67,7 @@ def current(grid: str) -> list[dict]:
     """
     found = {record["key"]: record for record in records.read(records_file(grid))}
     chosen = [found[one.key()] for one in experiments(grid) if one.key() in found]
-    records.check_same_data(chosen)
+    same_data.check_same_data(chosen)
     return chosen
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from align import records
 from align.experiment import Experiment, run
+from alignbook.campaign import same_data
 from alignbook.campaign.runner import OTHER_DATA, claim, describe, missing
 
 GPU_SHARE = 0.25
@@ -57,7 +58,7 @@ def run_all(
             experiment = waiting.pop(done)
             try:
                 record = ray.get(done)
-                if mixed := records.mixed([*records.read(path), record]):
+                if mixed := same_data.mixed([*records.read(path), record]):
                     raise ValueError(f"{mixed[0]}; {OTHER_DATA.format(path=path)}")
                 records.append(path, record)
             except Exception as error:  # whatever happened on a distant machine, the rest goes on

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from align import records
 from align.checks import check_kind, check_texts
 from align.experiment import Experiment, Prepared, prepare, run
+from alignbook.campaign import same_data
 
 
 def choose(
@@ -174,7 +175,7 @@ def _work(
             if not mine or not missing([experiment], path):
                 continue
             data = prepare(experiment, root)
-            if mixed := records.mixed([*records.read(path), _promised(experiment, data)]):
+            if mixed := same_data.mixed([*records.read(path), _promised(experiment, data)]):
                 failed.append(f"{describe(experiment)}: {mixed[0]}; {OTHER_DATA.format(path=path)}")
                 break
             folder = None if work is None else work / f"{key}-{data.training_data}"
