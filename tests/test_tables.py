@@ -282,8 +282,6 @@ NOT_YET = {
     "terra-leave-one-out",
     "waterbirds",
     "waterbirds-128",
-    "composite-swap",
-    "pacs-swap",
 }
 
 
