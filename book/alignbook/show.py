@@ -59,7 +59,7 @@ class Shown:
 
 
 PARTED = re.compile(r"(?<=\d,) (?=[+−\d])| (?=[±=×])|(?<=[±=×]) | (?=s\.e\.)")
-"""Spaces at which no line may end: in an interval, before an error, in `λ = 3` and in `6 × 6`."""
+"""Where no line may end; so in an interval, before an error, in `λ = 3` and in `6 × 6`."""
 
 
 def _joined(text: Any) -> Any:
