@@ -107,10 +107,7 @@ def test_the_library_does_not_know_the_book():
     ("room", "others"),
     [
         ("align.data", ("align.training", "align.methods", "align.config", "align.metrics")),
-        (
-            "align.theory",
-            ("align.data", "align.methods", "align.training", "align.networks"),
-        ),
+        ("align.theory", ("align.data", "align.methods", "align.training", "align.networks")),
         ("align.metrics", ("align.data", "align.methods", "align.training", "align.config")),
         ("align.config", ("align.methods", "align.data", "align.networks")),
         ("align.networks", ("align.data", "align.methods", "align.training", "align.metrics")),

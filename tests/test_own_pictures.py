@@ -65,3 +65,11 @@ def test_one_figure_holds_a_hundred_pictures_at_most(album, monkeypatch):
     done = CliRunner().invoke(app, shlex.split(line))
     assert done.exit_code != 0 and not Path("all.png").exists()
     assert "expected at most 3" in str(done.exception)
+
+
+def test_a_run_and_a_network_of_torchvision_are_not_given_together():
+    """Also where the run is the one that is taken without a word."""
+    line = "explain pictures --run runs/latest --backbone resnet18"
+    done = CliRunner().invoke(app, shlex.split(line))
+    assert done.exit_code != 0
+    assert "--run and --backbone are both given" in str(done.exception)

@@ -26,7 +26,7 @@ Out = Annotated[Path | None, typer.Option(help="A .png or .svg for all, or a fol
 
 def explain(
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders, or patterns.")],
-    run: Annotated[Path, typer.Option(help="A folder that `align train` wrote.")] = LATEST,
+    run: Annotated[Path | None, typer.Option(help=f"A trained run; default {LATEST}.")] = None,
     backbone: Annotated[str | None, typer.Option(help="A torchvision model, not a run.")] = None,
     weights: Annotated[str, typer.Option(help="Its weights: a name or a file.")] = "DEFAULT",
     size: Size = None,
@@ -56,15 +56,17 @@ def explain(
 
 
 def _model(
-    run: Path, backbone: str | None, weights: str, size: int | None
+    run: Path | None, backbone: str | None, weights: str, size: int | None
 ) -> tuple[Run | Classifier, tuple[str, ...] | None, int]:
     if backbone is not None:
-        if run != LATEST:
+        if run is not None:
             raise ValueError("--run and --backbone are both given, expected one of them")
         return *pretrained(backbone, weights), size or 224
-    trained = Run.load(run)
+    trained = Run.load(folder := run or LATEST)
     if trained.contract is None:
-        raise ValueError(f"the run in '{run}' does not say what it was trained on; train it anew")
+        raise ValueError(
+            f"the run in '{folder}' does not say what it was trained on; train it anew"
+        )
     return trained, None, size or trained.contract.size[0]
 
 

@@ -150,9 +150,7 @@ def load_tree(
     for domain, pairs in images.items():
         what, mask_files = f"{layout.title} {domain}", None
         reader.missing += _shortfall(what, classes, pairs, layout.counts.get(domain, {}))
-        reader.missing += [
-            f"{what}: {sentence}" for sentence in passed_over(root, domain, held[domain])
-        ]
+        reader.missing += [f"{what}: {one}" for one in passed_over(root, domain, held[domain])]
         broken = [
             f"{root / place / file}: a link to what is not there"
             for place, _, inside in held[domain]

@@ -16,7 +16,7 @@ START = {"masker_reads": "pretrained", "masker_start": "objectness"}
 HELD = {**START, "masker_lr": 0.0}
 """The same, held at its start."""
 
-BIRDS = {"masker_reads": "pretrained", "masker_start": "birds", "masker_lr": 0.0}
+BIRDS = {**HELD, "masker_start": "birds"}
 """Held at what was learned on birds: for objects of every other kind."""
 
 NOTHING = {"masker_reads": "pretrained", "masker_lr": 1e-3, "lambda1": 1.0, "head_start": 1}
