@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from align.data.toy import WORLDS
 from align.experiment import Experiment
-from alignbook.campaign.photo_grids import THREE_CLASSES
+from alignbook.campaign.photo_grids import COMPOSITE_RHOS, THREE_CLASSES
 from alignbook.campaign.recipes import COMPOSITE, EXPLAINED, PHOTOS, TOY, WATERBIRDS
 
 START = {"masker_reads": "pretrained", "masker_start": "objectness"}
@@ -144,30 +144,33 @@ def on_toy(world: str, variants: Iterable[dict]) -> list[Experiment]:
 
 
 def composite_swap() -> list[Experiment]:
-    """Horses and people on scenes, the intervention aligned, at the strongest correlation.
+    """Horses and people on scenes, the intervention aligned, as scene and class correlate, 3 seeds.
 
     The masker begins from nothing, or is held at what it learned on birds: the other embedded start
-    was learned on these very objects.
+    was learned on these very objects. At weaker correlations only true masks and what birds taught.
     """
+    true, birds = {"method": "guided"}, {"method": "align"} | BIRDS
     cases = (
-        {"method": "guided"},
+        true,
         {"method": "align"} | OWN,
         {"method": "align", "target": "soft"} | OWN,
         {"method": "align"} | NOTHING,
-        {"method": "align"} | BIRDS,
+        birds,
         {"method": "align", "target": "soft"} | BIRDS,
     )
+    *weaker, strongest = COMPOSITE_RHOS
     return [
         Experiment(
             "composite",
             "paired",
             replace(COMPOSITE, alignment="swap", seed=seed, **choices),
-            {"size": 96, "rho": 0.95, "seed": seed},
+            {"size": 96, "rho": rho, "seed": seed},
             48,
             localisation_only=True,
         )
+        for rho, wanted in ((strongest, cases), *((rho, (true, birds)) for rho in weaker))
         for seed in range(3)
-        for choices in cases
+        for choices in wanted
     ]
 
 
