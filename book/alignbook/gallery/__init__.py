@@ -195,7 +195,7 @@ def draw(chosen: list[Photograph], *, columns: int = 4, width: float = 5.6) -> S
         row, column = divmod(place, columns)
         above, below = axes[2 * row, column], axes[2 * row + 1, column]
         above.imshow(one.pixels())
-        above.set_title(one.shows, fontsize=9, pad=3)
+        above.set_title(one.shows.removeprefix("a ").removeprefix("an "), fontsize=9, pad=3)
         below.imshow(plotting.blend(one.pixels(), np.maximum(one.evidence, 0)))
         below.set_title(f"{one.answer}, {one.probability:.0%}", fontsize=9, pad=3)
         for left, top, right, bottom in one.boxes:
