@@ -173,7 +173,7 @@ class Sheet:
         return light.getvalue(), {"alt": self.alt}
 
 
-def draw(chosen: list[Photograph], *, columns: int = 4, width: float = 7.0) -> Sheet:
+def draw(chosen: list[Photograph], *, columns: int = 4, width: float = 5.6) -> Sheet:
     """Each photograph and, under it, the same with its map, the boxes outlined.
 
     Args:
@@ -195,9 +195,9 @@ def draw(chosen: list[Photograph], *, columns: int = 4, width: float = 7.0) -> S
         row, column = divmod(place, columns)
         above, below = axes[2 * row, column], axes[2 * row + 1, column]
         above.imshow(one.pixels())
-        above.set_title(one.shows, fontsize=9, pad=3)
+        above.set_title(one.shows.removeprefix("a ").removeprefix("an "), fontsize=9, pad=3)
         below.imshow(plotting.blend(one.pixels(), np.maximum(one.evidence, 0)))
-        below.set_title(f"{one.answer} ({one.probability:.2f})", fontsize=9, pad=3)
+        below.set_title(f"{one.answer}, {one.probability:.0%}", fontsize=9, pad=3)
         for left, top, right, bottom in one.boxes:
             across, down = (length / GRID for length in one.pixels().shape[1::-1])
             xs = np.array([left, right, right, left, left]) * across - 0.5
