@@ -4,7 +4,11 @@ document.addEventListener("DOMContentLoaded", function () {
   for (const table of document.querySelectorAll(wide)) {
     const columns = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
     for (const row of table.tBodies[0].rows) {
-      [...row.cells].forEach((cell, place) => (cell.dataset.column = columns[place]));
+      [...row.cells].forEach(function (cell, place) {
+        if (place || /^\d+$/.test(cell.textContent.trim())) {
+          cell.dataset.column = columns[place];
+        }
+      });
     }
     table.classList.add("stacks");
   }
