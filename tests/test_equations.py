@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import namedtuple
 
 import nbformat
 import pytest
 
 from book.tools import project
-from book.tools.page_docstrings import to_markup
+from book.tools.page_docstrings import skip_unsaid, to_markup
 from book.tools.page_equations import NAMED, computed, labelled, shown
 
 NOT_COMPUTED = {
@@ -50,6 +51,15 @@ def test_a_docstrings_line_becomes_references():
     assert lines[-1] == "In the book: :eq:`eq-a`, :eq:`eq-b` of :doc:`/book/theory/evidence`."
     assert NAMED.search("    Book: masker, eq-x.")["labels"] == "eq-x"
     assert not NAMED.search("Book: masker, equation 3.")
+
+
+def test_a_docstrings_chapter_becomes_a_link_and_fields_without_words_are_left_out():
+    lines = ["Explain.", "", "Book: your_own_pictures."]
+    to_markup(None, "function", "f", None, None, lines)
+    assert lines[-1] == "In the book: :doc:`/book/your_own_pictures`."
+    point = namedtuple("point", "x")
+    assert skip_unsaid(None, "class", "x", point.x, False, None)
+    assert not skip_unsaid(None, "class", "to_markup", to_markup, False, None)
 
 
 def test_functions_are_shown_under_the_names_that_readers_import():

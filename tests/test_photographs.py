@@ -41,8 +41,8 @@ def test_the_table_has_a_row_for_each_run_and_set_of_photographs(recorded):
 def test_guidance_shows_accuracy_and_the_evidence_inside_masks_of_people(recorded):
     drawn = photographs.guidance(recorded["pacs"])
     axes = {ax.get_title("left"): ax for ax in drawn.figure.axes}
-    assert list(axes)[:2] == ["accuracy gained,\nheld out", "accuracy gained,\nother domains"]
-    horses = axes["evidence inside,\nhorses"]
+    assert list(axes)[:2] == ["accuracy gained, held out", "accuracy gained, other domains"]
+    horses = axes["evidence inside, horses"]
     gain = compare(recorded["pacs"], "random masks, energy", "ERM", shift="out")
     assert f"random {gain.mean:+.3f}" in drawn.alt
     names = [text.get_text() for text in drawn.figure.axes[0].get_yticklabels()]
@@ -56,14 +56,14 @@ def test_guidance_shows_accuracy_and_the_evidence_inside_masks_of_people(recorde
     assert constant.get_xdata()[0] == pytest.approx(0.2)
     # In distribution only, there is no panel of other domains and no panel of horses.
     titles = [ax.get_title("left") for ax in photographs.guidance(recorded["caltech"]).figure.axes]
-    assert titles == ["accuracy gained,\nheld out", "evidence inside,\npedestrians"]
+    assert titles == ["accuracy gained, held out", "evidence inside, pedestrians"]
 
 
 def test_evidence_for_a_class_that_is_never_named_is_not_shown(recorded):
     table = recorded["pacs"].copy()
     table.loc[table["domain"] == "pennfudan_person", "accuracy"] = 0.0
     titles = [ax.get_title("left") for ax in photographs.guidance(table).figure.axes]
-    assert titles[2:] == ["evidence inside,\nhorses"]
+    assert titles[2:] == ["evidence inside, horses"]
     shown = photographs.named(photographs.human(table))
     assert set(shown["photographs"]) == {"weizmann_horse"}
     assert len(photographs.named(photographs.human(recorded["pacs"]))) == 2 * len(shown)
@@ -104,7 +104,7 @@ def test_sources_of_masks_are_compared_with_plain_training_at_the_strongest_corr
     gained, inside = drawn.figure.axes
     names = [text.get_text() for text in gained.get_yticklabels()]
     expected = ["ERM", "true", "true, 50% missed", "true, 50% leaked", "true, both"]
-    assert names == [*expected, "brightness", "centre", "random", "GrabCut's", "ALIGN"]
+    assert names == [*expected, "brightness", "disc", "random", "GrabCut's", "ALIGN"]
     hardest = recorded["composite"].query("rho == 0.95")
     shown = [line for line in gained.lines if len(line.get_xdata()) == 1]
     for label, name in (

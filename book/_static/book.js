@@ -1,3 +1,19 @@
+// A table of three columns or more of words stands row by row on a phone: its cells know their column.
+document.addEventListener("DOMContentLoaded", function () {
+  const wide = ".bd-article table.table:not(.dataframe):has(thead th:nth-child(3))";
+  for (const table of document.querySelectorAll(wide)) {
+    const columns = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+    for (const row of table.tBodies[0].rows) {
+      [...row.cells].forEach(function (cell, place) {
+        if (place || /^\d+$/.test(cell.textContent.trim())) {
+          cell.dataset.column = columns[place];
+        }
+      });
+    }
+    table.classList.add("stacks");
+  }
+});
+
 // Regions that scroll sideways must be reachable with the keyboard.
 document.addEventListener("DOMContentLoaded", function () {
   const selector =

@@ -22,6 +22,14 @@ LEAST = 0.01
 
 TITLES = ("shown to matter", "not shown to matter")
 
+SHORT = {
+    "all of the paper's: as far as known": "all of the paper's",
+    "first or second order: first": "first order",
+    "masker's steps a batch": "masker's steps",
+    "masker's head start": "head start",
+}
+"""Names that would take the room of the intervals, and what they are called beside them."""
+
 
 def effects(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> pd.DataFrame:
     """For each factor and level the paired difference to ALIGN's default.
@@ -85,16 +93,17 @@ def draw(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> D
     rest = rows.drop(index=told.index)
     groups = [(title, part) for title, part in zip(TITLES, (told, rest), strict=True) if len(part)]
     heights = [len(part) for _, part in groups]
-    size = (5.8, 1.4 + 0.25 * sum(heights))
+    size = (4.8, 1.6 + 0.24 * sum(heights))
     fig, axes = plotting.figure(
         len(groups), 1, size=size, squeeze=False, sharex=True, height_ratios=heights
     )
-    # The widest intervals go on beyond the edge, so that the others can be read.
-    edge = 1.15 * max(LEAST, np.nanquantile(rows[["low", "high"]].abs().max(axis=1), 0.9))
+    # The widest intervals go on beyond the edge, so that the others can be read; no dot does.
+    wide = np.nanquantile(rows[["low", "high"]].abs().max(axis=1), 0.9)
+    edge = 1.15 * max(LEAST, wide, rows["difference"].abs().max())
     for ax, (title, part) in zip(axes[:, 0], groups, strict=True):
         _rows(ax, part, edge, title == TITLES[0])
         ax.set_title(title, fontsize=11)
-    axes[-1, 0].set_xlabel(f"change in {words(metric)} (arrows: the interval goes on)")
+    fig.supxlabel(f"change in {words(metric)}\n(arrow: the interval goes on)", fontsize=11)
     return Drawn(fig, _words(rows, metric))
 
 
@@ -109,14 +118,19 @@ def _rows(ax: Axes, part: pd.DataFrame, edge: float, filled: bool) -> None:
         for end, marker in ((effect.low, "<"), (effect.high, ">")):
             if abs(end) > edge:
                 ax.plot(np.sign(end) * edge, row, marker, color=color, markersize=6)
-        if abs(effect.difference) <= edge:
-            ax.plot(effect.difference, row, "o", color=color, markerfacecolor=face)
+        ax.plot(effect.difference, row, "o", color=color, markerfacecolor=face)
     ax.axvline(0, color=INK, linewidth=1)
-    names = list(part.index)
+    names = [_short(name) for name in part.index]
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.set_xlim(-1.05 * edge, 1.05 * edge)
     ax.tick_params(axis="y", labelsize=10)
     ax.grid(axis="y", visible=False)
+
+
+def _short(name: str) -> str:
+    for long, brief in SHORT.items():
+        name = name.replace(long, brief)
+    return name
 
 
 def _words(rows: pd.DataFrame, metric: str) -> str:

@@ -148,8 +148,7 @@ def gains(ax: Axes, table: pd.DataFrame, names: Sequence[str], shift: str) -> di
         estimate(ax, row, gain, *look(name, methods[name]))
         said[name] = f"{name} {gain.mean:+.3f}"
     ax.axvline(0, color=INK, linewidth=1)
-    ax.locator_params(axis="x", nbins=3)
-    ax.tick_params(axis="x", labelsize=9)
+    ax.locator_params(axis="x", nbins=5)
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
     return said

@@ -41,30 +41,33 @@ def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out")
     names = list(table["label"].drop_duplicates())
     domains = list(table[["benchmark", "domain"]].drop_duplicates().itertuples(index=False))
     several = table["benchmark"].nunique() > 1
-    # Whoever has never looked is beside every share inside: a disc in the middle.
-    disc = "control_centre_energy_inside" if metric == "evidence_inside" else ""
-    disc = disc if disc in table else ""
-    columns = len(domains) if len(domains) < 4 else 2  # no panel stands alone in its row
+    # Whoever has never looked is beside every share inside: a spot in the middle.
+    spot = "control_centre_energy_inside" if metric == "evidence_inside" else ""
+    spot = spot if spot in table else ""
+    # On a phone three panels have no room side by side, and none stands alone in its row.
+    columns = 1 if len(domains) in (1, 3) else 2
     rows = -(-len(domains) // columns)
-    size = (5.6 if columns < 3 else 7.0, rows * (0.9 + 0.27 * len(names)))
+    size = (5.0 if columns == 1 else 5.6, rows * (0.7 + 0.24 * len(names)) + 0.4)
     fig, axes = plotting.figure(rows, columns, size=size, squeeze=False, sharex=True, sharey=True)
-    for ax, (benchmark, domain) in zip(axes.flat, domains, strict=False):
+    order = axes.T if several else axes  # a benchmark's domains stand in one column
+    for ax, (benchmark, domain) in zip(order.flat, domains, strict=False):
         part = table[(table["benchmark"] == benchmark) & (table["domain"] == domain)]
         dots(ax, part, metric, names)
         plain = part.loc[part["label"] == "ERM", metric].mean()
         if not np.isnan(plain):
             ax.axvline(plain, color=MUTED, linestyle=":", linewidth=1.5)
-        if disc:
-            ax.axvline(part[disc].mean(), color=NO_LOOK, linestyle="--", linewidth=1.5)
+        if spot:
+            ax.axvline(part[spot].mean(), color=NO_LOOK, linestyle="--", linewidth=1.5)
         ax.locator_params(axis="x", nbins=4)
+        ax.tick_params(axis="y", labelsize=11)
         title = words(domain) + (", held out" if shift == "in" else "")
         # Two lines: in one, the titles of neighbours would run into each other.
         ax.set_title(f"{benchmark}\n{title}" if several else title)
-    for ax in axes.flat[len(domains) :]:
+    for ax in order.flat[len(domains) :]:
         ax.set_visible(False)
-    lines = "dotted: ERM's mean" + ("; dashed: a disc in the middle" if disc else "")
-    fig.supxlabel(f"{words(metric)}, mean and 95 % interval\n({lines})", fontsize=11)
-    said = f" A disc in the middle has {table[disc].mean():.3f}." if disc else ""
+    lines = "dotted: ERM's mean" + ("; dashed: a spot in the middle" if spot else "")
+    fig.supxlabel(f"{words(metric)}, mean and 95 % interval\n({lines})", fontsize=10.5)
+    said = f" A spot in the middle has {table[spot].mean():.3f}." if spot else ""
     return Drawn(fig, f"{_sentence(metric, where, len(domains))} {ends(table, metric)}{said}")
 
 
@@ -89,15 +92,15 @@ def matrix(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
     names = [name for name in table["label"].drop_duplicates() if sources[name] > 1]
     order = [d for d in table["domain"].drop_duplicates()]
     fig, axes = plotting.figure(
-        1, len(names), size=(2.3 * len(names) + 0.9, 3.1), squeeze=False, sharey=True
+        len(names), 1, size=(4.2, 2.4 * len(names) + 0.8), squeeze=False, sharex=True
     )
     means = table.pivot_table(index=["label", "source"], columns="domain", values=metric)
     low, high = float(np.nanmin(means)), float(np.nanmax(means))
-    for ax, name in zip(axes[0], names, strict=True):
+    for ax, name in zip(axes[:, 0], names, strict=True):
         values = means.loc[name].reindex(index=order, columns=order).to_numpy()
         _heatmap(ax, values, order, low, high)
         ax.set_title(name, fontsize=11)
-    axes[0, 0].set_ylabel("trained on")
+    axes[len(names) // 2, 0].set_ylabel("trained on")
     fig.supxlabel("tested on (the diagonal: held-out images)", fontsize=11)
     inside = {n: _diagonal(means.loc[n], order, True) for n in names}
     outside = {n: _diagonal(means.loc[n], order, False) for n in names}
@@ -148,7 +151,7 @@ def curves(table: pd.DataFrame, shift: str = "out") -> Drawn:
     plain = means.get(("ERM", "erm"))
     if not plain:
         return absent("insertion and deletion curves")
-    fig, axes = plotting.figure(1, 2, size=(7.6, 3.2))
+    fig, axes = plotting.figure(2, 1, size=(5.6, 6.0))
     for ax, kind in zip(axes, ("insertion", "deletion"), strict=True):
         ends = {}
         for (name, method), found in means.items():
@@ -165,8 +168,8 @@ def curves(table: pd.DataFrame, shift: str = "out") -> Drawn:
         ax.axhline(0, color=plotting.method_style("erm").color, linewidth=1)
         ends["ERM"] = (1.0, 0.0, plotting.method_style("erm").color)
         ax.set(title=kind, xlabel=f"share of pixels {'restored' if kind[0] == 'i' else 'removed'}")
-        name_lines(ax, ends if kind == "deletion" else {})
-    axes[0].set_ylabel("probability − ERM's")
+        ax.set_ylabel("probability − ERM's")
+        name_lines(ax, ends)
     areas = {name: np.mean(found["insertion"]) for (name, _), found in means.items()}
     best = max(areas, key=areas.get)
     return Drawn(
@@ -208,7 +211,7 @@ def faithfulness(
     if table.empty or metrics[1] not in table:
         return absent(" and ".join(words(metric) for metric in metrics))
     names = list(table["label"].drop_duplicates())
-    fig, axes = plotting.figure(1, 2, size=(7.0, 1.6 + 0.32 * len(names)), sharey=True)
+    fig, axes = plotting.figure(2, 1, size=(5.2, 2.4 + 0.48 * len(names)))
     for ax, metric in zip(axes, metrics, strict=True):
         for key, (name, marker, color) in CONTROLS.items():
             column = f"control_{key}_{metric}"
@@ -216,8 +219,8 @@ def faithfulness(
                 means = table.groupby("label")[column].mean().reindex(names)
                 ax.plot(means, range(len(names)), marker, color=color, label=name, markersize=7)
         dots(ax, table, metric, names)
-        name, _, better = words(metric).partition(" (")
-        ax.set_xlabel(name + (f"\n({better}" if better else ""), fontsize=10)
+        ax.set_title(words(metric), fontsize=11)
+        ax.tick_params(axis="y", labelsize=11)
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
         fig.legend(handles, labels, loc="outside lower center", ncols=4, title="controls")
@@ -237,17 +240,20 @@ def cost(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> D
     points = cost_table(table, metric, shift)
     if points.empty:
         return absent("accuracy against cost")
-    fig, ax = plotting.figure(size=(6.4, 3.8))
+    fig, ax = plotting.figure(size=(5.6, 4.0))
     places: dict[tuple[float, float], list[str]] = {}
     for name, point in points.iterrows():
         color, marker = look(name, point["method"])
         ax.plot(point["cost"], point[metric], marker, color=color, markersize=10)
         # What falls together has one name.
         places.setdefault((round(point["cost"], 1), round(point[metric], 2)), []).append(name)
+    far = 0.75 * points["cost"].max()
     for (x, y), names in places.items():
-        place = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 10}
-        ax.annotate(", ".join(names), (x, y), **place)
-    limits = (0, 1.25 * points["cost"].max())
+        # Beside its point, on the side where there is room.
+        shift, side = ((9, 0), "left") if x < far else ((-9, 0), "right")
+        place = {"xytext": shift, "textcoords": "offset points", "ha": side, "va": "center"}
+        ax.annotate(", ".join(names), (x, y), fontsize=10, **place)
+    limits = (0, 1.08 * points["cost"].max())
     ax.set(xlabel="time of training, ERM = 1", ylabel=words(metric), xlim=limits)
     ax.margins(y=0.12)
     said = "; ".join(f"{n} {p['cost']:.1f} times, {p[metric]:.3f}" for n, p in points.iterrows())

@@ -51,6 +51,7 @@ def _short(label: str) -> str:
         (", energy", ""),
         ("a segmenter's masks", "segmenter"),
         ("50% missed, 50% leaked", "both"),
+        ("centre as masks", "disc"),
         (" as masks", ""),
         (" masks", ""),
     ):
@@ -76,21 +77,21 @@ def guidance(table: pd.DataFrame) -> Drawn:
     where = {"in": "held out", "out": "other domains"}
     shifts = [shift for shift in where if (table["shift"] == shift).any()]
     sets = list(against["photographs"].drop_duplicates())
-    size = (2.2 + 1.6 * max(2, len(shifts + sets)), 1.1 + 0.29 * len(names))
-    fig, axes = plotting.figure(1, len(shifts + sets), size=size, squeeze=False, sharey=True)
+    panels = len(shifts + sets)
+    size = (4.8, 0.4 + panels * (0.6 + 0.25 * len(names)))
+    fig, axes = plotting.figure(panels, 1, size=size, squeeze=False)
     said = []
-    for ax, shift in zip(axes[0], shifts, strict=False):
+    for ax, shift in zip(axes[:, 0], shifts, strict=False):
         gained = gains(ax, table, names, shift)
-        ax.set_title(f"accuracy gained,\n{where[shift]}", fontsize=11)
+        ax.set_title(f"accuracy gained, {where[shift]}", fontsize=11)
         said.append(f"Accuracy gained, {where[shift]}: " + ", ".join(gained.values()) + ".")
-    for ax, key in zip(axes[0, len(shifts) :], sets, strict=True):
+    for ax, key in zip(axes[len(shifts) :, 0], sets, strict=True):
         part = against[against["photographs"] == key]
         dots(ax, part, "energy_inside", names)
-        ax.set_title(f"evidence inside,\n{words(key)}", fontsize=11)
-        ax.locator_params(axis="x", nbins=4)
+        ax.set_title(f"evidence inside, {words(key)}", fontsize=11)
         _constant(ax, part["object_area"].mean())
         said.append(f"Evidence inside, {words(key)}: {ends(part, 'energy_inside')}")
-    alt = f"{len(shifts + sets)} panels of dots with intervals, a row for each way of training. "
+    alt = f"{panels} panels of dots with intervals, a row for each way of training. "
     return Drawn(fig, alt + " ".join(said))
 
 
@@ -119,11 +120,10 @@ def mask_quality(table: pd.DataFrame) -> Drawn:
         return absent("learned masks against masks drawn by people")
     table = table[table["masker_iou"].notna()]
     groups = list(table.groupby("photographs", sort=False))
-    fig, axes = plotting.figure(
-        1, len(groups), size=(7.0, 2.4), squeeze=False, sharey=True, sharex=True
-    )
+    size = (5.2, 0.5 + 1.6 * len(groups))
+    fig, axes = plotting.figure(len(groups), 1, size=size, squeeze=False, sharex=True)
     said = []
-    for ax, (key, part) in zip(axes[0], groups, strict=True):
+    for ax, (key, part) in zip(axes[:, 0], groups, strict=True):
         for row, (metric, (_, marker, color)) in enumerate(FITS.items()):
             edge = PAPER if marker in "*p" else color
             style = {"color": color, "markeredgecolor": edge, "alpha": 0.7, "markersize": 11}
@@ -165,18 +165,20 @@ def composite(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
     if gained := metric == "accuracy":
         table, name = _against_plain(table), "accuracy − ERM's"
     domains = [name for name in DOMAINS if name in set(table["domain"])]
-    fig, axes = plotting.figure(1, len(domains), size=(7.8, 3.2), sharey=True, squeeze=False)
-    for ax, domain in zip(axes[0], domains, strict=True):
+    size = (5.6, 0.4 + 2.6 * len(domains))
+    fig, axes = plotting.figure(len(domains), 1, size=size, sharex=True, sharey=True, squeeze=False)
+    for ax, domain in zip(axes[:, 0], domains, strict=True):
         ends = _lines(ax, table[table["domain"] == domain], metric)
         if gained:
             ax.axhline(0, color=INK, linewidth=1)
         elif metric == "evidence_inside":  # the share of a map that is the same everywhere
             ax.axhline(table["object_area"].mean(), color=MUTED, linestyle=":", linewidth=1.5)
         ax.set_title(domain + (" (held out)" if domain == "paired" else ""), fontsize=11)
-        ax.set(xlabel="ρ", xticks=sorted(table["rho"].unique()))
-        ax.tick_params(axis="x", labelsize=10)
-    name_lines(axes[0, -1], ends)
-    axes[0, 0].set_ylabel(name)
+        ax.set_xticks(sorted(table["rho"].unique()))
+        if domain != DOMAINS[0]:  # there all lines end together
+            name_lines(ax, ends, apart=0.09)
+    axes[-1, 0].set_xlabel("ρ")
+    fig.supylabel(name, fontsize=11)
     listed = ", ".join(
         f"{label} {mean:{'+' if gained else ''}.2f}" for label, (_, mean, _) in ends.items()
     )
@@ -213,7 +215,7 @@ def composite_masks(table: pd.DataFrame) -> Drawn:
     away = away[away["label"].str.endswith(", energy") | (away["method"] == "erm")]
     away = away.assign(label=away["label"].map(_short))
     labels = list(away["label"].drop_duplicates())
-    fig, axes = plotting.figure(1, 2, size=(7.0, 0.9 + 0.29 * len(labels)), sharey=True)
+    fig, axes = plotting.figure(2, 1, size=(4.8, 1.2 + 0.5 * len(labels)))
     gained = gains(axes[0], away, labels, "out")
     dots(axes[1], away, "evidence_inside", labels)
     _constant(axes[1], away["object_area"].mean())

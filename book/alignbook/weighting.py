@@ -65,7 +65,7 @@ def draw(table: pd.DataFrame) -> Drawn:
     """
     if guided(table).empty:
         return absent("forms of alignment over their weights")
-    fig, axes = plotting.figure(1, 2, size=(7.4, 3.4))
+    fig, axes = plotting.figure(2, 1, size=(5.6, 6.2))
     said = []
     for ax, metric in zip(axes, ("accuracy", "evidence_inside"), strict=True):
         part, ends = tested(table, metric, "out"), {}

@@ -14,6 +14,7 @@ from book.tools.page_equations import NAMED
 MARKED = re.compile(r"(?<![`:\w])`([^`\n]+)`(?![`_])|\$([^$\n]+)\$")
 DISPLAYED = re.compile(r"^( *)\$\$([^$]+)\$\$ *(.*)$", re.MULTILINE)
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields|Attributes|Examples?|Notes?):$")
+CHAPTER = re.compile(r"^Book: ([\w/]+)\.$")
 ITEM = re.compile(r"^([-*]|\d+\.) ")
 
 
@@ -32,6 +33,9 @@ def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: l
             continue
         if named := NAMED.match(line):
             made += ["", _reference(*named.groups())]
+            continue
+        if chapter := CHAPTER.match(line):
+            made += ["", f"In the book: :doc:`/book/{chapter[1]}`."]
             continue
         formula = line.startswith(" ") and not SECTION.match(opener) and not ITEM.match(opener)
         if formula and line.strip() and not literal:
@@ -68,7 +72,13 @@ def _words(line: str) -> str:
     return "".join(made) + line[end:].replace("|", r"\|")
 
 
+def skip_unsaid(app: Any, what: str, name: str, thing: Any, skip: bool, options: Any) -> Any:
+    """Leave out a named tuple's fields: their docstrings are Python's, and say nothing."""
+    return True if str(thing.__doc__).startswith("Alias for field number") else None
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx; before napoleon, which reads sections such as Args."""
     app.connect("autodoc-process-docstring", to_markup, priority=400)
+    app.connect("autodoc-skip-member", skip_unsaid)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

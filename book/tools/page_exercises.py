@@ -67,7 +67,7 @@ class Exercises(Directive):
                 link = f"{{ref}}`{one.title} <{one.label}>`"
                 kind = "code" if one.coded else "paper"
                 rows.append([link, kind, one.level, str(one.minutes)])
-        return table(self, ["exercise", "with", "level", "min"], rows)
+        return table(self, ["exercise", "with", "level", "minutes"], rows)
 
 
 def setup(app: Any) -> dict[str, bool]:
