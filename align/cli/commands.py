@@ -7,10 +7,7 @@ import io
 import json
 import os
 import sys
-import tomllib
-from collections.abc import Iterator
 from dataclasses import fields, replace
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +24,7 @@ from align.config import METHODS, Config
 from align.data import Benchmark, load
 from align.data.download import DownloadError
 from align.data.install import survey
-from align.files import found, same
+from align.files import found, plugins, same
 from align.training import Run
 from align.training import export as exporting
 
@@ -143,18 +140,6 @@ def main() -> None:
         raise SystemExit(2) from None
 
 
-def further() -> Iterator[EntryPoint]:
-    """What other packages add to the command line: those of this checkout, or those installed."""
-    project, group = Path(__file__).parents[2] / "pyproject.toml", {}
-    if project.is_file():  # a checkout that nobody installed has no metadata
-        declared = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
-        group = declared.get("entry-points", {}).get(FURTHER, {})
-    points = [EntryPoint(name, value, FURTHER) for name, value in group.items()]
-    for point in points or entry_points(group=FURTHER):
-        if find_spec(point.module.partition(".")[0]) and find_spec(point.module):
-            yield point
-
-
 PLAIN = {"±": "+/-", "†": "+", "×": "x", "−": "-", "·": "-", "…": "...", "ρ": "rho", "λ": "lambda"}
 """What a terminal that lacks a sign is given in its place."""
 
@@ -209,5 +194,6 @@ def _settings(pairs: list[str] | None) -> dict:
     return values
 
 
-for point in further():
-    point.load()(app)
+for point in plugins(FURTHER).values():
+    if find_spec(point.module.partition(".")[0]) and find_spec(point.module):
+        point.load()(app)
