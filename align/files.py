@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import tomllib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -66,3 +67,20 @@ def plugins(group: str) -> dict[str, EntryPoint]:
     own = declared.get("entry-points", {}).get(group, {})
     points = (EntryPoint(name, value, group) for name, value in own.items())
     return {point.name: point for point in (*entry_points(group=group), *points)}
+
+
+def imported(point: EntryPoint, what: str) -> Callable:
+    """The function that an entry point names; `what` it is called, for the message.
+
+    Raises:
+        ValueError: if it cannot be imported, or is none.
+    """
+    try:
+        function = point.load()
+        inspect.signature(function)
+    except Exception as error:  # another package's module may raise anything
+        raise ValueError(
+            f"{what} '{point.name}' is declared as {point.value}, expected a function that can be "
+            f"imported, but {type(error).__name__}: {error}; mend or remove that package"
+        ) from error
+    return function

@@ -11,10 +11,10 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 7_404
+CODE = 7_239
 """Most lines of code in `align`: without docstrings, comments and empty lines. It only falls."""
 
-LINES = 12_070
+LINES = 11_843
 """Most lines of `align` in all. It only falls."""
 
 ROOMS = 20

@@ -8,11 +8,13 @@ import sys
 from importlib.metadata import EntryPoint
 
 import pytest
+import torch
 
 import align
 from align import files
 from align.cli import commands as cli
 from align.data import benchmarks, is_rendered
+from align.data.mask_sources import brightness, mask_source
 from align.experiment import Experiment, run
 from alignbook.benchmark_commands import benchmark_app
 from book.tools import project
@@ -35,6 +37,9 @@ def load(*, size=16, seed=0, count=20):
 
 def read(root, **options):
     raise FileNotFoundError(f"nothing in {root}: {sorted(options)}")
+
+def bright(images, seed):
+    return (images.float().mean(1) > 255 * seed / 10).float()
 
 def other():
     return 3
@@ -125,6 +130,21 @@ def test_one_that_returns_something_else_says_so(installed):
     installed(stripes="stripes:other")
     with pytest.raises(ValueError, match="'stripes' returns is 3, expected an align.Benchmark"):
         align.load("stripes")
+
+
+def test_a_mask_source_of_ones_own(installed):
+    installed("align.masks", bright="stripes:bright", gray="stripes:other", gone="gone:masks")
+    domain = align.load("toy-vlcs", n=10, size=16)["noon"]
+    masked = mask_source("bright", domain, seed=4)
+    assert torch.equal(masked.masks, (domain.images.float().mean(1) > 102).float())
+    assert masked.mask_source == "bright" and masked.masks.mean() > 0
+    assert torch.equal(mask_source("gray", domain).masks, brightness(domain.images))
+    with pytest.raises(ValueError, match="mask source 'gone' is declared as gone:masks, expected"):
+        mask_source("gone", domain)
+    one = Experiment(
+        "toy-vlcs", "noon", align.Config("guided", seed=4), {"n": 10}, mask_source="bright"
+    )
+    assert one.split(one.data())[0].mask_source == "bright"
 
 
 def test_nothing_stands_in_for_a_reader_of_the_library(installed):

@@ -5,15 +5,12 @@ from __future__ import annotations
 import codecs
 import io
 import json
-import os
 import sys
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import torch
-import torchvision
 import typer
 
 from align import evaluation
@@ -23,7 +20,6 @@ from align.cli.explain import LATEST, Size, explain
 from align.config import METHODS, Config
 from align.data import Benchmark, load
 from align.data.download import DownloadError
-from align.data.install import survey
 from align.files import found, plugins, same
 from align.training import Run
 from align.training import export as exporting
@@ -112,19 +108,6 @@ def export(
     print(f"saved in {exporting.export(Run.load(folder), out)}")
 
 
-@app.command()
-def doctor() -> None:
-    """Print device, versions, data found and the next step."""
-    versions = {"python": sys.version.split()[0], "torch": torch.__version__}
-    versions["torchvision"] = torchvision.__version__
-    print(" · ".join(f"{name} {version}" for name, version in versions.items()))
-    cpu = f"CPU, {os.cpu_count()} cores (the toy worlds are sized for it)"
-    print("device:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu)
-    print("ALIGN_DATA:", os.environ.get("ALIGN_DATA") or "not set")
-    print(f"next: align train --benchmark {_photographs() or 'toy-vlcs'}")
-    print("      (or `align demo` for a two-minute comparison)")
-
-
 def main() -> None:
     """Run the command line; an error that a reader can mend is one sentence, not a traceback."""
     codecs.register_error("plain", _plain)
@@ -150,21 +133,6 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
         raise error
     lacking = error.object[error.start : error.end]
     return "".join(PLAIN.get(sign, "?") for sign in lacking), error.end
-
-
-def _photographs() -> str:
-    """Print what is there of the photographs; return the name of a whole benchmark, or ""."""
-    try:
-        findings = survey(fingerprint=False)
-    except FileNotFoundError as error:
-        print(f"  {error}")
-        return ""
-    for finding in findings:
-        if finding.manifest:
-            print(f"  {finding.name}: {finding.manifest.total:,} images")
-        for sentence in finding.notes:
-            print(f"    {sentence}" if finding.manifest else f"  {finding.name}: {sentence}")
-    return next((f.name for f in findings if f.manifest and not f.notes), "")
 
 
 def _options(size: int | None, masks: Path | None) -> dict:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from align.checks import check_kind, shown
 from align.data.benchmark import Benchmark, Domain, join
-from align.files import plugins
+from align.files import imported, plugins
 
 __all__ = ["Benchmark", "Domain", "benchmarks", "is_rendered", "join", "load"]
 
@@ -93,14 +93,8 @@ def _reader(name: str) -> tuple[Callable[..., Benchmark], set[str]]:
     known = benchmarks()
     if not isinstance(name, str) or name not in known:
         raise ValueError(f"benchmark {shown(name)} is unknown, expected one of {', '.join(known)}")
-    try:
-        reader = known[name].load()
-        return reader, _options(reader)
-    except Exception as error:  # another package's module may raise anything
-        raise ValueError(
-            f"benchmark '{name}' is declared as {known[name].value}, expected a function that can "
-            f"be imported, but {type(error).__name__}: {error}; mend or remove that package"
-        ) from error
+    reader = imported(known[name], "benchmark")
+    return reader, _options(reader)
 
 
 def _options(reader: Callable[..., Benchmark]) -> set[str]:
