@@ -104,6 +104,10 @@ def get(root: Path, name: str = "vlcs", **options) -> Manifest:
     return install.get(name, root, progress=False, **options)
 
 
+def look(name, root):
+    return install.survey([name], root)[0].manifest
+
+
 def names(root: Path) -> list[str]:
     return sorted(p.name for p in root.iterdir() if not p.name.endswith(".lock"))
 
@@ -430,10 +434,10 @@ class TestManifest:
         get(tmp_path)
         image = tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg"
         image.write_bytes(picture(7))
-        said = install.problems(install.look("vlcs", tmp_path), tmp_path)
+        said = install.problems(look("vlcs", tmp_path), tmp_path)
         assert len(said) == 2 and "files have changed" in said[0]
         image.unlink()
-        said = install.problems(install.look("vlcs", tmp_path), tmp_path)
+        said = install.problems(look("vlcs", tmp_path), tmp_path)
         assert said[0] == "SUN09: 5 of 6 images (dog 1 of 2)"
         assert said[1] == "since it was built, SUN09: 5 of 6 images (dog 1 of 2)"
         assert said[-1].endswith(
@@ -451,9 +455,9 @@ class TestManifest:
         folder = tmp_path / "VLCS" / "SUN09" / "dog"
         (folder / "large.jpg").rename(folder / "0.jpg")
         os.utime(folder / "0.jpg", (0, 0))
-        assert install.look("vlcs", tmp_path).fingerprint == first.fingerprint
+        assert look("vlcs", tmp_path).fingerprint == first.fingerprint
         (folder / "0.jpg").rename(folder.parent / "car" / "0.jpg")
-        assert install.look("vlcs", tmp_path).fingerprint != first.fingerprint
+        assert look("vlcs", tmp_path).fingerprint != first.fingerprint
 
     @pytest.mark.parametrize(
         "text",
@@ -699,7 +703,7 @@ class TestTerra:
         assert older.counts["location_38"]["empty"] == 5
         newer = get(tmp_path / "newer", "terra", version="lila2021")
         assert newer.version == "lila2021" and newer.total == 8
-        assert install.look("terra", tmp_path / "newer").version == "lila2021"
+        assert look("terra", tmp_path / "newer").version == "lila2021"
         assert names(tmp_path / "older") == ["terra.manifest.json", "terra_incognita"]
 
     def test_another_number_of_images_is_an_error(self, cameras, tmp_path) -> None:

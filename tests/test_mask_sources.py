@@ -76,7 +76,7 @@ def test_random_blobs_depend_on_the_seed_alone_and_are_connected_patches(bare):
 
 def test_bad_requests_are_refused(bare):
     with pytest.raises(
-        ValueError, match=f"'dino' is unknown, expected one of {', '.join(sources())}$"
+        ValueError, match=f"the mask source is 'dino', expected one of {', '.join(sources())}$"
     ):
         mask_source("dino", bare)
     with pytest.raises(ValueError, match="'true' needs true masks and domain 'noon' has none"):

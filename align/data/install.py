@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from align.checks import check_choice
+
 from . import terra, waterbirds
 from .archives import Bounds, unpack
-from .benchmark import check_choice
 from .decoding import SUFFIXES
 from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch, hash_of
 from .layouts import PACS, TERRA, VLCS, WATERBIRDS, Layout, PathLike
@@ -158,7 +159,7 @@ def survey(
     for name in names:
         layout, found = _layout(name), None
         try:
-            found = look(name, base, fingerprint=fingerprint)
+            found = _describe(layout, layout.find(base), fingerprint)
         except FileNotFoundError as error:
             notes = [str(error)]
         except ValueError as error:  # it is there and its tables cannot be read
@@ -170,22 +171,11 @@ def survey(
     return findings
 
 
-def look(name: str, root: PathLike | None = None, *, fingerprint: bool = True) -> Manifest:
-    """Count and fingerprint a benchmark on disk; nothing is written to it. See `survey`.
-
-    Raises:
-        ValueError: if the name is unknown, or the tables of "waterbirds" cannot be read.
-        FileNotFoundError: if it is not there; the message says how to get it.
-    """
-    layout = _layout(name)
-    return _describe(layout, layout.find(root), fingerprint)
-
-
 def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
     """What a benchmark on disk lacks, against the published counts and its own manifest.
 
     Args:
-        found: from `look`.
+        found: from `survey`.
         root: the data folder, where a manifest may lie; None means `$ALIGN_DATA`.
 
     Returns:

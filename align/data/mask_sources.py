@@ -13,12 +13,12 @@ from torch.nn.functional import interpolate
 
 from align.checks import (
     check_bytes,
+    check_choice,
     check_device,
     check_kind,
     check_number,
     check_path,
     check_seed,
-    shown,
 )
 from align.data.benchmark import Domain
 from align.data.masks import BLOB
@@ -75,10 +75,7 @@ def mask_source(
     Source: the paper's ablation names m-Gray and m-SAM and does not define them; brightness as the
     mask and a point at the centre as the prompt are our readings.
     """
-    if not isinstance(name, str) or name not in sources():
-        raise ValueError(
-            f"mask source {shown(name)} is unknown, expected one of {', '.join(sources())}"
-        )
+    check_choice("the mask source", name, sources())
     check_kind("domain", domain, Domain, "a Domain")
     if area is not None:
         check_number("area", area, 0, 1)

@@ -20,8 +20,8 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from align.checks import check_number, check_seed
-from align.data.benchmark import Benchmark, Domain, check_choice
+from align.checks import check_choice, check_number, check_seed
+from align.data.benchmark import Benchmark, Domain
 from alignbook.worlds.scenes import CAMERAS, LIGHTS, SCENES, VIEWS, bank
 from alignbook.worlds.shapes import BRIGHT, VARIANTS, atlas
 
