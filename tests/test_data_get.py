@@ -29,13 +29,16 @@ from typer.testing import CliRunner
 
 import align
 from align.cli import app, main
-from align.data import download, install, manifest, terra, trees
-from align.data.archives import ArchiveError, Bounds, damage_told, entries, unpack
-from align.data.download import Archive, DownloadError, Mirror
+from align.data import trees
+from align.data.boxes import box_mask
 from align.data.duplicates import near_duplicates
 from align.data.folders import load_terra, load_vlcs
 from align.data.layouts import TERRA, VLCS
-from align.data.manifest import Manifest
+from align.data.terra import Notes
+from alignbook.getting import download, install, manifest, terra
+from alignbook.getting.archives import ArchiveError, Bounds, damage_told, entries, unpack
+from alignbook.getting.download import Archive, DownloadError, Mirror
+from alignbook.getting.manifest import Manifest
 
 
 def picture(seed: int, side: int = 12) -> bytes:
@@ -384,7 +387,7 @@ class TestVlcs:
     def test_a_killed_process_leaves_nothing_but_what_is_carried_on(self, vlcs, tmp_path) -> None:
         vlcs.routes["/a"] = loopback.stall(vlcs, VLCS_TAR, CUT)
         script = (
-            "import sys; from pathlib import Path; from align.data import download as d;"
+            "import sys; from pathlib import Path; from alignbook.getting import download as d;"
             "d.fetch(d.Archive('VLCS.tar.gz', 1, (d.Mirror(sys.argv[1]),)), Path(sys.argv[2]))"
         )
         workshop = tmp_path / ".align-downloads"
@@ -757,7 +760,7 @@ class TestTerra:
             load_terra(tmp_path, size=8, progress=False, split="sequence")
 
     def test_frames_whose_sequence_is_not_known_stay_apart(self) -> None:
-        notes = terra.Notes("v", {"a": {"sequence": None}, "b": {}, "c": {"sequence": "s"}})
+        notes = Notes("v", {"a": {"sequence": None}, "b": {}, "c": {"sequence": "s"}})
         assert notes.sequences(["a", "b", "c", "d", "c"]).tolist() == [0, 1, 2, 3, 2]
 
     @pytest.mark.parametrize(
@@ -795,9 +798,9 @@ class TestTerra:
         [((0, 0, 1, 1), 1), ((0.25, 0.5, 0.5, 0.25), 0.125), ((0.3, 0.3, 0.01, 0.2), 0.002)],
     )
     def test_a_box_mask_has_the_boxs_area(self, box, area) -> None:
-        mask = terra.box_mask([box], 16)
+        mask = box_mask([box], 16)
         assert mask.mean().item() == pytest.approx(area, rel=1e-4)
-        assert torch.equal(terra.box_mask([box, box], 16), mask)
+        assert torch.equal(box_mask([box, box], 16), mask)
 
     def test_a_box_beyond_the_image_is_cut_and_an_empty_one_left_out(self) -> None:
         image = {"width": 100, "height": 50}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from align.data.decoding import UnreadableImageError, open_mask, open_rgb
+from align.data.opening import PNG
 
-PNG = b"\x89PNG\r\n\x1a\n"
 GREY, COLOUR, PALETTE, GREY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6
 CHANNELS = {GREY: 1, COLOUR: 3, PALETTE: 1, GREY_ALPHA: 2, COLOUR_ALPHA: 4}
 KINDS = [
@@ -104,7 +104,7 @@ junk = st.binary(max_size=40) | st.just(b"a\0\0" + zlib.compress(b"x" * 2**21))
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.sampled_from(ANCILLARY), junk, st.booleans()), max_size=3), st.data())
-def test_broken_metadata_of_png_are_told_or_change_nothing(parts, data):
+def test_broken_metadata_of_png_do_not_matter(parts, data):
     values = np.random.default_rng(0).integers(0, 256, (5, 7, 3))
     broken = [chunk(kind, content, whole) for kind, content, whole in parts]
     cut = data.draw(st.integers(0, 30))
@@ -112,30 +112,12 @@ def test_broken_metadata_of_png_are_told_or_change_nothing(parts, data):
     body = png(values, COLOUR, 8, *broken, after=after)
     if after:
         body = body[: len(body) - data.draw(st.integers(0, 12))]
-    told_or_read(body, values)
-
-
-def told_or_read(body, values):
-    try:
-        found = read(open_rgb, body)
-    except UnreadableImageError as error:
-        assert len(str(error)) > 10
-        return
-    np.testing.assert_array_equal(found, values)
-
-
-def test_a_chunk_with_a_wrong_sum_is_told_and_one_that_nobody_knows_is_passed_over():
-    values = np.random.default_rng(0).integers(0, 256, (5, 7, 3))
-    with pytest.raises(UnreadableImageError, match="what stands before its pixels is broken"):
-        read(open_rgb, png(values, COLOUR, 8, chunk(b"tEXt", b"a\0b", whole=False)))
-    np.testing.assert_array_equal(
-        read(open_rgb, png(values, COLOUR, 8, chunk(b"xxXx", b"junk"))), values
-    )
+    np.testing.assert_array_equal(read(open_rgb, body), values)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.sampled_from([*range(0xE0, 0xF0), 0xFE]), st.binary(max_size=40), st.data())
-def test_broken_metadata_of_jpeg_are_told_or_change_nothing(marker, content, data):
+def test_broken_metadata_of_jpeg_do_not_matter(marker, content, data):
     noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise).save(file, "JPEG")
@@ -153,7 +135,7 @@ def test_broken_metadata_of_jpeg_are_told_or_change_nothing(marker, content, dat
     segment = struct.pack(">BBH", 0xFF, marker, length) + content
     assume(b"\xff\xdb" not in content)
     odd = body[:2] + segment + body[2:]
-    told_or_read(odd, read(open_rgb, body))
+    np.testing.assert_array_equal(read(open_rgb, odd), read(open_rgb, body))
 
 
 def test_a_broken_orientation_leaves_a_picture_as_it_is():
@@ -163,12 +145,12 @@ def test_a_broken_orientation_leaves_a_picture_as_it_is():
         np.testing.assert_array_equal(read(open_rgb, body), values)
 
 
-def test_an_orientation_beside_other_metadata_is_applied():
+def test_an_orientation_beside_broken_text_is_applied():
     values = np.random.default_rng(0).integers(0, 256, (5, 7, 3))
     exif = Image.Exif()
     exif[274] = 3
-    text = chunk(b"tEXt", b"a\0b")
-    body = png(values, COLOUR, 8, text, chunk(b"eXIf", exif.tobytes()[6:]))
+    broken = chunk(b"tEXt", b"a\0b", whole=False)
+    body = png(values, COLOUR, 8, broken, chunk(b"eXIf", exif.tobytes()[6:]))
     np.testing.assert_array_equal(read(open_rgb, body), values[::-1, ::-1])
 
 

@@ -17,6 +17,7 @@ from align.data import benchmarks, is_rendered
 from align.data.mask_sources import brightness, mask_source
 from align.experiment import Experiment, run
 from alignbook.benchmark_commands import benchmark_app
+from alignbook.getting.commands import data_app
 from book.tools import project
 
 BOOK = EntryPoint("book", "alignbook.commands:add", cli.FURTHER)
@@ -173,7 +174,8 @@ def test_no_benchmark_is_imported_before_it_is_asked_for():
 def test_the_book_adds_its_commands():
     assert {"train", "demo", "speed", "gpu"} <= names(cli.app)
     assert {"run", "table", "figure"} <= names(benchmark_app)
-    assert benchmark_app in [group.typer_instance for group in cli.app.registered_groups]
+    groups = [group.typer_instance for group in cli.app.registered_groups]
+    assert benchmark_app in groups and data_app in groups
 
 
 def test_a_checkout_says_itself_what_is_added():
@@ -203,6 +205,13 @@ def test_commands_that_are_not_there_are_passed_over(installed):
     )
     assert done.returncode == 0, done.stderr
     assert {"gone", "nobody", "book"} <= {*done.stdout.split()}
+
+
+@pytest.mark.parametrize("module", ["commands", "benchmark_commands", "getting.commands"])
+def test_the_books_commands_can_be_imported_first(module):
+    subprocess.run(
+        [sys.executable, "-c", f"import alignbook.{module}"], cwd=project.ROOT, check=True
+    )
 
 
 def test_the_library_alone_has_its_own_commands_and_readers_only():

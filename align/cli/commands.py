@@ -15,11 +15,9 @@ import typer
 
 from align import evaluation
 from align import experiment as experiments
-from align.cli.data import Root, data_app
 from align.cli.explain import LATEST, Size, explain
 from align.config import METHODS, Config
 from align.data import Benchmark, load
-from align.data.download import DownloadError
 from align.files import found, plugins, same
 from align.training import Run
 from align.training import export as exporting
@@ -29,7 +27,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data_app, name="data", no_args_is_help=True)
 
 FURTHER = "align.commands"
 """Entry points: each a function that is given `app` and adds to it."""
@@ -39,6 +36,7 @@ Settings = Annotated[
     typer.Option("--set", help="A value of the configuration, such as lambda3=2; may be repeated."),
 ]
 Folder = Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")]
+Root = Annotated[Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")]
 Data = Annotated[str, typer.Option(help="A name that align.load takes.")]
 Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images.")]
 
@@ -116,7 +114,7 @@ def main() -> None:
             stream.reconfigure(errors="plain")
     try:
         app()
-    except (ValueError, OSError, KeyError, FloatingPointError, DownloadError) as error:
+    except (ValueError, OSError, KeyError, FloatingPointError) as error:
         # A KeyError's text is its argument's repr; an OSError's first argument is a number.
         message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
         print(f"align: {message}", file=sys.stderr)

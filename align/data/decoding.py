@@ -60,7 +60,7 @@ def open_rgb(path: Path) -> Image.Image:
     """Read an image upright and as a Pillow image of mode RGB.
 
     The EXIF orientation is applied. Transparency is laid over white, as a page would show it.
-    16-bit greyscale is scaled to 8 bits, not clipped. Of broken metadata EXIF alone is passed over.
+    16-bit greyscale is scaled to 8 bits, not clipped. Broken metadata are passed over.
 
     Raises:
         UnreadableImageError: if the file is empty, truncated, too large for Pillow's protection

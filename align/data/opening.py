@@ -1,8 +1,10 @@
-"""Image files opened upright, with depth and transparency as they declare them."""
+"""Image files opened upright: broken metadata passed over, depth and transparency as declared."""
 
 from __future__ import annotations
 
 import io
+import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 
 # MPO is what Pillow calls a JPEG file that holds several pictures, as some telephones write it.
 LOSSY = ("JPEG", "MPO")
+
+PNG = b"\x89PNG\r\n\x1a\n"
+NEEDED_CHUNKS = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS")
 
 WIDE = ("RGB;16B", "LA;16B", "RGBA;16B")
 """PNG files with 16 bits a channel, of which Pillow keeps 8."""
@@ -79,7 +84,7 @@ class Opened:
 
 
 def open_upright(path: Path) -> Opened:
-    """Open an image file's first picture; an orientation that is broken does not matter.
+    """Open an image file's first picture; what is broken besides its pixels does not matter.
 
     Raises:
         UnreadableImageError: if the file is empty, truncated, too large for Pillow's protection
@@ -89,6 +94,26 @@ def open_upright(path: Path) -> Opened:
     body = path.read_bytes()
     if not body:
         raise UnreadableImageError("the file is empty (0 bytes)")
+    try:
+        return _open(body)
+    except UnreadableImageError:
+        if (pixels_alone := without_metadata(body)) is None:
+            raise
+        with suppress(UnreadableImageError):
+            return _open(pixels_alone)
+        raise
+
+
+def without_metadata(body: bytes) -> bytes | None:
+    """A PNG or JPEG file's bytes without what its pixels do not need; None for other formats."""
+    if body.startswith(PNG):
+        return PNG + b"".join(_needed_chunks(body))
+    if body.startswith(b"\xff\xd8"):
+        return b"\xff\xd8" + b"".join(_needed_segments(body))
+    return None
+
+
+def _open(body: bytes) -> Opened:
     # Pillow's decoders raise many kinds of error on broken bytes (OSError, SyntaxError, ValueError,
     # struct.error, EOFError, ...): whichever it is, the file is the cause.
     try:
@@ -101,9 +126,7 @@ def open_upright(path: Path) -> Opened:
     except MemoryError:
         raise
     except UnidentifiedImageError as error:
-        kinds = ", ".join(FORMATS)
-        reason = f"it is not one of {kinds}, or what stands before its pixels is broken"
-        raise UnreadableImageError(reason) from error
+        raise UnreadableImageError(f"it is not one of {', '.join(FORMATS)}") from error
     except Exception as error:
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
     key = upright.info.get("transparency")
@@ -123,7 +146,7 @@ def _samples(body: bytes, turn: Image.Transpose | None) -> NDArray[np.uint16]:
     import torch
     from torchvision.io import ImageReadMode, decode_png
 
-    data = torch.frombuffer(bytearray(body), dtype=torch.uint8)
+    data = torch.frombuffer(bytearray(without_metadata(body)), dtype=torch.uint8)
     try:
         channels = decode_png(data, mode=ImageReadMode.UNCHANGED).numpy()
     except RuntimeError as error:
@@ -138,6 +161,44 @@ def _clear_entries(key: int | bytes) -> NDArray[np.bool_]:
     if not isinstance(key, bytes):
         return np.arange(256) == key
     return np.frombuffer(key[:256].ljust(256, b"\xff"), np.uint8) == 0
+
+
+def _needed_chunks(body: bytes) -> Iterator[bytes]:
+    at, ended = len(PNG), False
+    while at + 8 <= len(body) and not ended:
+        length, kind = int.from_bytes(body[at : at + 4], "big"), body[at + 4 : at + 8]
+        chunk = body[at : at + 12 + length]
+        whole = zlib.crc32(chunk[4:-4]).to_bytes(4, "big") == chunk[-4:]
+        if kind in NEEDED_CHUNKS or (kind == b"eXIf" and whole):
+            yield chunk
+        elif length > len(body) - at - 12:  # its length is broken: go on where pixels begin
+            at = body.find(b"IDAT", at + 8) - 4
+            if at < 0:
+                break
+            continue
+        at, ended = at + 12 + length, kind == b"IEND"
+    if not ended:
+        yield b"\0\0\0\0IEND" + zlib.crc32(b"IEND").to_bytes(4, "big")
+
+
+def _needed_segments(body: bytes) -> Iterator[bytes]:
+    at = 2
+    while at + 4 <= len(body) and body[at] == 0xFF:
+        marker, length = body[at + 1], int.from_bytes(body[at + 2 : at + 4], "big")
+        if marker == 0xDA:  # the pixels begin
+            yield body[at:]
+            return
+        if at + 2 + length > len(body):  # its length is broken: go on where the tables begin
+            at = body.find(b"\xff\xdb", at + 4)
+            if at < 0:
+                return
+            continue
+        segment = body[at : at + 2 + length]
+        adobe = marker == 0xEE and length >= 14  # it says how colours are stored
+        exif = marker == 0xE1 and segment[4:10] == b"Exif\0\0"
+        if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or adobe or exif:
+            yield segment
+        at += 2 + length
 
 
 def _is_lossy_webp(body: bytes) -> bool:

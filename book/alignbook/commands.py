@@ -11,9 +11,9 @@ import torch
 import torchvision
 import typer
 
-from align.cli.data import Root
-from align.data.install import survey
 from alignbook.benchmark_commands import Grid, benchmark_app
+from alignbook.getting.commands import Root, data_app
+from alignbook.getting.install import survey
 
 
 def add(app: typer.Typer) -> None:
@@ -27,6 +27,7 @@ def add(app: typer.Typer) -> None:
     for command in (table, figure):
         benchmark_app.command()(command)
     app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
+    app.add_typer(data_app, name="data", no_args_is_help=True)
 
 
 def doctor() -> None:

@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from align.checks import check_choice
+from align.data.decoding import SUFFIXES
+from align.data.layouts import PACS, TERRA, VLCS, WATERBIRDS, Layout, PathLike
+from align.data.terra import NOTES, Notes
+from align.data.waterbirds_tables import BOXES, METADATA
 
 from . import terra, waterbirds
 from .archives import Bounds, unpack
-from .decoding import SUFFIXES
 from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch, hash_of
-from .layouts import PACS, TERRA, VLCS, WATERBIRDS, Layout, PathLike
 from .manifest import Manifest, describe, differences
 
 WORKSHOP = ".align-downloads"
@@ -81,7 +83,7 @@ def get(
 
     Raises:
         ValueError: if an argument is unknown, or an archive is not what it should be.
-        align.data.download.DownloadError: if an archive cannot be had or the disk is too small.
+        DownloadError: if an archive cannot be had or the disk is too small.
         FileNotFoundError: if no data folder is given.
         OSError: if the data folder cannot be written.
     """
@@ -250,7 +252,7 @@ def _place_vlcs(name: str) -> list[str]:
 def _place_waterbirds(name: str) -> list[str]:
     """The tables, and `SPECIES/NAME.jpg`, below whatever a copy has around them."""
     *around, file = name.split("/")
-    if file in (waterbirds.METADATA, waterbirds.BOXES):
+    if file in (METADATA, BOXES):
         return [file]
     is_picture = file.lower().endswith(SUFFIXES) and not file.startswith(".")
     return [f"{around[-1]}/{file}"] if is_picture and around else []
@@ -259,7 +261,7 @@ def _place_waterbirds(name: str) -> list[str]:
 def _describe(layout: Layout, folder: Path, fingerprint: bool = True) -> Manifest:
     if layout.table:
         return waterbirds.describe(folder, fingerprint=fingerprint)
-    version = terra.Notes.read(folder).version if (folder / terra.NOTES).is_file() else ""
+    version = Notes.read(folder).version if (folder / NOTES).is_file() else ""
     domains, classes = layout.domains, layout.classes
     return describe(layout.name, folder, domains, classes, version, fingerprint=fingerprint)
 
