@@ -10,7 +10,7 @@ each look would make a training step wait.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from numbers import Integral
 from typing import Any
@@ -73,6 +73,13 @@ def check_texts(name: str, value: Any) -> None:
     if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
         given = "a tuple of other things" if isinstance(value, tuple) else shown(value)
         raise ValueError(f"{name} is {given}, expected a tuple of texts")
+
+
+def check_choice(name: str, value: Any, known: Sequence[str]) -> None:
+    """Refuse what is not one of a few words."""
+    if not isinstance(value, str) or value not in known:
+        some = " or ".join(map(repr, known)) if len(known) < 3 else f"one of {', '.join(known)}"
+        raise ValueError(f"{name} is {shown(value)}, expected {some}")
 
 
 def check_device(value: Any) -> None:

@@ -13,10 +13,9 @@ import torch
 from align import records
 from align.checks import check_kind, check_number, check_texts
 from align.config import Config, check_values
-from align.data import Benchmark, Domain, join, load
+from align.data import Benchmark, Domain, is_rendered, join, load
 from align.data.mask_sources import mask_source
 from align.data.masks import corrupt, load_pennfudan, load_weizmann
-from align.data.toy import WORLDS
 from align.evaluation import evaluate
 from align.files import found
 from align.training import Run, train
@@ -40,7 +39,7 @@ class Experiment:
     Args:
         benchmark: a name that `align.load` takes.
         source: the one domain trained on, or "" where `target` is given.
-        config: the run's choices; its seed also draws the split and the toy worlds.
+        config: the run's choices; its seed also draws the split, and a benchmark that is rendered.
         options: further arguments of `align.load`, `size` among them; a relative `masks` folder
             and `config.weights` are looked for as `align.files.found` says.
         explained: images per test domain on which explanations are measured.
@@ -118,7 +117,7 @@ class Experiment:
     def data(self, root: str | Path | None = None) -> Benchmark:
         """The benchmark, with this experiment's seed if it is rendered."""
         options = dict(self.options)
-        if self.benchmark in WORLDS:
+        if is_rendered(self.benchmark):
             options["seed"] = self.config.seed
         if options.get("masks") not in (None, "boxes"):
             options["masks"] = str(found(options["masks"], root))

@@ -1,11 +1,14 @@
-"""Files that are replaced whole or not at all, and the one meaning of a name and of a path."""
+"""Files that are replaced whole or not at all, the one meaning of a name and a path, plug-ins."""
 
 from __future__ import annotations
 
+import inspect
 import os
+import tomllib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 
@@ -50,3 +53,34 @@ def found(path: str | Path, root: str | Path | None) -> Path:
 def same(name: str) -> str:
     """A name in composed form (Unicode's NFC), so that names that read alike are equal."""
     return unicodedata.normalize("NFC", name)
+
+
+def plugins(group: str) -> dict[str, EntryPoint]:
+    """The entry points of a group by name: of what is installed, and of this checkout.
+
+    A checkout that nobody installed has no metadata: its pyproject.toml speaks for it. Nothing is
+    imported.
+    """
+    project, declared = Path(__file__).parents[1] / "pyproject.toml", {}
+    if project.is_file():
+        declared = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
+    own = declared.get("entry-points", {}).get(group, {})
+    points = (EntryPoint(name, value, group) for name, value in own.items())
+    return {point.name: point for point in (*entry_points(group=group), *points)}
+
+
+def imported(point: EntryPoint, what: str) -> Callable:
+    """The function that an entry point names; `what` it is called, for the message.
+
+    Raises:
+        ValueError: if it cannot be imported, or is none.
+    """
+    try:
+        function = point.load()
+        inspect.signature(function)
+    except Exception as error:  # another package's module may raise anything
+        raise ValueError(
+            f"{what} '{point.name}' is declared as {point.value}, expected a function that can be "
+            f"imported, but {type(error).__name__}: {error}; mend or remove that package"
+        ) from error
+    return function

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from align import Run, records
-from align.data.toy import WORLDS
 from align.training import start
+from alignbook.worlds.toy import WORLDS
 
 DOMAINS = {
     "pacs": ("photo", "art_painting", "cartoon", "sketch"),

@@ -22,20 +22,20 @@ from synthetic import BARE, untrained
 import align
 from align import files, losses, metrics, records, saliency
 from align.data import Benchmark, Domain, batches, cache
-from align.data.composite import load_composite
+from align.data.boxes import box_mask
 from align.data.decoding import open_rgb
 from align.data.duplicates import near_duplicates
 from align.data.folders import load_folder, load_terra, load_vlcs
-from align.data.manifest import Manifest
 from align.data.mask_sources import brightness, mask_source
 from align.data.masks import corrupt
-from align.data.terra import box_mask
-from align.data.toy import load_toy
 from align.experiment import Experiment
 from align.networks import weights
 from align.theory import alignment, gap, information, masker
 from align.training import checkpoint, loop
 from alignbook.campaign import rerun, runner, statistics
+from alignbook.getting.manifest import Manifest
+from alignbook.worlds.composite import load_composite
+from alignbook.worlds.toy import load_toy
 
 TINY = align.Config(method="erm", epochs=1, batch_size=4)
 CLASSIFIER = align.Classifier("small-cnn", 3).eval()

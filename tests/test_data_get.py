@@ -29,13 +29,16 @@ from typer.testing import CliRunner
 
 import align
 from align.cli import app, main
-from align.data import download, install, manifest, terra, trees
-from align.data.archives import ArchiveError, Bounds, damage_told, entries, unpack
-from align.data.download import Archive, DownloadError, Mirror
+from align.data import trees
+from align.data.boxes import box_mask
 from align.data.duplicates import near_duplicates
 from align.data.folders import load_terra, load_vlcs
 from align.data.layouts import TERRA, VLCS
-from align.data.manifest import Manifest
+from align.data.terra import Notes
+from alignbook.getting import download, install, manifest, terra
+from alignbook.getting.archives import ArchiveError, Bounds, damage_told, entries, unpack
+from alignbook.getting.download import Archive, DownloadError, Mirror
+from alignbook.getting.manifest import Manifest
 
 
 def picture(seed: int, side: int = 12) -> bytes:
@@ -102,6 +105,10 @@ def vlcs(server, monkeypatch):
 
 def get(root: Path, name: str = "vlcs", **options) -> Manifest:
     return install.get(name, root, progress=False, **options)
+
+
+def look(name, root):
+    return install.survey([name], root)[0].manifest
 
 
 def names(root: Path) -> list[str]:
@@ -380,7 +387,7 @@ class TestVlcs:
     def test_a_killed_process_leaves_nothing_but_what_is_carried_on(self, vlcs, tmp_path) -> None:
         vlcs.routes["/a"] = loopback.stall(vlcs, VLCS_TAR, CUT)
         script = (
-            "import sys; from pathlib import Path; from align.data import download as d;"
+            "import sys; from pathlib import Path; from alignbook.getting import download as d;"
             "d.fetch(d.Archive('VLCS.tar.gz', 1, (d.Mirror(sys.argv[1]),)), Path(sys.argv[2]))"
         )
         workshop = tmp_path / ".align-downloads"
@@ -430,10 +437,10 @@ class TestManifest:
         get(tmp_path)
         image = tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg"
         image.write_bytes(picture(7))
-        said = install.problems(install.look("vlcs", tmp_path), tmp_path)
+        said = install.problems(look("vlcs", tmp_path), tmp_path)
         assert len(said) == 2 and "files have changed" in said[0]
         image.unlink()
-        said = install.problems(install.look("vlcs", tmp_path), tmp_path)
+        said = install.problems(look("vlcs", tmp_path), tmp_path)
         assert said[0] == "SUN09: 5 of 6 images (dog 1 of 2)"
         assert said[1] == "since it was built, SUN09: 5 of 6 images (dog 1 of 2)"
         assert said[-1].endswith(
@@ -451,9 +458,9 @@ class TestManifest:
         folder = tmp_path / "VLCS" / "SUN09" / "dog"
         (folder / "large.jpg").rename(folder / "0.jpg")
         os.utime(folder / "0.jpg", (0, 0))
-        assert install.look("vlcs", tmp_path).fingerprint == first.fingerprint
+        assert look("vlcs", tmp_path).fingerprint == first.fingerprint
         (folder / "0.jpg").rename(folder.parent / "car" / "0.jpg")
-        assert install.look("vlcs", tmp_path).fingerprint != first.fingerprint
+        assert look("vlcs", tmp_path).fingerprint != first.fingerprint
 
     @pytest.mark.parametrize(
         "text",
@@ -699,7 +706,7 @@ class TestTerra:
         assert older.counts["location_38"]["empty"] == 5
         newer = get(tmp_path / "newer", "terra", version="lila2021")
         assert newer.version == "lila2021" and newer.total == 8
-        assert install.look("terra", tmp_path / "newer").version == "lila2021"
+        assert look("terra", tmp_path / "newer").version == "lila2021"
         assert names(tmp_path / "older") == ["terra.manifest.json", "terra_incognita"]
 
     def test_another_number_of_images_is_an_error(self, cameras, tmp_path) -> None:
@@ -753,7 +760,7 @@ class TestTerra:
             load_terra(tmp_path, size=8, progress=False, split="sequence")
 
     def test_frames_whose_sequence_is_not_known_stay_apart(self) -> None:
-        notes = terra.Notes("v", {"a": {"sequence": None}, "b": {}, "c": {"sequence": "s"}})
+        notes = Notes("v", {"a": {"sequence": None}, "b": {}, "c": {"sequence": "s"}})
         assert notes.sequences(["a", "b", "c", "d", "c"]).tolist() == [0, 1, 2, 3, 2]
 
     @pytest.mark.parametrize(
@@ -791,9 +798,9 @@ class TestTerra:
         [((0, 0, 1, 1), 1), ((0.25, 0.5, 0.5, 0.25), 0.125), ((0.3, 0.3, 0.01, 0.2), 0.002)],
     )
     def test_a_box_mask_has_the_boxs_area(self, box, area) -> None:
-        mask = terra.box_mask([box], 16)
+        mask = box_mask([box], 16)
         assert mask.mean().item() == pytest.approx(area, rel=1e-4)
-        assert torch.equal(terra.box_mask([box, box], 16), mask)
+        assert torch.equal(box_mask([box, box], 16), mask)
 
     def test_a_box_beyond_the_image_is_cut_and_an_empty_one_left_out(self) -> None:
         image = {"width": 100, "height": 50}

@@ -19,6 +19,7 @@ from alignbook import estimates, results, tables
 from alignbook.campaign import grid, runner
 from alignbook.campaign.recipes import PHOTOS
 from alignbook.campaign.runner import run_all
+from alignbook.worlds.toy import toy_vlcs
 
 TINY = Config(method="erm", epochs=2, batch_size=32, warmup=1, head_start=0)
 SMALL = {"n": 100, "size": 32}
@@ -133,7 +134,7 @@ def test_the_command_line_trains_and_evaluates(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runner = CliRunner()
     settings = ["--set", "epochs=1", "--set", "warmup=0", "--set", "head_start=0"]
-    monkeypatch.setattr("align.data.load_toy", _few(align.data.load_toy))
+    monkeypatch.setattr("alignbook.worlds.toy.toy_vlcs", functools.partial(toy_vlcs, n=80))
     result = runner.invoke(app, ["train", "align", "--size", "32", "--out", "here", *settings])
     assert result.exit_code == 0, result.output
     assert "noon (held out): accuracy" in result.output
@@ -146,10 +147,6 @@ def test_the_command_line_trains_and_evaluates(tmp_path, monkeypatch):
     result = runner.invoke(app, ["evaluate", "here", "--size", "32", "--domain", "fog"])
     assert result.exit_code == 0, result.output
     assert 0 <= json.loads(result.output)["fog"]["accuracy"] <= 1
-
-
-def _few(loader):
-    return functools.wraps(loader)(lambda name, **options: loader(name, **({"n": 80} | options)))
 
 
 def test_doctor_and_status_say_what_there_is(monkeypatch, tmp_path):

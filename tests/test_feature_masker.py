@@ -10,7 +10,7 @@ from align.methods.align import Align
 from align.networks.classifier import Classifier
 from align.networks.feature_masker import STARTS, FeatureMasker, masker_for, start_path
 from align.training import Run
-from align.training.objectness import dice, learn_objectness
+from alignbook.objectness import dice, learn_objectness
 
 
 def pictures(count: int = 4, size: int = 64, seed: int = 0) -> torch.Tensor:

@@ -23,12 +23,13 @@ from synthetic import BARE, untrained
 
 import align
 from align import records
-from align.data import terra
-from align.data.archives import ArchiveError, Bounds, unpack
 from align.data.decoding import UnreadableImageError, decode
-from align.data.manifest import Manifest
+from align.data.terra import NOTES, Notes
 from align.networks.weights import read_tensors, write_tensors
 from align.training import checkpoint
+from alignbook.getting import terra
+from alignbook.getting.archives import ArchiveError, Bounds, unpack
+from alignbook.getting.manifest import Manifest
 
 TRIES = int(os.environ.get("ALIGN_FUZZ", 120))
 
@@ -164,7 +165,7 @@ def test_archive_bytes(tmp_path) -> None:
 
 def readers(tmp_path: Path) -> dict:
     """What reads a small file of ours, and a good one of each."""
-    manifest, notes = tmp_path / "m.json", tmp_path / terra.NOTES
+    manifest, notes = tmp_path / "m.json", tmp_path / NOTES
     Manifest("vlcs", "", {"a": {"b": 3}}, "0f").write(manifest)
     images = {"location_38/dog/a.jpg": {"sequence": "s", "boxes": [[0.1, 0.2, 0.3, 0.4]]}}
     notes.write_text(json.dumps({"version": "v", "images": images}))
@@ -178,7 +179,7 @@ def readers(tmp_path: Path) -> dict:
     run = tmp_path / align.training.run.RUN
     return {
         manifest: Manifest.read,
-        notes: lambda path: terra.Notes.read(path.parent),
+        notes: lambda path: Notes.read(path.parent),
         state: checkpoint.read,
         weights: lambda path: read_tensors(path, "another file"),
         pickled: lambda path: read_tensors(path, "another file"),

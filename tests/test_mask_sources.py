@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import align
-from align.data import mask_sources, segmenters
-from align.data.mask_sources import SOURCES, brightness, mask_source
+from align.data import mask_sources
+from align.data.mask_sources import brightness, mask_source, sources
+from alignbook import segmenters
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,9 @@ def test_random_blobs_depend_on_the_seed_alone_and_are_connected_patches(bare):
 
 
 def test_bad_requests_are_refused(bare):
-    with pytest.raises(ValueError, match=f"'dino' is unknown, expected one of {SOURCES[0]}, "):
+    with pytest.raises(
+        ValueError, match=f"the mask source is 'dino', expected one of {', '.join(sources())}$"
+    ):
         mask_source("dino", bare)
     with pytest.raises(ValueError, match="'true' needs true masks and domain 'noon' has none"):
         mask_source("true", bare)

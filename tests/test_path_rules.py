@@ -10,9 +10,9 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 import pytest
 
 from align import files, records
-from align.data.archives import ArchiveError, safe_name
 from align.training import loop, run
 from alignbook.campaign import grid
+from alignbook.getting.archives import ArchiveError, safe_name
 from book.tools import project
 
 RESERVED = {

@@ -17,9 +17,9 @@ import align
 from align import losses, metrics
 from align.data import Domain, join
 from align.data.batches import Batches, mirror_and_shift
+from align.data.boxes import box_mask
 from align.data.folders import load_folder
 from align.data.masks import corrupt
-from align.data.terra import box_mask
 from align.metrics.localisation import top_pixels
 from align.saliency import minmax
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import align
-from align.data.toy import WORLDS, paired_scene
+from alignbook.worlds.toy import WORLDS, paired_scene
 
 SMALL = {"n": 200, "size": 32}
 

@@ -21,13 +21,14 @@ import align
 from align import metrics
 from align.cli import app
 from align.config import Config
-from align.data import download, install, join, manifest, waterbirds
+from align.data import join, waterbirds
 from align.data.boxes import box_masks
 from align.data.layouts import GROUPS
 from align.data.layouts import WATERBIRDS as LAYOUT
 from align.experiment import Experiment
 from align.methods import METHODS
 from alignbook import groups
+from alignbook.getting import download, install, manifest
 
 TINY = Config(
     method="groupdro", epochs=2, batch_size=6, warmup=0, head_start=0, irm_anneal=0, augment=False

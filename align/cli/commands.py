@@ -5,29 +5,20 @@ from __future__ import annotations
 import codecs
 import io
 import json
-import os
 import sys
-import tomllib
-from collections.abc import Iterator
 from dataclasses import fields, replace
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import torch
-import torchvision
 import typer
 
 from align import evaluation
 from align import experiment as experiments
-from align.cli.data import Root, data_app
 from align.cli.explain import LATEST, Size, explain
 from align.config import METHODS, Config
 from align.data import Benchmark, load
-from align.data.download import DownloadError
-from align.data.install import survey
-from align.files import found, same
+from align.files import found, plugins, same
 from align.training import Run
 from align.training import export as exporting
 
@@ -36,7 +27,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data_app, name="data", no_args_is_help=True)
 
 FURTHER = "align.commands"
 """Entry points: each a function that is given `app` and adds to it."""
@@ -46,6 +36,7 @@ Settings = Annotated[
     typer.Option("--set", help="A value of the configuration, such as lambda3=2; may be repeated."),
 ]
 Folder = Annotated[Path, typer.Argument(help="A folder that `align train` wrote.")]
+Root = Annotated[Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")]
 Data = Annotated[str, typer.Option(help="A name that align.load takes.")]
 Masks = Annotated[Path | None, typer.Option(help="Parallel folder of mask images.")]
 
@@ -115,19 +106,6 @@ def export(
     print(f"saved in {exporting.export(Run.load(folder), out)}")
 
 
-@app.command()
-def doctor() -> None:
-    """Print device, versions, data found and the next step."""
-    versions = {"python": sys.version.split()[0], "torch": torch.__version__}
-    versions["torchvision"] = torchvision.__version__
-    print(" · ".join(f"{name} {version}" for name, version in versions.items()))
-    cpu = f"CPU, {os.cpu_count()} cores (the toy worlds are sized for it)"
-    print("device:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu)
-    print("ALIGN_DATA:", os.environ.get("ALIGN_DATA") or "not set")
-    print(f"next: align train --benchmark {_photographs() or 'toy-vlcs'}")
-    print("      (or `align demo` for a two-minute comparison)")
-
-
 def main() -> None:
     """Run the command line; an error that a reader can mend is one sentence, not a traceback."""
     codecs.register_error("plain", _plain)
@@ -136,23 +114,11 @@ def main() -> None:
             stream.reconfigure(errors="plain")
     try:
         app()
-    except (ValueError, OSError, KeyError, FloatingPointError, DownloadError) as error:
+    except (ValueError, OSError, KeyError, FloatingPointError) as error:
         # A KeyError's text is its argument's repr; an OSError's first argument is a number.
         message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
         print(f"align: {message}", file=sys.stderr)
         raise SystemExit(2) from None
-
-
-def further() -> Iterator[EntryPoint]:
-    """What other packages add to the command line: those of this checkout, or those installed."""
-    project, group = Path(__file__).parents[2] / "pyproject.toml", {}
-    if project.is_file():  # a checkout that nobody installed has no metadata
-        declared = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
-        group = declared.get("entry-points", {}).get(FURTHER, {})
-    points = [EntryPoint(name, value, FURTHER) for name, value in group.items()]
-    for point in points or entry_points(group=FURTHER):
-        if find_spec(point.module.partition(".")[0]) and find_spec(point.module):
-            yield point
 
 
 PLAIN = {"±": "+/-", "†": "+", "×": "x", "−": "-", "·": "-", "…": "...", "ρ": "rho", "λ": "lambda"}
@@ -165,21 +131,6 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
         raise error
     lacking = error.object[error.start : error.end]
     return "".join(PLAIN.get(sign, "?") for sign in lacking), error.end
-
-
-def _photographs() -> str:
-    """Print what is there of the photographs; return the name of a whole benchmark, or ""."""
-    try:
-        findings = survey(fingerprint=False)
-    except FileNotFoundError as error:
-        print(f"  {error}")
-        return ""
-    for finding in findings:
-        if finding.manifest:
-            print(f"  {finding.name}: {finding.manifest.total:,} images")
-        for sentence in finding.notes:
-            print(f"    {sentence}" if finding.manifest else f"  {finding.name}: {sentence}")
-    return next((f.name for f in findings if f.manifest and not f.notes), "")
 
 
 def _options(size: int | None, masks: Path | None) -> dict:
@@ -209,5 +160,6 @@ def _settings(pairs: list[str] | None) -> dict:
     return values
 
 
-for point in further():
-    point.load()(app)
+for point in plugins(FURTHER).values():
+    if find_spec(point.module.partition(".")[0]) and find_spec(point.module):
+        point.load()(app)

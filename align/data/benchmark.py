@@ -13,6 +13,7 @@ from torch import Tensor
 
 from align.checks import (
     check_bytes,
+    check_choice,
     check_kind,
     check_number,
     check_seed,
@@ -329,13 +330,6 @@ def _whole_groups(groups: Tensor, wanted: int, generator: torch.Generator) -> Te
     taken = torch.zeros(len(sizes), dtype=torch.bool)
     taken[order[: int((reached - wanted).abs().argmin())]] = True
     return taken[numbers]
-
-
-def check_choice(what: str, given: Any, known: Sequence[str]) -> None:
-    """Refuse what is not one of a few words."""
-    if not isinstance(given, str) or given not in known:
-        some = " or ".join(map(repr, known)) if len(known) < 3 else f"one of {', '.join(known)}"
-        raise ValueError(f"{what} is {shown(given)}, expected {some}")
 
 
 def _check_names(what: str, names: tuple[str, ...]) -> None:

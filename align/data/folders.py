@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from align.checks import check_flag, check_path
+from align.checks import check_choice, check_flag, check_path
 
-from .benchmark import Benchmark, Domain, check_choice
+from .benchmark import Benchmark, Domain
 from .layouts import PACS, TERRA, VLCS, Layout, PathLike
 from .listing import classes_of, domains_of
 from .terra import Notes

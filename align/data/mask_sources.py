@@ -1,7 +1,8 @@
-"""Where masks come from: truth, rules that look at nothing, and other people's models."""
+"""Where masks come from: truth, rules that look at nothing, and what other packages declare."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,20 +13,29 @@ from torch.nn.functional import interpolate
 
 from align.checks import (
     check_bytes,
+    check_choice,
     check_device,
     check_kind,
     check_number,
     check_path,
     check_seed,
-    shown,
 )
-from align.data import segmenters
 from align.data.benchmark import Domain
 from align.data.masks import BLOB
+from align.files import imported, plugins
 
-SOURCES = ("true", "gray", "centre", "random", "grabcut", "segmenter", "sam")
+GROUP = "align.masks"
+"""Entry points: each a function from uint8 `(N, 3, H, W)`, and what it takes of `seed`, `weights`
+and `device`, to float32 `(N, H, W)` in [0, 1]."""
+
+OWN = ("true", "gray", "centre", "random")
 PART = 256
 """Images handled at a time: bytes take a quarter of the memory that floats do."""
+
+
+def sources() -> tuple[str, ...]:
+    """The names of all sources."""
+    return tuple(dict.fromkeys((*OWN, *plugins(GROUP))))
 
 
 def mask_source(
@@ -41,9 +51,10 @@ def mask_source(
 
     Args:
         name: "true", the domain's own masks; "gray", each pixel's brightness; "centre", the
-            pixels nearest to the centre; "random", blobs in random places; "grabcut", what
-            differs from the image's border; "segmenter", whatever torchvision's segmentation
-            network takes for an object; "sam", what Segment Anything finds at the centre.
+            pixels nearest to the centre; "random", blobs in random places; or one declared in
+            `GROUP`, such as the book's "grabcut", what differs from the image's border;
+            "segmenter", whatever torchvision's segmentation network takes for an object; "sam",
+            what Segment Anything finds at the centre.
         domain: the images. Their classes are not looked at.
         area: share of each image, in [0, 1], that "centre" and "random" mark; None marks as much
             as the true mask of that image does.
@@ -56,18 +67,15 @@ def mask_source(
         The same domain with other masks, float32 `(N, H, W)` in [0, 1], and their source's name.
 
     Raises:
-        ValueError: if there is no such source, the area is out of range, or a source that needs
-            true masks finds none.
+        ValueError: if there is no such source, the area is out of range, a source that needs
+            true masks finds none, or a declared one cannot be imported.
         FileNotFoundError: if weights are neither given nor to be downloaded.
         ModuleNotFoundError: if the source needs a package that is not installed.
 
     Source: the paper's ablation names m-Gray and m-SAM and does not define them; brightness as the
     mask and a point at the centre as the prompt are our readings.
     """
-    if not isinstance(name, str) or name not in SOURCES:
-        raise ValueError(
-            f"mask source {shown(name)} is unknown, expected one of {', '.join(SOURCES)}"
-        )
+    check_choice("the mask source", name, sources())
     check_kind("domain", domain, Domain, "a Domain")
     if area is not None:
         check_number("area", area, 0, 1)
@@ -89,12 +97,12 @@ def mask_source(
         masks = _highest(fields, _counts(domain, area))
     elif name == "gray":
         masks = torch.cat([brightness(part) for part in domain.images.split(PART)])
-    elif name == "grabcut":
-        masks = segmenters.grabcut(domain.images, seed)
     else:
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        segment = segmenters.objects if name == "segmenter" else segmenters.segment_anything
-        masks = segment(domain.images, weights, device)
+        given = {"seed": seed, "weights": weights, "device": device}
+        segment = imported(plugins(GROUP)[name], "mask source")
+        takes = inspect.signature(segment).parameters
+        masks = segment(domain.images, **{key: given[key] for key in given if key in takes})
     return replace(domain, masks=masks, mask_source=name)
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from align.checks import check_flag, check_number, check_path, shown
+from align.checks import check_choice, check_flag, check_number, check_path, shown
 from align.files import same
 
-from .benchmark import Benchmark, Domain, check_choice
+from .benchmark import Benchmark, Domain
 from .cache import cache_dir, digest_files, pack
 from .decoding import decode
 from .layouts import Layout, PathLike

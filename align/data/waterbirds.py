@@ -23,7 +23,6 @@ from .benchmark import Benchmark, Domain
 from .boxes import Box, box_masks
 from .layouts import GROUPS, KINDS, PathLike
 from .layouts import WATERBIRDS as LAYOUT
-from .manifest import Manifest, summary
 from .trees import Options, Pairs, Reader, choose
 from .waterbirds_tables import BOXES, METADATA, SPLITS, Metadata, read_boxes
 
@@ -91,25 +90,6 @@ def load_waterbirds(
             )
     loaders = {name: _read(reader, name, metadata, boxes, mask_root) for name in chosen}
     return Benchmark("waterbirds", KINDS, loaders, tuple(reader.missing), training_split=TRAINING)
-
-
-def describe(folder: Path, *, fingerprint: bool = True) -> Manifest:
-    """Count the pictures of each split and group that are there."""
-    metadata = Metadata.read(folder / METADATA)
-    files: dict[tuple[str, str], list[str]] = {(s, g): [] for s in SPLITS for g in GROUPS}
-    places = zip(metadata.files, metadata.splits.tolist(), metadata.groups.tolist(), strict=True)
-    for file, split, group in places:
-        if (folder / file).is_file():
-            files[SPLITS[split], GROUPS[group]].append(file)
-    return summary(LAYOUT.name, folder, files, fingerprint=fingerprint)
-
-
-def absent(folder: Path) -> list[str]:
-    """The sentence on pictures that `metadata.csv` names and that are not there, if any."""
-    files = Metadata.read(folder / METADATA).files
-    gone = [file for file in files if not (folder / file).is_file()]
-    names = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
-    return [f"{len(gone):,} pictures that {METADATA} names are not there: {names}"] if gone else []
 
 
 def _read(

@@ -149,12 +149,8 @@ def small_cnn() -> nn.Sequential:
 
 
 def _load(model: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no weights file at '{path}'; expected a torchvision weights name or the path of a "
-            ".safetensors, .pt or .pth file"
-        )
-    state = read_tensors(path, "a file in torchvision's layout for this backbone")
+    remedy = "a torchvision weights name, or a file in torchvision's layout for this backbone"
+    state = read_tensors(path, remedy)
     own = model.state_dict()
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(fits, strict=False)

@@ -113,7 +113,7 @@ def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker
         except RuntimeError as error:
             raise ValueError(
                 f"the start '{path}' was learned for the feature maps of another backbone than "
-                f"'{config.backbone}'; learn one with align.training.objectness"
+                f"'{config.backbone}'; learn one as alignbook.objectness does"
             ) from error
     return masker
 
@@ -125,7 +125,7 @@ def start_path(start: str, backbone: str) -> Path:
         embedded = sorted(p.stem for p in STARTS.glob("*.safetensors"))
         raise FileNotFoundError(
             f"no start '{start}' for backbone '{backbone}' (no file '{path}'); embedded are "
-            f"{', '.join(embedded) or 'none'}, or learn one with align.training.objectness"
+            f"{', '.join(embedded) or 'none'}, or learn one as alignbook.objectness does"
         )
     return path
 

@@ -19,9 +19,12 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
         remedy: what to use instead of a file that cannot be read, for the message.
 
     Raises:
+        FileNotFoundError: if it is not there.
         ValueError: if it holds anything else, or is broken.
         OSError: if the operating system cannot read it.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file at '{path}', expected {remedy}")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

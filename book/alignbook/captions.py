@@ -6,8 +6,8 @@ import inspect
 
 from align import Config
 from align.data import Domain
-from align.data.toy import load_toy
 from alignbook import estimates, results
+from alignbook.worlds.toy import load_toy
 
 
 def ran(domain: Domain, config: Config, *, grid: str = "toy", label: str = "ERM") -> str:

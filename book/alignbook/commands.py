@@ -1,15 +1,19 @@
-"""What the book adds to `align` on the command line: runs, tables, figures, timings and demo."""
+"""What the book adds to `align` on the command line: doctor, demo, timings, tables, figures."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
+import torch
+import torchvision
 import typer
 
-from align.cli.data import Root
 from alignbook.benchmark_commands import Grid, benchmark_app
+from alignbook.getting.commands import Root, data_app
+from alignbook.getting.install import survey
 
 
 def add(app: typer.Typer) -> None:
@@ -18,11 +22,24 @@ def add(app: typer.Typer) -> None:
     Args:
         app: of `align`.
     """
-    for command in (demo, speed, gpu):
+    for command in (doctor, demo, speed, gpu):
         app.command()(command)
     for command in (table, figure):
         benchmark_app.command()(command)
     app.add_typer(benchmark_app, name="benchmark", no_args_is_help=True)
+    app.add_typer(data_app, name="data", no_args_is_help=True)
+
+
+def doctor() -> None:
+    """Print device, versions, data found and the next step."""
+    versions = {"python": sys.version.split()[0], "torch": torch.__version__}
+    versions["torchvision"] = torchvision.__version__
+    print(" · ".join(f"{name} {version}" for name, version in versions.items()))
+    cpu = f"CPU, {os.cpu_count()} cores (the toy worlds are sized for it)"
+    print("device:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu)
+    print("ALIGN_DATA:", os.environ.get("ALIGN_DATA") or "not set")
+    print(f"next: align train --benchmark {_photographs() or 'toy-vlcs'}")
+    print("      (or `align demo` for a two-minute comparison)")
 
 
 def demo(
@@ -96,6 +113,21 @@ def table(
             compared = tables.comparison(part, metric, shift)
             if len(compared):
                 print(f"\n{words}\n{show(compared)}")
+
+
+def _photographs() -> str:
+    """Print what is there of the photographs; return the name of a whole benchmark, or ""."""
+    try:
+        findings = survey(fingerprint=False)
+    except FileNotFoundError as error:
+        print(f"  {error}")
+        return ""
+    for finding in findings:
+        if finding.manifest:
+            print(f"  {finding.name}: {finding.manifest.total:,} images")
+        for sentence in finding.notes:
+            print(f"    {sentence}" if finding.manifest else f"  {finding.name}: {sentence}")
+    return next((f.name for f in findings if f.manifest and not f.notes), "")
 
 
 def _check_metric(metric: str, recorded: list[dict], grid: str) -> None:

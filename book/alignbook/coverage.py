@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from align.data.toy import WORLDS
+from align.data import is_rendered
 from align.experiment import Experiment
 from alignbook import results
 from alignbook.campaign.grid import GRIDS, experiments
@@ -41,7 +41,7 @@ def needs(grid: str, one: Experiment) -> str:
     takes = []
     if one.benchmark == "composite":
         takes.append("the masked photographs and scenes on disk (ALIGN_DATA)")
-    elif one.benchmark not in WORLDS:
+    elif not is_rendered(one.benchmark):
         takes.append(f"the photographs of {one.benchmark} on disk (ALIGN_DATA)")
     if one.config.backbone.startswith("resnet"):
         takes.append("a GPU")

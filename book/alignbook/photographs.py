@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
-from align.data.composite import DOMAINS
 from alignbook import plotting
 from alignbook.drawing import FORM_STYLES, Drawn, absent, dots, ends, gains, name_lines
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.results import tested
+from alignbook.worlds.composite import DOMAINS
 
 
 def human(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from align.data.toy import WORLDS
 from align.experiment import Experiment
 from align.records import RESULTS
 from alignbook.campaign.photo_grids import (
@@ -34,6 +33,7 @@ from alignbook.campaign.swap_grids import (
     waterbirds,
     waterbirds_128,
 )
+from alignbook.worlds.toy import WORLDS
 
 RHOS = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Levels of the scene's correlation with the class, from weak to nearly full."""

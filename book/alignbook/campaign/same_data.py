@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
-from align.data.toy import WORLDS
+from align.data import is_rendered
 from align.records import trained_on
 
 
@@ -18,10 +19,11 @@ def mixed(recorded: Iterable[dict], rendered: bool = False) -> list[str]:
     """
     first: dict[tuple, tuple[str, str]] = {}
     found = {}
+    drawn = lru_cache(is_rendered)
     for record in recorded:
-        if (record["benchmark"] in WORLDS) != rendered:
+        if drawn(record["benchmark"]) != rendered:
             continue
-        for place, fingerprint in _fingerprints(record):
+        for place, fingerprint in _fingerprints(record, rendered):
             key, known = first.setdefault(place, (record["key"], fingerprint))
             if known != fingerprint and place not in found:
                 found[place] = (
@@ -44,11 +46,11 @@ COMPUTED = ("grabcut", "segmenter", "sam")
 """Sources of masks that may differ in the last digits from machine to machine."""
 
 
-def _fingerprints(record: dict) -> Iterator[tuple[tuple, str]]:
+def _fingerprints(record: dict, rendered: bool) -> Iterator[tuple[tuple, str]]:
     """The data of a record, each under all that they should depend on."""
     config, trained = record["config"], trained_on(record)
     benchmark = (record["benchmark"], json.dumps(record["options"], sort_keys=True))
-    drawn = config.get("seed") if record["benchmark"] in WORLDS else None
+    drawn = config.get("seed") if rendered else None
     for domain, fingerprint in record.get("data", {}).items():
         seed = config.get("seed") if domain in trained else drawn
         yield (*benchmark, f"domain {domain}", domain in trained, seed), fingerprint

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from align.data.toy import WORLDS
 from align.experiment import Experiment
 from alignbook.campaign.photo_grids import COMPOSITE_RHOS, THREE_CLASSES
 from alignbook.campaign.recipes import COMPOSITE, EXPLAINED, PHOTOS, TOY, WATERBIRDS
+from alignbook.worlds.toy import WORLDS
 
 START = {"masker_reads": "pretrained", "masker_start": "objectness"}
 """ALIGN's masker on frozen feature maps, from objectness learned on horses and people."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from align.config import Config
-from align.data.download import DownloadError
 from align.experiment import Experiment
 from alignbook import timing
 from alignbook.campaign.grid import experiments
 from alignbook.campaign.runner import describe
+from alignbook.getting.download import DownloadError
 from alignbook.gpu.device import Device
 from alignbook.gpu.plan import Unit
 from alignbook.gpu.report import Report

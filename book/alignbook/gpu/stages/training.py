@@ -14,7 +14,7 @@ import torch
 from align import records
 from align.config import Config
 from align.data import Benchmark
-from align.data.mask_sources import SOURCES
+from align.data.mask_sources import sources
 from align.experiment import Experiment, run
 from align.networks.feature_masker import start_path
 from alignbook.campaign.runner import describe, missing
@@ -198,7 +198,7 @@ def _masks(record: dict) -> str:
     given = record.get("mask_source") or record.get("options", {}).get("masks")
     if given in (None, "true"):
         return "true masks"
-    return given if given in ("boxes", *SOURCES) else "a segmenter's masks"
+    return given if given in ("boxes", *sources()) else "a segmenter's masks"
 
 
 def _setting(record: dict) -> str:

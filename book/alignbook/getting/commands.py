@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from align.data import install, load
+from align.data import load
+
+from . import install
 
 data_app = typer.Typer(help="Benchmarks of photographs: get them, check them, pack them.")
 

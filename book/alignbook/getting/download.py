@@ -25,7 +25,7 @@ SIGNATURES = (b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ")
 """How `.tar.gz`, `.zip` and `.tar.xz` begin."""
 
 
-class DownloadError(RuntimeError):
+class DownloadError(OSError):
     """An archive that could not be had; the message says from where and what to do."""
 
 

@@ -14,12 +14,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from align.checks import check_choice
+from align.data.decoding import SUFFIXES
+from align.data.layouts import PACS, TERRA, VLCS, WATERBIRDS, Layout, PathLike
+from align.data.terra import NOTES, Notes
+from align.data.waterbirds_tables import BOXES, METADATA
+
 from . import terra, waterbirds
 from .archives import Bounds, unpack
-from .benchmark import check_choice
-from .decoding import SUFFIXES
 from .download import FULL, Archive, DownloadError, Mirror, check_space, fetch, hash_of
-from .layouts import PACS, TERRA, VLCS, WATERBIRDS, Layout, PathLike
 from .manifest import Manifest, describe, differences
 
 WORKSHOP = ".align-downloads"
@@ -80,7 +83,7 @@ def get(
 
     Raises:
         ValueError: if an argument is unknown, or an archive is not what it should be.
-        align.data.download.DownloadError: if an archive cannot be had or the disk is too small.
+        DownloadError: if an archive cannot be had or the disk is too small.
         FileNotFoundError: if no data folder is given.
         OSError: if the data folder cannot be written.
     """
@@ -158,7 +161,7 @@ def survey(
     for name in names:
         layout, found = _layout(name), None
         try:
-            found = look(name, base, fingerprint=fingerprint)
+            found = _describe(layout, layout.find(base), fingerprint)
         except FileNotFoundError as error:
             notes = [str(error)]
         except ValueError as error:  # it is there and its tables cannot be read
@@ -170,22 +173,11 @@ def survey(
     return findings
 
 
-def look(name: str, root: PathLike | None = None, *, fingerprint: bool = True) -> Manifest:
-    """Count and fingerprint a benchmark on disk; nothing is written to it. See `survey`.
-
-    Raises:
-        ValueError: if the name is unknown, or the tables of "waterbirds" cannot be read.
-        FileNotFoundError: if it is not there; the message says how to get it.
-    """
-    layout = _layout(name)
-    return _describe(layout, layout.find(root), fingerprint)
-
-
 def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
     """What a benchmark on disk lacks, against the published counts and its own manifest.
 
     Args:
-        found: from `look`.
+        found: from `survey`.
         root: the data folder, where a manifest may lie; None means `$ALIGN_DATA`.
 
     Returns:
@@ -260,7 +252,7 @@ def _place_vlcs(name: str) -> list[str]:
 def _place_waterbirds(name: str) -> list[str]:
     """The tables, and `SPECIES/NAME.jpg`, below whatever a copy has around them."""
     *around, file = name.split("/")
-    if file in (waterbirds.METADATA, waterbirds.BOXES):
+    if file in (METADATA, BOXES):
         return [file]
     is_picture = file.lower().endswith(SUFFIXES) and not file.startswith(".")
     return [f"{around[-1]}/{file}"] if is_picture and around else []
@@ -269,7 +261,7 @@ def _place_waterbirds(name: str) -> list[str]:
 def _describe(layout: Layout, folder: Path, fingerprint: bool = True) -> Manifest:
     if layout.table:
         return waterbirds.describe(folder, fingerprint=fingerprint)
-    version = terra.Notes.read(folder).version if (folder / terra.NOTES).is_file() else ""
+    version = Notes.read(folder).version if (folder / NOTES).is_file() else ""
     domains, classes = layout.domains, layout.classes
     return describe(layout.name, folder, domains, classes, version, fingerprint=fingerprint)
 

@@ -80,12 +80,7 @@ def _segmenter(weights: str | Path | None) -> nn.Module:
                 "where there is a network, and pass that file as weights"
             ) from None
     path = Path(weights)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no weights file at '{path}'; expected a .pth or .safetensors file of {NETWORK}, or "
-            "None to download it"
-        )
-    state = read_tensors(path, f"torchvision's {WEIGHTS}, or a .safetensors file")
+    state = read_tensors(path, f"torchvision's {WEIGHTS} of {NETWORK}, or None to download it")
     network = build(NETWORK, weights=None, weights_backbone=None, num_classes=21, aux_loss=True)
     try:
         network.load_state_dict(state)

@@ -12,8 +12,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate
 
-from align.checks import check_kind, check_number, check_seed
-from align.data.benchmark import Benchmark, Domain, check_choice
+from align.checks import check_choice, check_kind, check_number, check_seed
+from align.data.benchmark import Benchmark, Domain
 from align.data.layouts import PathLike, locate
 from align.data.listing import contents
 from align.data.masks import load_pennfudan, load_weizmann

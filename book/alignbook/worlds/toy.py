@@ -20,10 +20,10 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from align.checks import check_number, check_seed
-from align.data.benchmark import Benchmark, Domain, check_choice
-from align.data.scenes import CAMERAS, LIGHTS, SCENES, VIEWS, bank
-from align.data.shapes import BRIGHT, VARIANTS, atlas
+from align.checks import check_choice, check_number, check_seed
+from align.data.benchmark import Benchmark, Domain
+from alignbook.worlds.scenes import CAMERAS, LIGHTS, SCENES, VIEWS, bank
+from alignbook.worlds.shapes import BRIGHT, VARIANTS, atlas
 
 CHUNK = 128  # images rendered at once: the working set stays in a core's cache
 
@@ -134,6 +134,10 @@ def load_toy(
         for domain in world.domains
     }
     return Benchmark(name=name, classes=world.classes, loaders=loaders)
+
+
+toy_vlcs, toy_terra = (partial(load_toy, name) for name in WORLDS)
+"""The entry points of the two."""
 
 
 def paired_scene(world: str, domain: str) -> tuple[str, ...]:

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from align.data.cache import cache_dir, digest_files
+from align.data.layouts import Counts
+from align.data.listing import contents
+from align.data.trees import tally
 from align.files import replacing
-
-from .cache import cache_dir, digest_files
-from .layouts import Counts
-from .listing import contents
-from .trees import tally
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Getting the benchmarks of photographs: download, unpack, count, tell two copies apart."""

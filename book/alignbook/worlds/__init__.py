@@ -1,0 +1,1 @@
+"""The book's own benchmarks; `align.load` finds them by their entry points."""
