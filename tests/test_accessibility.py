@@ -144,6 +144,35 @@ def test_a_long_cell_shows_its_head_until_it_is_asked_for_the_rest(browser, axe,
         assert re.fullmatch(r"Show all \d+ lines", cut[2]) and whole[2] == "Show less"
 
 
+STACKED = """
+const before = element => getComputedStyle(element, '::before').content;
+return [...document.querySelectorAll('.bd-article table.stacks')].map(table => ({
+  heading: getComputedStyle(table.tHead).display,
+  names: [...table.tHead.rows[0].cells].map(cell => cell.textContent.trim()),
+  rows: [...table.tBodies[0].rows].map(row => [...row.cells].map(before)),
+  again: [...table.querySelectorAll('td p')].map(before),
+}));
+"""
+"""What stands before each cell of a table of words, and before a cell's own text."""
+
+
+@pytest.mark.parametrize("name", ["book/an_hour", "book/fidelity"])
+def test_a_table_of_words_stands_row_by_row_on_a_phone_and_each_cell_names_its_column(
+    browser, axe, name
+):
+    tables = opened(browser, axe, name, 390).execute_script(STACKED)
+    assert tables
+    for table in tables:
+        assert table["heading"] == "none" and {*table["again"]} <= {"none"}
+        for first, *others in table["rows"]:
+            assert first == "none" or not table["names"][0]  # a number may name its column
+            for column, shown in zip(table["names"][1:], others, strict=True):
+                assert column in shown if column else shown == "none"
+    for table in opened(browser, axe, name, 1280).execute_script(STACKED):
+        assert table["heading"] != "none"
+        assert {shown for row in table["rows"] for shown in row} == {"none"}
+
+
 def test_a_spoilt_page_is_found_out(browser, axe):
     driver = opened(browser, axe, "book/notation", 1280)
     driver.execute_script("document.querySelectorAll('h1').forEach(heading => heading.remove())")

@@ -282,6 +282,7 @@ NOT_YET = {
     "terra-leave-one-out",
     "waterbirds",
     "waterbirds-128",
+    "composite-swap-weaker",
 }
 
 

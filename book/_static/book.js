@@ -5,7 +5,7 @@ document.addEventListener("DOMContentLoaded", function () {
     const columns = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
     for (const row of table.tBodies[0].rows) {
       [...row.cells].forEach(function (cell, place) {
-        if (place || /^\d+$/.test(cell.textContent.trim())) {
+        if (columns[place] && (place || /^\d+$/.test(cell.textContent.trim()))) {
           cell.dataset.column = columns[place];
         }
       });

@@ -26,6 +26,7 @@ from alignbook.campaign.photo_grids import (
 from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
 from alignbook.campaign.swap_grids import (
     composite_swap,
+    composite_swap_weaker,
     on_toy,
     pacs_swap,
     toy_swap,
@@ -253,6 +254,7 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "toy-swap": toy_swap,
     "toy-terra-swap": toy_terra_swap,
     "composite-swap": composite_swap,
+    "composite-swap-weaker": composite_swap_weaker,
     "pacs-swap": pacs_swap,
 }
 
