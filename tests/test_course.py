@@ -132,6 +132,8 @@ def test_slides_say_what_the_chapters_claim_and_fetch_nothing(made):
             assert title in deck, f"{part}: {title}"
         assert not re.search(r'(src|href)="https?://[^"]*\.(js|css)', deck)
         assert "def solved" not in deck and 'class="notes"' in deck
+        beside = re.findall(r'<a [^>]*href="(?!https?:|#|mailto:)([^"#]+)', deck)
+        assert all((made / "slides" / link).exists() for link in beside), (part, beside)
 
 
 @needs_browser

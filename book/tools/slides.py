@@ -24,6 +24,14 @@ SPOKEN = {"proof", "remark", "solution", "solution-start", "solution-end", "exer
 SHOWN = ("image/png", "text/html")
 
 
+class Projected(Plain):
+    """Of a link to a chapter its words: beside the slides lie no notebooks."""
+
+    def text(self, source: str) -> str:
+        """Return Markdown as `Plain` does, without links to notebooks."""
+        return re.sub(r"\[([^\]]+)\]\([^)\s]+\.ipynb(?:#[^)\s]*)?\)", r"\1", super().text(source))
+
+
 def write(part: str, notebooks: Sequence[tuple[str, Any]], book: Book, target: Path) -> None:
     """Write one deck.
 
@@ -39,7 +47,7 @@ def write(part: str, notebooks: Sequence[tuple[str, Any]], book: Book, target: P
     deck = nbformat.v4.new_notebook()
     _slide(deck, f"# {part}\n\n{project.config()['title']}")
     for page, notebook in notebooks:
-        _chapter(deck, notebook, Plain(book, page), book)
+        _chapter(deck, notebook, Projected(book, page), book)
     deck.metadata["title"] = part
     deck.metadata["macros"] = _macros()
     options = Config()
