@@ -13,6 +13,8 @@ def test_the_line_says_what_ran_and_what_the_records_have():
     said = captions.ran(domain, Config(epochs=7, seed=3))
     assert "1,200 images of 32 pixels from dusk, 7 epochs, seed 3" in said
     assert said.endswith(captions.recorded())
+    several = captions.ran(domain, Config(epochs=7, seed=3), seeds=2)
+    assert several == said.replace("seed 3", "means of seeds 3 to 4")
 
 
 def test_the_recorded_figures_are_those_of_the_records():

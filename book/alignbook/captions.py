@@ -10,19 +10,24 @@ from alignbook import estimates, results
 from alignbook.worlds.toy import load_toy
 
 
-def ran(domain: Domain, config: Config, *, grid: str = "toy", label: str = "ERM") -> str:
+def ran(
+    domain: Domain, config: Config, *, seeds: int = 1, grid: str = "toy", label: str = "ERM"
+) -> str:
     """Say what a live run was trained on, and what the records say of its method.
 
     Args:
         domain: the images that were trained on.
         config: the run's choices.
+        seeds: how many runs there were, from the configuration's seed on.
         grid: a grid of recorded runs.
         label: the method that is looked up.
 
     Returns:
         A sentence on the live run and one on the recorded ones.
     """
-    live = f"Run for this page: {_what(domain, config)}, seed {config.seed}."
+    first, last = config.seed, config.seed + seeds - 1
+    which = f"seed {first}" if seeds == 1 else f"means of seeds {first} to {last}"
+    live = f"Run for this page: {_what(domain, config)}, {which}."
     return f"{live} {recorded(grid, label)}"
 
 
