@@ -36,7 +36,7 @@ LATER = {
     **{"second_order": True, "masker_steps": 1.0, "mask_stride": 2},
     **{"swap_weight": 1.0, "swap_background": "picture", "swap_loss": "label"},
     **{"masker_reads": "pixels", "masker_start": None, "start_weight": 1.0},
-    **{"balanced": False, "mask_level": 0.5},
+    **{"balanced": False, "mask_level": 0.5, "looked_at_masks": 0},
 }
 """Choices that came after the first recorded runs, with what was done before there was a choice.
 `Config.used` names them only where they are another, so that older runs keep their keys."""
@@ -102,6 +102,8 @@ class Config:
         masker_start: None for random weights, "objectness" or "birds" for an embedded decoder that
             was learned on other classes' masks, or a `.safetensors` file of one.
         start_weight: weight of the pull to the start's masks; it fades to zero along the run.
+        looked_at_masks: so many of the training images' masks, drawn by the seed, teach the masker
+            before training; what it has learned from them is its start.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -150,6 +152,7 @@ class Config:
     masker_reads: str = "pixels"
     masker_start: str | None = None
     start_weight: float = 1.0
+    looked_at_masks: int = 0
     mixup_concentration: float = 0.2
     irm_weight: float = 100.0
     irm_anneal: int = 8

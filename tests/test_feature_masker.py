@@ -1,5 +1,7 @@
 """A masker that reads feature maps, its start, and what it leaves alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -9,8 +11,8 @@ from align import Config
 from align.methods.align import Align
 from align.networks.classifier import Classifier
 from align.networks.feature_masker import STARTS, FeatureMasker, masker_for, start_path
-from align.training import Run
-from alignbook.objectness import dice, learn_objectness
+from align.training import Run, start
+from align.training.objectness import dice, learn_objectness
 
 
 def pictures(count: int = 4, size: int = 64, seed: int = 0) -> torch.Tensor:
@@ -111,9 +113,9 @@ def test_a_masker_that_is_not_to_learn_stays_as_it_is():
     assert "distinction" not in run.history[-1] and "alignment" in run.history[-1]
 
 
-@pytest.mark.parametrize("start", ["objectness", "birds"])
-def test_an_embedded_start_is_small_and_fits_its_backbone(start):
-    path = start_path(start, "mobilenet_v2")
+@pytest.mark.parametrize("name", ["objectness", "birds"])
+def test_an_embedded_start_is_small_and_fits_its_backbone(name):
+    path = start_path(name, "mobilenet_v2")
     assert path.parent == STARTS and path.stat().st_size < 2**20
     tensors = load_file(path)
     masker = FeatureMasker(classifier("mobilenet_v2", output_stride=16))
@@ -154,3 +156,48 @@ def test_dice_by_hand():
     assert dice(truth, truth).item() == 0
     masks = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
     assert dice(masks, truth).item() == pytest.approx(1 - 3 / 5)
+
+
+@pytest.mark.parametrize("reads", ["pixels", "pretrained"])
+def test_masks_that_were_looked_at_are_where_the_masker_starts(reads):
+    world = align.load("toy-vlcs", n=200, seed=0)["noon"]
+    config = Config(method="align", masker_reads=reads, looked_at_masks=100)
+    method, blank = start("align", world, config), start("align", world, Config(masker_reads=reads))
+    other = world.images[100:140].float() / 255
+    truth = world.masks[100:140]
+    with torch.no_grad():
+        fits = [dice(m.masker(other)[:, 0], truth).item() for m in (method, blank)]
+    assert fits[0] < fits[1] - 0.08
+    # The classifier begins as it would without; what was learned is what the pull holds to.
+    assert torch.equal(method.classifier.linear.weight, blank.classifier.linear.weight)
+    masks, pull = method.masks(other)
+    torch.testing.assert_close(pull, torch.nn.functional.binary_cross_entropy(masks, masks))
+    assert blank.masks(other)[1] is None
+    again = start("align", world, config).masker(other)
+    assert torch.equal(again, method.masker(other))
+    elsewhere = start("align", world, replace(config, seed=1)).masker(other)
+    assert not torch.equal(again, elsewhere)
+
+
+def test_only_so_many_masks_are_looked_at():
+    """Were the others' masks read, spoiling them would show."""
+    world = align.load("toy-vlcs", n=64, seed=0)["noon"]
+    config = Config(looked_at_masks=10)
+    seen = torch.randperm(64, generator=torch.Generator().manual_seed(0))[:10]
+    spoilt = torch.rand_like(world.masks)
+    spoilt[seen] = world.masks[seen]
+    x = pictures()
+    first, second = (
+        start("align", one, config).masker(x) for one in (world, replace(world, masks=spoilt))
+    )
+    assert torch.equal(first, second)
+
+
+def test_more_masks_than_there_are_cannot_be_looked_at():
+    world = align.load("toy-vlcs", n=64, seed=0)["noon"]
+    for domain, count, has in (
+        (world, 65, "64 images"),
+        (replace(world, masks=None), 3, "no mask"),
+    ):
+        with pytest.raises(ValueError, match=f"looked_at_masks is {count} and .* has {has}"):
+            start("align", domain, Config(looked_at_masks=count))

@@ -182,7 +182,7 @@ def test_a_choice_that_came_later_leaves_the_keys_of_older_runs():
     swap = {"swap_weight": 2.0, "swap_background": "blur", "swap_loss": "consistency"}
     changed = {"second_order": False, "balanced": True} | swap
     masker = {"masker_steps": 2.0, "mask_stride": 4, "mask_level": 0.2, "start_weight": 2.0}
-    changed |= masker | reads | {"masker_start": "objectness"}
+    changed |= masker | reads | {"masker_start": "objectness", "looked_at_masks": 30}
     assert set(changed) == set(LATER)
     hashes = {replace(Config(), **reads | {name: value}).hash() for name, value in changed.items()}
     assert len(hashes - set(recorded.values())) == len(changed)

@@ -28,7 +28,7 @@ from align.data.batches import Batch
 from align.methods.base import Losses, Method, Passes, adamw, descend
 from align.methods.guided import Guided, channel_weights, guided_terms
 from align.methods.regulariser import regulariser
-from align.networks.feature_masker import FeatureMasker
+from align.networks.feature_masker import FeatureMasker, learning_part
 from align.saliency import minmax
 from align.transfer import upload
 
@@ -41,7 +41,7 @@ class Align(Method):
         *Guided.reads,
         *("head_start", "masker_lr", "distinction", "fill", "target"),
         *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
-        *("masker_reads", "masker_start", "start_weight", "mask_level"),
+        *("masker_reads", "masker_start", "start_weight", "looked_at_masks", "mask_level"),
     )
     learns_masks = True
     pairs_images = ({"fill": ("shuffle",)}, *Guided.pairs_images)
@@ -50,10 +50,10 @@ class Align(Method):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        config, learning = self.config, self.masker
-        learning = learning.decoder if isinstance(learning, FeatureMasker) else learning
+        config, learning = self.config, learning_part(self.masker)
         self.masker_optimizer = adamw(learning, config.masker_lr, config.weight_decay)
-        self.start = None if config.masker_start is None else copy.deepcopy(learning)
+        taught = config.masker_start is not None or config.looked_at_masks > 0
+        self.start = copy.deepcopy(learning) if taught else None
         self.turns, self.progress = 0, 0.0
 
     def set_progress(self, progress: float) -> None:
@@ -144,10 +144,15 @@ class Align(Method):
         """The masks `(N, 1, H, W)`, and how far they are from those of the start if it has one."""
         if self.start is None:
             return self.masker(images), None
-        maps = self.masker.maps(images)
-        masks = self.masker.decoder.masks(maps, images.shape[2:])
-        with torch.no_grad():
-            first = self.start.masks(maps, images.shape[2:])
+        if isinstance(self.masker, FeatureMasker):  # both read the same maps
+            maps, size = self.masker.maps(images), images.shape[2:]
+            masks = self.masker.decoder.masks(maps, size)
+            with torch.no_grad():
+                first = self.start.masks(maps, size)
+        else:
+            masks = self.masker(images)
+            with torch.no_grad():
+                first = self.start(images)
         with torch.autocast(images.device.type, enabled=False):
             return masks, binary_cross_entropy(masks, first)
 

@@ -113,9 +113,14 @@ def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker
         except RuntimeError as error:
             raise ValueError(
                 f"the start '{path}' was learned for the feature maps of another backbone than "
-                f"'{config.backbone}'; learn one as alignbook.objectness does"
+                f"'{config.backbone}'; learn one as align.training.objectness does"
             ) from error
     return masker
+
+
+def learning_part(masker: Masker | FeatureMasker) -> nn.Module:
+    """What of a masker learns: the decoder of one that reads feature maps, all of one of pixels."""
+    return masker.decoder if isinstance(masker, FeatureMasker) else masker
 
 
 def start_path(start: str, backbone: str) -> Path:
@@ -125,7 +130,7 @@ def start_path(start: str, backbone: str) -> Path:
         embedded = sorted(p.stem for p in STARTS.glob("*.safetensors"))
         raise FileNotFoundError(
             f"no start '{start}' for backbone '{backbone}' (no file '{path}'); embedded are "
-            f"{', '.join(embedded) or 'none'}, or learn one as alignbook.objectness does"
+            f"{', '.join(embedded) or 'none'}, or learn one as align.training.objectness does"
         )
     return path
 

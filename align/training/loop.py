@@ -21,6 +21,7 @@ from align.methods import Method
 from align.networks.compilation import check_compile, compiled
 from align.training import checkpoint as checkpoints
 from align.training.contract import Contract
+from align.training.objectness import learn_from_looked_at
 from align.training.run import Run, first_networks, read_notes
 
 CHECKPOINT = "checkpoint.pt"
@@ -125,8 +126,8 @@ def start(
     Arguments are as for `train`.
 
     Raises:
-        ValueError: if the method needs masks and the domain has none, or an argument is of another
-            kind.
+        ValueError: if masks are needed, by the method or to be looked at, and the domain has too
+            few, or an argument is of another kind.
     """
     check_kind("domain", domain, Domain, "a Domain")
     check_device(device)
@@ -135,6 +136,8 @@ def start(
     kind = config.method_class
     kind.check_masks(domain.masks)
     classifier, masker = first_networks(config, len(domain.classes), device)
+    if masker is not None and config.looked_at_masks:
+        learn_from_looked_at(masker, domain, config)
     environments = domain.environment_count
     return kind(classifier.train(), config, masker=masker, environments=environments)
 

@@ -245,20 +245,16 @@ STARTS = {"birds": "objectness of birds"}
 def _variant(record: dict) -> str:
     """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
     config, parts = record["config"], []
-    if "masker_reads" not in config:
+    if not {"masker_reads", "looked_at_masks"} & config.keys():
         return ""
-    if config["alignment"].startswith("swap") and "swap_background" not in config:
+    whole = "masker_reads" in config and "swap_background" not in config
+    if config["alignment"].startswith("swap") and whole:
         parts.append("whole backgrounds")
     if "mask_level" in config:
         parts.append(f"cut at {config['mask_level']:g}")
     if "swap_loss" in config:
         parts.append(config["swap_loss"])
-    if "masker_start" in config:
-        start = STARTS.get(config["masker_start"], config["masker_start"])
-        parts.append(f"{start} {'held' if config['masker_lr'] == 0 else 'refined'}")
-    else:
-        own = " on its own maps" if config["masker_reads"] == "classifier" else ""
-        parts.append(f"masks from nothing{own}")
+    parts.append(_taught(record))
     if config["target"] != "hard":
         parts.append(f"{config['target']} masks")
     if "swap_weight" in config:
@@ -269,6 +265,20 @@ def _variant(record: dict) -> str:
         if config["epochs"] != WATERBIRDS.epochs:
             parts.append(f"{config['epochs']} epochs")
     return "".join(f", {part}" for part in parts)
+
+
+def _taught(record: dict) -> str:
+    """What a masker had learned before training, and whether it learns on."""
+    config, lessons = record["config"], []
+    if "masker_start" in config:
+        lessons.append(STARTS.get(config["masker_start"], config["masker_start"]))
+    if count := config.get("looked_at_masks"):
+        disc = record.get("mask_source") == "centre"
+        lessons.append(f"{count} {'discs' if disc else 'looked-at masks'}")
+    if not lessons:
+        own = " on its own maps" if config["masker_reads"] == "classifier" else ""
+        return f"masks from nothing{own}"
+    return f"{' and '.join(lessons)} {'held' if config['masker_lr'] == 0 else 'refined'}"
 
 
 def _shift(record: dict, domain: str) -> str:

@@ -16,8 +16,8 @@ from align.data.benchmark import Domain
 from align.networks.classifier import Classifier
 from align.networks.feature_masker import FeatureMasker
 from align.networks.weights import write_tensors
+from align.training.objectness import learn_objectness
 from alignbook.campaign.recipes import PHOTOS
-from alignbook.objectness import learn_objectness
 
 PICTURES, EPOCHS, SIZE = 1600, 6, 96
 

@@ -25,6 +25,7 @@ from alignbook.campaign.photo_grids import (
 )
 from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
 from alignbook.campaign.swap_grids import (
+    composite_looked_at,
     composite_swap,
     composite_swap_weaker,
     on_toy,
@@ -255,6 +256,7 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "toy-terra-swap": toy_terra_swap,
     "composite-swap": composite_swap,
     "composite-swap-weaker": composite_swap_weaker,
+    "composite-looked-at": composite_looked_at,
     "pacs-swap": pacs_swap,
 }
 

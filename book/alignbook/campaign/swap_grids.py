@@ -174,6 +174,19 @@ def composite_swap_weaker() -> list[Experiment]:
     return _on_scenes(({"method": "guided"}, {"method": "align"} | BIRDS), COMPOSITE_RHOS[:-1])
 
 
+LOOKED_AT = (10, 30, 100)
+"""How many masks of the training images a masker may look at before training."""
+
+
+def composite_looked_at() -> list[Experiment]:
+    """The same at the strongest correlation, with a few true masks of horses and people.
+
+    The masker that learned on birds also learns from these, and is held at that.
+    """
+    cases = [{"method": "align"} | BIRDS | {"looked_at_masks": count} for count in LOOKED_AT]
+    return _on_scenes(cases, COMPOSITE_RHOS[-1:])
+
+
 def _on_scenes(cases: Sequence[dict], rhos: Sequence[float]) -> list[Experiment]:
     return [
         Experiment(

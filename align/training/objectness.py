@@ -1,19 +1,55 @@
-"""A start for the masker: what objects look like, learned on the masks of other classes."""
+"""A start for the masker: what objects look like, learned on true masks before training begins."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
 from align.checks import check_kind, check_number
+from align.config import Config
 from align.data.batches import Batches
 from align.data.benchmark import Domain
-from align.networks.feature_masker import FeatureMasker
+from align.networks.feature_masker import FeatureMasker, learning_part
+from align.networks.masker import Masker
+
+STEPS, PICTURES = 100, 16
+"""Steps in which a masker learns from the masks that were looked at, and the most pictures each."""
+
+
+def learn_from_looked_at(
+    masker: Masker | FeatureMasker, domain: Domain, config: Config
+) -> list[float]:
+    """Teach a masker from `config.looked_at_masks` of the training images, drawn by the seed.
+
+    Args:
+        masker: learns in place, from the weights that it has.
+        domain: the training images, with masks.
+        config: the run's choices.
+
+    Returns:
+        The mean loss of each pass over them.
+
+    Raises:
+        ValueError: if the domain has no masks, or fewer images than are to be looked at.
+    """
+    count = config.looked_at_masks
+    if domain.masks is None or count > len(domain):
+        has = "no masks" if domain.masks is None else f"{len(domain)} images"
+        raise ValueError(
+            f"looked_at_masks is {count} and domain '{domain.name}' has {has}; expected at least "
+            "so many images with masks: load the data with masks=..., or ask for fewer"
+        )
+    order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(config.seed))
+    seen, size = domain.subset(order[:count]), min(PICTURES, count)
+    epochs = math.ceil(STEPS / (count // size))
+    return learn_objectness(masker, seen, epochs=epochs, batch_size=size, seed=config.seed)
 
 
 def learn_objectness(
-    masker: FeatureMasker,
+    masker: Masker | FeatureMasker,
     domain: Domain,
     *,
     epochs: int = 25,
@@ -22,9 +58,9 @@ def learn_objectness(
     weight_decay: float = 1e-2,
     seed: int = 0,
 ) -> list[float]:
-    """Teach a masker's decoder to find objects, from pictures with true masks.
+    """Teach a masker to find objects, from pictures with true masks.
 
-    Binary cross-entropy and the Dice loss; the feature maps stay as they are.
+    Binary cross-entropy and the Dice loss; the feature maps that it reads stay as they are.
 
     Args:
         masker: learns in place; left in evaluation mode.
@@ -41,7 +77,7 @@ def learn_objectness(
     Raises:
         ValueError: if the domain has no masks, or a value is out of range.
     """
-    check_kind("masker", masker, FeatureMasker, "an align.FeatureMasker")
+    check_kind("masker", masker, (Masker, FeatureMasker), "a Masker or a FeatureMasker")
     check_number("epochs", epochs, 1, 10**6, whole=True)
     if domain.masks is None:
         raise ValueError(
@@ -50,7 +86,8 @@ def learn_objectness(
         )
     device = next(masker.parameters()).device
     batches = Batches(domain, batch_size, seed, device=device)
-    optimizer = torch.optim.AdamW(masker.decoder.parameters(), lr=lr, weight_decay=weight_decay)
+    learning = learning_part(masker).parameters()
+    optimizer = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay)
     masker.train()
     history = []
     for epoch in range(epochs):
