@@ -30,7 +30,9 @@ from alignbook.campaign.swap_grids import (
     composite_swap_weaker,
     on_toy,
     pacs_swap,
+    pattern_looked_at,
     toy_swap,
+    toy_terra_looked_at,
     toy_terra_swap,
     waterbirds,
     waterbirds_128,
@@ -257,6 +259,8 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "composite-swap": composite_swap,
     "composite-swap-weaker": composite_swap_weaker,
     "composite-looked-at": composite_looked_at,
+    "pattern-looked-at": pattern_looked_at,
+    "toy-terra-looked-at": toy_terra_looked_at,
     "pacs-swap": pacs_swap,
 }
 

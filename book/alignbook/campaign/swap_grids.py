@@ -187,6 +187,51 @@ def composite_looked_at() -> list[Experiment]:
     return _on_scenes(cases, COMPOSITE_RHOS[-1:])
 
 
+def pattern_looked_at() -> list[Experiment]:
+    """The swap on `toy-vlcs` where ALIGN from nothing locks in, 3 seeds.
+
+    Objects have little more than outlines. The masker begins from nothing or from a few true masks,
+    held or refined; the control has looked at as many discs in the middle.
+    """
+    held = {"method": "align", "masker_lr": 0.0}
+    cases = [
+        ({"method": "guided"}, ""),
+        ({"method": "align"}, ""),
+        *((held | {"looked_at_masks": count}, "") for count in LOOKED_AT),
+        ({"method": "align", "looked_at_masks": LOOKED_AT[1]}, ""),
+        (held | {"looked_at_masks": LOOKED_AT[1]}, "centre"),
+    ]
+    return [
+        _looked_at("toy-vlcs", choices, seed, {"pattern": 0.1}, source)
+        for seed in range(3)
+        for choices, source in cases
+    ]
+
+
+def toy_terra_looked_at() -> list[Experiment]:
+    """The swap on `toy-terra`, the masker held at what a few true masks taught it, 5 seeds."""
+    held = {"method": "align", "masker_lr": 0.0}
+    return [
+        _looked_at("toy-terra", held | {"looked_at_masks": count}, seed, {})
+        for seed in range(5)
+        for count in LOOKED_AT[1:]
+    ]
+
+
+def _looked_at(
+    world: str, choices: dict, seed: int, options: dict, mask_source: str = ""
+) -> Experiment:
+    return Experiment(
+        world,
+        WORLDS[world].domains[0],
+        replace(TOY, alignment="swap", seed=seed, **choices),
+        options,
+        EXPLAINED,
+        mask_source=mask_source,
+        localisation_only=True,
+    )
+
+
 def _on_scenes(cases: Sequence[dict], rhos: Sequence[float]) -> list[Experiment]:
     return [
         Experiment(
