@@ -201,6 +201,7 @@ def test_one_experiment_looks_for_benchmarks_once(installed, monkeypatch):
 
 
 def test_the_book_adds_its_commands_once():
+    assert align.cli.app is app  # asked for again
     commands = [one.callback.__name__ for one in app.registered_commands]
     assert {"train", "demo", "speed", "gpu"} <= {*commands}
     assert [one.name for one in app.registered_groups] == ["benchmark", "data"]
