@@ -6,8 +6,9 @@ import inspect
 import os
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -55,16 +56,16 @@ def same(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def plugins(group: str) -> dict[str, EntryPoint]:
+@cache
+def plugins(group: str) -> Mapping[str, EntryPoint]:
     """The entry points of a group by name: of what is installed, and of this checkout.
 
     A checkout that nobody installed has no metadata: its pyproject.toml speaks for it. Nothing is
-    imported.
+    imported, and a process looks only once.
     """
-    project, declared = Path(__file__).parents[1] / "pyproject.toml", {}
-    if project.is_file():
-        declared = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
-    own = declared.get("entry-points", {}).get(group, {})
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    text = project.read_text(encoding="utf-8") if project.is_file() else ""
+    own = tomllib.loads(text).get("project", {}).get("entry-points", {}).get(group, {})
     points = (EntryPoint(name, value, group) for name, value in own.items())
     return {point.name: point for point in (*entry_points(group=group), *points)}
 
@@ -75,12 +76,18 @@ def imported(point: EntryPoint, what: str) -> Callable:
     Raises:
         ValueError: if it cannot be imported, or is none.
     """
+    with blamed(point, what):
+        inspect.signature(function := point.load())
+        return function
+
+
+@contextmanager
+def blamed(point: EntryPoint, what: str) -> Iterator[None]:
+    """Say of all that goes wrong in the block, in one sentence, that it is this entry point's."""
     try:
-        function = point.load()
-        inspect.signature(function)
+        yield
     except Exception as error:  # another package's module may raise anything
         raise ValueError(
             f"{what} '{point.name}' is declared as {point.value}, expected a function that can be "
-            f"imported, but {type(error).__name__}: {error}; mend or remove that package"
+            f"imported and called, but {type(error).__name__}: {error}; mend or remove that package"
         ) from error
-    return function

@@ -5,18 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from align import metrics
 from align.data.benchmark import Domain
 from align.metrics.inputs import as_float, upsample
-from align.metrics.localisation import (
-    binarize,
-    control_maps,
-    energy_inside,
-    expected_random_iou,
-    expected_shifted_iou,
-    iou,
-    pointing_game,
-    top_pixels,
-)
 from align.networks.models import Model, inference, suited
 from align.saliency import minmax
 
@@ -42,10 +33,10 @@ def localisation(
         fine = upsample(maps[rows], *masks.shape[1:])
         marking = minmax(fine) if scale else fine
         for name, value in {
-            "iou": iou(marking, masks, threshold=MASK_THRESHOLD),
-            "iou_matched": iou(fine, masks),
-            "pointing_game": pointing_game(fine, masks),
-            "energy_inside": energy_inside(fine, masks),
+            "iou": metrics.iou(marking, masks, threshold=MASK_THRESHOLD),
+            "iou_matched": metrics.iou(fine, masks),
+            "pointing_game": metrics.pointing_game(fine, masks),
+            "energy_inside": metrics.energy_inside(fine, masks),
         }.items():
             values.setdefault(name, []).append(value)
     return _means(values)
@@ -99,13 +90,13 @@ def _same_area(domain: Domain, masks: Tensor, shown: Tensor, batch_size: int) ->
     values: dict[str, list[Tensor]] = {}
     for rows in shown.split(batch_size):
         truth = domain.masks[rows]
-        marked = binarize(masks[rows], truth, MASK_THRESHOLD)
-        centre = control_maps(*truth.shape)["centre"].to(truth.device)
-        disc = top_pixels(centre, marked.sum((1, 2)))
+        marked = metrics.binarize(masks[rows], truth, MASK_THRESHOLD)
+        centre = metrics.control_maps(*truth.shape)["centre"].to(truth.device)
+        disc = metrics.top_pixels(centre, marked.sum((1, 2)))
         for name, value in {
-            "random_iou": expected_random_iou(marked, truth),
-            "shifted_iou": expected_shifted_iou(marked, truth),
-            "centre_iou": iou(disc, truth, threshold=MASK_THRESHOLD),
+            "random_iou": metrics.expected_random_iou(marked, truth),
+            "shifted_iou": metrics.expected_shifted_iou(marked, truth),
+            "centre_iou": metrics.iou(disc, truth, threshold=MASK_THRESHOLD),
         }.items():
             values.setdefault(name, []).append(value)
     return _means(values)

@@ -11,10 +11,10 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 6_493
+CODE = 6_480
 """Most lines of code in `align`: without docstrings, comments and empty lines. It only falls."""
 
-LINES = 10_758
+LINES = 10_756
 """Most lines of `align` in all. It only falls."""
 
 ROOMS = 20

@@ -165,8 +165,9 @@ def test_doctor_and_status_say_what_there_is(monkeypatch, tmp_path):
         (["train", "--set", "speed=9"], "expected name=value with one of the names"),
         (["train", "--set", "epochs=many"], "epochs is 'many', expected a whole number"),
         (["train", "svm"], "method is 'svm', expected one of"),
-        (["train", "--benchmark", "mnist"], "benchmark 'mnist' is unknown"),
+        (["train", "--benchmark", "mnist"], "benchmark is 'mnist', expected one of"),
         (["evaluate", "nowhere"], "no run in 'nowhere'"),
+        (["benchmark", "figure", "mona-lisa"], "figure is 'mona-lisa', expected one of"),
         (["benchmark", "run", "everything"], "grid 'everything' is unknown"),
     ],
 )

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
 import pytest
 import torch
+import typer
+from typer.main import get_command
 
 import align
 from align import files
+from align.cli import app
 from align.cli import commands as cli
 from align.data import benchmarks, is_rendered
 from align.data.mask_sources import brightness, mask_source
 from align.experiment import Experiment, run
-from alignbook.benchmark_commands import benchmark_app
-from alignbook.getting.commands import data_app
 from book.tools import project
 
 BOOK = EntryPoint("book", "alignbook.commands:add", cli.FURTHER)
@@ -64,13 +64,28 @@ def installed(tmp_path, monkeypatch):
         lines = [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
         (metadata / "entry_points.txt").write_text("\n".join(lines))
         monkeypatch.syspath_prepend(site)
+        files.plugins.cache_clear()
 
     yield install
     sys.modules.pop("stripes", None)
+    files.plugins.cache_clear()
 
 
-def names(app):
-    return {one.name or one.callback.__name__ for one in app.registered_commands}
+def run_align(words, monkeypatch):
+    """The exit status of a new command line."""
+    monkeypatch.setattr(sys, "argv", ["align", *words])
+    monkeypatch.setattr(cli, "app", typer.Typer(no_args_is_help=True))
+    monkeypatch.setattr(cli, "whole", cli.whole.__wrapped__)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code
+
+
+def every_command(command):
+    """A click command and all below it, each with what it is called by."""
+    yield command
+    for one in getattr(command, "commands", {}).values():
+        yield from every_command(one)
 
 
 def test_a_benchmark_of_ones_own_is_loaded_and_trained_on_by_its_name(installed):
@@ -100,7 +115,7 @@ def test_its_options_are_checked_as_those_of_the_others(installed):
 
 def test_an_unknown_name_lists_every_other(installed):
     installed(stripes="stripes:load")
-    with pytest.raises(ValueError, match="benchmark 'strips' is unknown, expected one of") as said:
+    with pytest.raises(ValueError, match="benchmark is 'strips', expected one of") as said:
         align.load("strips")
     listed = {"stripes", "toy-vlcs", "toy-terra", "composite", "vlcs", "waterbirds", "folder"}
     assert listed <= {*str(said.value).rpartition(" of ")[2].split(", ")}
@@ -171,11 +186,44 @@ def test_no_benchmark_is_imported_before_it_is_asked_for():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_book_adds_its_commands():
-    assert {"train", "demo", "speed", "gpu"} <= names(cli.app)
-    assert {"run", "table", "figure"} <= names(benchmark_app)
-    groups = [group.typer_instance for group in cli.app.registered_groups]
-    assert benchmark_app in groups and data_app in groups
+def test_one_experiment_looks_for_benchmarks_once(installed, monkeypatch):
+    installed(stripes="stripes:load")
+    looked, look = [], files.entry_points
+
+    def entry_points(group):
+        looked.append(group)
+        return look(group=group)
+
+    monkeypatch.setattr(files, "entry_points", entry_points)
+    one = Experiment("stripes", "here", align.Config(seed=3), {"size": 8})
+    assert len(one.data()["here"]) == len(one.data()["there"]) == 20
+    assert looked == ["align.benchmarks"]
+
+
+def test_the_book_adds_its_commands_once():
+    assert align.cli.app is app  # asked for again
+    commands = [one.callback.__name__ for one in app.registered_commands]
+    assert {"train", "demo", "speed", "gpu"} <= {*commands}
+    assert [one.name for one in app.registered_groups] == ["benchmark", "data"]
+    assert len({*commands}) == len(commands)
+    found = get_command(app).commands
+    assert {"run", "table", "figure"} <= {*found["benchmark"].commands}
+    assert {"get", "check", "pack"} <= {*found["data"].commands}
+
+
+def test_an_option_says_the_same_wherever_it_is():
+    options = [one for command in every_command(get_command(app)) for one in command.params]
+    roots = [one.help for one in options if one.name == "root"]
+    assert len(roots) == 8 and {*roots} == {"Folder with the data; default $ALIGN_DATA."}
+
+
+def test_a_shell_completes_the_books_commands(monkeypatch, capsys):
+    monkeypatch.setenv("_ALIGN_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "align d")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", None, raising=False)
+    assert run_align([], monkeypatch) == 0
+    assert capsys.readouterr().out.split() == ["doctor", "demo", "data"]
 
 
 def test_a_checkout_says_itself_what_is_added():
@@ -188,30 +236,53 @@ def test_what_is_installed_is_asked_as_well(installed, tmp_path, monkeypatch):
     found = files.plugins(cli.FURTHER)
     assert found["stripes"] == other and found["book"] == BOOK  # the checkout's comes first
     monkeypatch.setattr(files, "__file__", str(tmp_path / "align" / "files.py"))
+    files.plugins.cache_clear()
     assert files.plugins(cli.FURTHER)["stripes"] == other
     (tmp_path / "pyproject.toml").write_text("[tool.other]\n")  # somebody else's
+    files.plugins.cache_clear()
     assert files.plugins(cli.FURTHER)["stripes"] == other
     assert files.plugins("align.nothing") == {}
 
 
-def test_commands_that_are_not_there_are_passed_over(installed):
+def test_commands_that_are_not_there_are_passed_over(installed, monkeypatch, capsys):
     installed(cli.FURTHER, gone="alignbook.nowhere:add", nobody="no_such_package.commands:add")
+    assert {"gone", "nobody", "book"} <= {*files.plugins(cli.FURTHER)}
+    assert run_align(["--help"], monkeypatch) == 0
+    assert "doctor" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("stripes:draw", "AttributeError: module 'stripes' has no attribute 'draw'"),
+        ("stripes:number", "TypeError: 'int' object is not callable"),
+        ("stripes:other", "TypeError: other() takes 0 positional arguments but 1 was given"),
+        ("wrong:add", "RuntimeError: no such device"),
+        ("wrong.commands:add", "RuntimeError: no such device"),
+    ],
+)
+def test_broken_commands_are_told_in_one_sentence(installed, value, why, monkeypatch, capsys):
+    installed(cli.FURTHER, stripes=value)
+    assert run_align(["doctor"], monkeypatch) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err == (
+        f"align: plug-in 'stripes' is declared as {value}, expected a function that can be "
+        f"imported and called, but {why}; mend or remove that package\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "module", ["align.cli.commands", "alignbook.benchmark_commands", "alignbook.getting.commands"]
+)
+def test_whatever_is_imported_first_the_command_line_is_whole_and_not_before(module):
     program = (
-        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from align import cli; "
-        "from align.files import plugins; print(*plugins('align.commands'))"
+        f"import sys, {module}; before = 'alignbook.commands' in sys.modules; "
+        "from align.cli import app; print(before, *(g.name for g in app.registered_groups))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, json.dumps(sys.path)], capture_output=True, text=True
+        [sys.executable, "-c", program], cwd=project.ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    assert {"gone", "nobody", "book"} <= {*done.stdout.split()}
-
-
-@pytest.mark.parametrize("module", ["commands", "benchmark_commands", "getting.commands"])
-def test_the_books_commands_can_be_imported_first(module):
-    subprocess.run(
-        [sys.executable, "-c", f"import alignbook.{module}"], cwd=project.ROOT, check=True
-    )
+    assert done.stdout.split() == ["False", "benchmark", "data"], done.stderr
 
 
 def test_the_library_alone_has_its_own_commands_and_readers_only():

@@ -126,7 +126,7 @@ def test_bad_options_are_refused_in_one_sentence(options, message):
 
 
 def test_unknown_names_list_what_there_is():
-    with pytest.raises(ValueError, match="'imagenet' is unknown, expected one of .*toy-vlcs"):
+    with pytest.raises(ValueError, match="benchmark is 'imagenet', expected one of .*toy-vlcs"):
         align.load("imagenet")
     with pytest.raises(KeyError, match="has no domain 'sunset'; it has noon"):
         align.load("toy-vlcs", **SMALL)["sunset"]

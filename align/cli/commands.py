@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from dataclasses import fields, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +18,8 @@ from align import evaluation
 from align import experiment as experiments
 from align.cli.explain import LATEST, Size, explain
 from align.config import METHODS, Config
-from align.data import Benchmark, load
-from align.files import found, plugins, same
+from align.data import load
+from align.files import blamed, found, plugins, same
 from align.training import Run
 from align.training import export as exporting
 
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 
 FURTHER = "align.commands"
-"""Entry points: each a function that is given `app` and adds to it."""
+"""Entry points: each a function that is given `app` and adds to it; see `whole`."""
 
 Settings = Annotated[
     list[str] | None,
@@ -60,7 +61,7 @@ def train(
     )
     data = experiment.data(root)
     experiment = experiment if source else replace(experiment, source=data.domains[0])
-    _say_missing(data)
+    note(data.missing)
     record, result = experiments.run(experiment, root=root, folder=out)
     result.save(out)
     (out / "record.json").write_text(json.dumps(record, indent=1))
@@ -88,7 +89,7 @@ def evaluate(
     if size is None and run.contract is not None:
         size = run.contract.size[0]
     data = load(benchmark, root, **_options(size, masks and found(masks, root)))
-    _say_missing(data)
+    note(data.missing)
     names = data.test_domains if domain is None else (domain,)
     result = {name: evaluation.evaluate(run, data[name], controls=controls) for name in names}
     print(json.dumps(result, indent=1))
@@ -99,11 +100,30 @@ app.command()(explain)
 
 @app.command()
 def export(
-    folder: Folder,
-    out: Annotated[Path, typer.Option(help="The file.")] = Path("model.pt2"),
+    folder: Folder, out: Annotated[Path, typer.Option(help="The file.")] = Path("model.pt2")
 ) -> None:
     """Write a run's classifier as a torch.export program, which needs torch and nothing else."""
     print(f"saved in {exporting.export(Run.load(folder), out)}")
+
+
+@cache
+def whole() -> typer.Typer:
+    """`app` with other packages' commands; they may import this module, so it does not load them.
+
+    Raises:
+        ValueError: if a package that is there does not add its commands.
+    """
+    for point in plugins(FURTHER).values():
+        with blamed(point, "plug-in"):
+            if find_spec(point.module.partition(".")[0]) and find_spec(point.module):
+                point.load()(app)
+    return app
+
+
+def note(sentences: list[str] | tuple[str, ...]) -> None:
+    """Say on the error stream what numbers do not, such as what the data lack."""
+    for sentence in sentences:
+        print(f"align: note: {sentence}", file=sys.stderr)
 
 
 def main() -> None:
@@ -113,7 +133,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="plain")
     try:
-        app()
+        whole()()
     except (ValueError, OSError, KeyError, FloatingPointError) as error:
         # A KeyError's text is its argument's repr; an OSError's first argument is a number.
         message = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
@@ -138,12 +158,6 @@ def _options(size: int | None, masks: Path | None) -> dict:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _say_missing(data: Benchmark) -> None:
-    """Say on the error stream what the data lack: no picture is left out in silence."""
-    for sentence in data.missing:
-        print(f"align: note: {sentence}", file=sys.stderr)
-
-
 def _settings(pairs: list[str] | None) -> dict:
     """`name=value` texts as values of the configuration: JSON, or else a text as it stands."""
     names = [field.name for field in fields(Config)]
@@ -158,8 +172,3 @@ def _settings(pairs: list[str] | None) -> dict:
         except ValueError:
             values[name] = {"True": True, "False": False, "None": None}.get(text, text)
     return values
-
-
-for point in plugins(FURTHER).values():
-    if find_spec(point.module.partition(".")[0]) and find_spec(point.module):
-        point.load()(app)

@@ -37,10 +37,8 @@ def explain(
     model, classes, side = _model(run, backbone, weights, size)
     files = pictures(paths)
     done: list[tuple[Path, Explanation]] = []
-    broken = 0
     for path, image in tqdm(read(files, side), total=len(files), unit="picture", disable=None):
         if isinstance(image, str):
-            broken += 1
             print(f"align: '{path}' cannot be read: {image}", file=sys.stderr)
             continue
         found = explanation.explain(model, image[None], classes=classes)
@@ -51,7 +49,7 @@ def explain(
         print(json.dumps([{"file": path.as_posix()} | found.row(0) for path, found in done]))
     if out is not None and done:
         _draw(done, out)
-    if broken:
+    if len(done) < len(files):
         raise typer.Exit(1)
 
 

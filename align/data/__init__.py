@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from align.checks import check_kind, shown
+from align.checks import check_choice, check_kind, shown
 from align.data.benchmark import Benchmark, Domain, join
 from align.files import imported, plugins
 
@@ -18,11 +18,8 @@ GROUP = "align.benchmarks"
 
 OWN = {
     name: EntryPoint(name, f"align.data.{module}:load_{name}", GROUP)
-    for module, names in {
-        "folders": ("vlcs", "terra", "pacs", "folder"),
-        "waterbirds": ("waterbirds",),
-    }.items()
-    for name in names
+    for module, names in (("folders", "vlcs terra pacs folder"), ("waterbirds", "waterbirds"))
+    for name in names.split()
 }
 """This package's readers, which no other may stand in for."""
 
@@ -91,8 +88,7 @@ def load(
 def _reader(name: str) -> tuple[Callable[..., Benchmark], set[str]]:
     """A benchmark's function, and what it takes."""
     known = benchmarks()
-    if not isinstance(name, str) or name not in known:
-        raise ValueError(f"benchmark {shown(name)} is unknown, expected one of {', '.join(known)}")
+    check_choice("benchmark", name, tuple(known))
     reader = imported(known[name], "benchmark")
     return reader, _options(reader)
 

@@ -11,14 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from align.checks import (
-    check_device,
-    check_flag,
-    check_floats,
-    check_kind,
-    check_number,
-    checked,
-)
+from align.checks import check_device, check_flag, check_floats, check_kind, check_number, checked
 from align.data.benchmark import Domain
 from align.transfer import upload
 

@@ -89,10 +89,7 @@ def accuracy_per_class(correct: Tensor, labels: Tensor, classes: Sequence[str]) 
 
 
 def group_accuracies(
-    correct: Tensor,
-    groups: Tensor,
-    names: Sequence[str],
-    shares: Sequence[float] | None = None,
+    correct: Tensor, groups: Tensor, names: Sequence[str], shares: Sequence[float] | None = None
 ) -> dict[str, Any]:
     """How right predictions are in each of several groups, and where they are worst.
 

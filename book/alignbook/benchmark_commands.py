@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from alignbook.getting.commands import Root
+from align.cli.commands import Root
 
 benchmark_app = typer.Typer(help="Recorded runs: make them, see what is done, show what they say.")
 

@@ -11,8 +11,10 @@ import torch
 import torchvision
 import typer
 
+from align.checks import check_choice
+from align.cli.commands import Root, note
 from alignbook.benchmark_commands import Grid, benchmark_app
-from alignbook.getting.commands import Root, data_app
+from alignbook.getting.commands import data_app
 from alignbook.getting.install import survey
 
 
@@ -96,8 +98,7 @@ def table(
         )
     recorded = results.frame(found)
     _check_metric(metric, found, grid)
-    for sentence in same_data.mixed(found, rendered=True):
-        print(f"align: note: {sentence}", file=sys.stderr)
+    note(same_data.mixed(found, rendered=True))
     if grid == "ablations":
         print(f"change in {metric} out of distribution against ALIGN's default, paired by seed\n")
         print(show(ablations.effects(recorded, metric)))
@@ -154,8 +155,7 @@ def figure(
     """Draw a figure of the book from the records."""
     from alignbook.figures import FIGURES
 
-    if name not in FIGURES:
-        raise ValueError(f"figure '{name}' is unknown, expected one of {', '.join(FIGURES)}")
+    check_choice("figure", name, tuple(FIGURES))
     out = out or Path("runs") / f"{name}.png"
     out.parent.mkdir(parents=True, exist_ok=True)
     drawn = FIGURES[name].draw()

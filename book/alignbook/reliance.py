@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
+from align.checks import check_choice
 from alignbook import plotting, results
 from alignbook.campaign.statistics import Interval, interval
 from alignbook.drawing import Drawn, absent
@@ -44,8 +45,7 @@ def plane_table(
     Raises:
         ValueError: if there is no such way.
     """
-    if way not in WAYS:
-        raise ValueError(f"way is {way!r}, expected one of {', '.join(WAYS)}")
+    check_choice("way", way, tuple(WAYS))
     how = f"reliance_{way}"
     table = results.tested(table, how, shift)
     if table.empty or WHERE not in table:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from textwrap import indent
 from typing import Annotated
 
 import typer
 
+from align.cli.commands import Root
+from align.cli.explain import Size
 from align.data import load
 
 from . import install
 
 data_app = typer.Typer(help="Benchmarks of photographs: get them, check them, pack them.")
 
-Root = Annotated[Path | None, typer.Option(help="Folder with the data; default $ALIGN_DATA.")]
 Names = Annotated[
     list[str] | None, typer.Argument(help="vlcs, terra, pacs, waterbirds; default all.")
 ]
@@ -54,7 +54,7 @@ def check(names: Names = None, root: Root = None) -> None:
 def pack(
     names: Names = None,
     root: Root = None,
-    size: Annotated[int, typer.Option(help="Side of the images, in pixels.")] = 224,
+    size: Size = 224,
 ) -> None:
     """Decode every image once, into the cache, so that training starts at once."""
     packed = 0

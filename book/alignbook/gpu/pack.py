@@ -22,6 +22,7 @@ import typer
 from PIL import Image
 from torch import Tensor
 
+from align.cli.commands import Root
 from align.data import Benchmark, Domain, load
 from align.files import replacing
 from align.networks.weights import read_tensors, write_tensors
@@ -246,7 +247,7 @@ def _write_weights(source: Path, target: Path) -> int:
 
 def main(
     name: Annotated[str, typer.Argument(help="A name that align.load takes.")],
-    root: Annotated[Path | None, typer.Option(help="Folder with the data.")] = None,
+    root: Root = None,
     size: Annotated[int, typer.Option(help="Side of the pictures, in pixels.")] = 128,
     mib: Annotated[float, typer.Option(help="What all files may take, in MiB.")] = 60.0,
     quality: Annotated[int, typer.Option(help="Of the JPEGs, 1 to 95.")] = 75,
