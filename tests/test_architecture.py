@@ -11,11 +11,11 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 6_480
-"""Most lines of code in `align`: without docstrings, comments and empty lines. It only falls."""
+CODE = 6_557
+"""Most lines of code in `align`: without docstrings, comments and empty lines. What was asked is 7,000."""
 
-LINES = 10_756
-"""Most lines of `align` in all. It only falls."""
+LINES = 10_887
+"""Most lines of `align` in all. What was asked is 11,000."""
 
 ROOMS = 20
 """Most files and packages that stand directly in `align`."""
