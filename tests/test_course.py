@@ -214,6 +214,17 @@ def test_students_get_the_project_without_its_answers(made):
     assert "reference.py" in {p.name for p in (made / "instructor" / "project").iterdir()}
 
 
+@pytest.mark.parametrize("kind", ["student", "instructor"])
+def test_the_projects_task_lies_beside_it_whole_and_its_links_lead_to_notebooks(made, kind):
+    task = made / kind / "project" / "README.md"
+    text = task.read_text(encoding="utf-8")
+    headings = re.findall(r"(?m)^(#+) (.+)$", text)
+    assert headings[0] == ("#", "A project: judge a mask, use a mask, doubt a result")
+    assert ("##", "Rubric for the report") in headings and "Diagnostic question" not in text
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links and all((task.parent / link).is_file() for link in links)
+
+
 GRADER = runpy.run_path(str(PROJECT / "grade.py"))
 REFERENCE = (PROJECT / "reference.py").read_text()
 WRONG = {
