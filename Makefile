@@ -54,7 +54,7 @@ gpu: ## Check, time and train on this GPU: MINUTES=8, OUT=folder, DEVICE=cpu reh
 		--minutes "$(MINUTES)" $(if $(DEVICE),--device "$(DEVICE)") $(if $(OUT),--out "$(OUT)") \
 		$(if $(PACKED),--packed "$(PACKED)")
 
-minutes: $(STAMP) ## After a build: keep what it measured for the page of minutes
+minutes: $(STAMP) ## After a build: keep what it measured for the table of minutes
 	@$(BIN)/python -m book.tools.minutes
 
 cells: $(STAMP) ## After a change of address in _config.yml: rewrite all that derives from it

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from browser import chromium, console_errors, needs_browser, served, settle
 
-from book.tools import course, plain, project
+from book.tools import course, minutes, plain, project
 
 NOTEBOOKS = project.notebooks()
 PROJECT = course.PROJECT
@@ -94,6 +94,19 @@ def test_references_become_numbers_and_names():
     assert text == "By (3), Theorem 1 of *There* and Lee et al. (2020), see [There](y.ipynb)."
     assert here.text("$$\nx=1\n$$ (eq-a)") == "$$\nx=1 \\tag{3}\n$$"
     assert here.text("[table](notation.md)") == "table"
+
+
+def test_a_notebook_of_the_course_holds_the_measured_minutes_as_a_table(made):
+    for kind in ("student", "instructor"):
+        (table,) = (
+            cell.source
+            for cell in version(made, kind, project.ROOT / "book" / "train_on_a_gpu.ipynb").cells
+            if cell.source.startswith("| chapter | minutes")
+        )
+        head, chapters, notes = minutes.shown(minutes.recorded())
+        assert table.splitlines()[0] == f"| {' | '.join(head)} |"
+        assert len(re.findall(r"(?m)^\| ", table)) == 2 + len(chapters)
+        assert table.endswith(notes[-1])
 
 
 def test_links_to_sections_lead_to_their_notebooks(tmp_path):
@@ -212,6 +225,17 @@ def test_students_get_the_project_without_its_answers(made):
     student = {p.name for p in (made / "student" / "project").iterdir()}
     assert student == {"README.md", "starter.py", "grade.py"}
     assert "reference.py" in {p.name for p in (made / "instructor" / "project").iterdir()}
+
+
+@pytest.mark.parametrize("kind", ["student", "instructor"])
+def test_the_projects_task_lies_beside_it_whole_and_its_links_lead_to_notebooks(made, kind):
+    task = made / kind / "project" / "README.md"
+    text = task.read_text(encoding="utf-8")
+    headings = re.findall(r"(?m)^(#+) (.+)$", text)
+    assert headings[0] == ("#", "A project: judge a mask, use a mask, doubt a result")
+    assert ("##", "Rubric for the report") in headings and "Diagnostic question" not in text
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links and all((task.parent / link).is_file() for link in links)
 
 
 GRADER = runpy.run_path(str(PROJECT / "grade.py"))

@@ -23,7 +23,8 @@ from alignbook.campaign.merging import merge
 from book.tools import project
 
 FORK = multiprocessing.get_context("fork")
-PAGE = (project.ROOT / "book" / "many_machines.md").read_text(encoding="utf-8")
+CELLS = project.notebook(project.ROOT / "book" / "train_on_a_gpu.ipynb").cells
+PAGE = "\n\n".join(cell.source for cell in CELLS if cell.cell_type == "markdown")
 
 STAND_IN = """#!{python} -IS
 import os, sys

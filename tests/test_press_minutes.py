@@ -8,7 +8,7 @@ import re
 import nbformat
 import pytest
 
-from book.tools import page_minutes, project, reading
+from book.tools import minutes, page_minutes, project, reading
 
 LAB = (project.ROOT / "book" / "teaching" / "lab.md").read_text(encoding="utf-8")
 
@@ -54,6 +54,25 @@ def test_measured_minutes_take_the_place_of_announced_ones(root):
     assert reading.line(reading.Minutes(3.4, 0.5, 20)) == (
         "3 minutes to read · 1 minute to run · 20 minutes of exercises"
     )
+
+
+def test_the_table_has_no_column_for_a_tier_that_nobody_measured():
+    some = {"machine": "2 cores", "day": "2026-01-02", "seconds": {"book/saliency": 90.0}}
+    head, rows, notes = minutes.shown({"book": some})
+    assert head == ["chapter", "minutes, book"]
+    assert rows["book/saliency"] == ["1.5"] and rows["book/align"] == ["–"]
+    assert list(rows) == [project.page(path) for path in project.notebooks()]
+    assert "book: 2 cores; measured on 2026-01-02." in notes
+    assert "No chapter has been measured at tier gpu yet." in notes
+
+
+def test_the_page_shows_what_was_measured_and_says_what_was_not(site):
+    head, rows, notes = minutes.shown(minutes.recorded())
+    page = (site / "book" / "train_on_a_gpu.html").read_text("utf-8")
+    table = page.partition('id="sec-minutes"')[2].partition("</table>")
+    assert re.findall(r"<th[^>]*><p>([^<]+)</p></th>", table[0]) == head
+    assert table[0].count("<tr") == 1 + len(rows)
+    assert all(f"<p>{note}</p>" in table[2] for note in notes)
 
 
 def test_the_hours_path_takes_an_hour_and_every_step_exists():

@@ -89,13 +89,28 @@ def test_the_map_shows_every_page_in_the_order_of_the_contents():
     assert re.findall(r"(?m)^\| \*\*(\w+)\*\* \|", rows) == [part["caption"] for part in parts]
 
 
+def announced_and_measured(tier: str) -> list[tuple[str, float, float]]:
+    """Each measured chapter with the minutes that its metadata, and so its first cell, announce."""
+    measured = minutes.recorded()[tier]["seconds"]
+    notebooks = {project.page(path): path for path in project.notebooks()}
+    return [
+        (name, nbformat.read(path, 4).metadata["align"]["minutes"][tier], measured[name] / 60)
+        for name, path in notebooks.items()
+        if name in measured
+    ]
+
+
 def test_announced_minutes_are_not_far_below_the_measured_ones():
-    for tier, found in minutes.recorded().items():
-        for name, seconds in found["seconds"].items():
-            path = ROOT / f"{name}.ipynb"
-            if path.is_file():
-                told = nbformat.read(path, 4).metadata["align"]["minutes"][tier]
-                assert seconds / 60 <= 2 * told + 0.5, f"{name}, {tier}: {seconds} s"
+    for tier in minutes.recorded():
+        for name, told, took in announced_and_measured(tier):
+            assert took <= 2 * told + 0.5, f"{name}, {tier}: took {took:.2f}, announced {told}"
+
+
+def test_minutes_announced_for_the_pages_are_at_most_twice_or_half_the_measured_ones():
+    chapters = announced_and_measured("book")
+    assert chapters
+    for name, told, took in chapters:
+        assert took / 2 <= told <= took * 2, f"{name}: took {took:.2f}, announced {told}"
 
 
 def test_measured_minutes_come_from_a_build_and_from_nowhere_else(tmp_path):

@@ -27,7 +27,7 @@ from book.tools import course, project, prose_numbers
 CONDITION = re.compile(r"(?s)<!--\?(.*?)-->")
 BINDING = re.compile(r"(?s)<!--[?=].*?-->")
 CHECKS = ("assert_close", "assert_allclose")
-HOW_TO = ("Data", "Train on a GPU", "Add your own method", "Teaching kit")
+HOW_TO = ("Data", "Train on a GPU, or on many machines", "Add your own method", "Teaching kit")
 """Rows of the map that say how something is done."""
 PARTS = ("Start", "Foundations", "Theory", "ALIGN")
 """The parts of the book whose claims must all be bound."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import re
 import shutil
 import sys
 import tempfile
@@ -23,6 +24,8 @@ from book.tools import execute, plain, project, slides, strip
 
 BIBLIOGRAPHY = project.ROOT / "book" / "references.bib"
 PROJECT = project.ROOT / "book" / "teaching" / "project"
+TASK = (project.ROOT / "book" / "teaching" / "exercises.md", "sec-project")
+"""The page and the section that say what the project asks."""
 FOR_STUDENTS = ("starter.py", "grade.py")
 ARCHIVE = "course.zip"
 SLIDES = "slides"
@@ -45,7 +48,7 @@ def make(output: Path, cache: Path) -> dict[str, int]:
         page = path.relative_to(project.ROOT).as_posix()
         for kind in ("student", "instructor"):
             _write_notebook(path, book, page, output, kind)
-    _copy_project(output)
+    _copy_project(output, book)
     figures = _write_slides(output / SLIDES, book, cache)
     (output / "index.html").write_text(_index(book), encoding="utf-8")
     return {"notebooks": len(paths), "decks": len(parts()), "figures": figures}
@@ -95,14 +98,25 @@ def _write_notebook(path: Path, book: plain.Book, page: str, output: Path, kind:
     target.write_text(strip.text(strip.strip(made)), encoding="utf-8")
 
 
-def _copy_project(output: Path) -> None:
+def _copy_project(output: Path, book: plain.Book) -> None:
     for kind in ("student", "instructor"):
         folder = output / kind / "project"
         folder.mkdir(parents=True, exist_ok=True)
         for path in sorted(PROJECT.iterdir()):
             if path.name in FOR_STUDENTS or (kind == "instructor" and path.suffix == ".py"):
                 shutil.copy(path, folder)
-        shutil.copy(PROJECT.with_suffix(".md"), folder / "README.md")
+        (folder / "README.md").write_text(_task(book), encoding="utf-8")
+
+
+def _task(book: plain.Book) -> str:
+    """The project's section as a file of its own; its links lead to the notebooks beside it."""
+    page, label = TASK
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"(?ms)^\({label}\)=\n(## .+?)(?=^(?:\([\w-]+\)=\n)?## |\Z)", text)
+    if not found:
+        raise ValueError(f"{page.name} has no section '{label}'")
+    raised = re.sub(r"(?m)^#(#+ )", r"\1", found[1])
+    return plain.Plain(book, "book/project/README.md").text(raised)
 
 
 def _write_slides(folder: Path, book: plain.Book, cache: Path) -> int:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from book.tools import execute, project
+from book.tools import execute, first_cell, project
 
 RECORD = project.ROOT / "book" / "minutes.json"
 
@@ -65,6 +65,35 @@ def machine(tier: str) -> str:
 def recorded(path: Path = RECORD) -> dict[str, Any]:
     """Return what was kept: for each tier what `measured` returned."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def shown(record: dict[str, Any]) -> tuple[list[str], dict[str, list[str]], list[str]]:
+    """Return what the pages show of the record: tiers that nobody measured have no column.
+
+    Args:
+        record: what `recorded` returns.
+
+    Returns:
+        The head; for each chapter, such as `book/saliency`, its cells after the first; and a
+        sentence for each tier that says where it was measured, or that it was not.
+    """
+    tiers = [tier for tier in first_cell.TIERS if record.get(tier, {}).get("seconds")]
+    head = ["chapter", *(f"minutes, {tier}" for tier in tiers)]
+    rows = {
+        name: [_said(record[tier]["seconds"].get(name)) for tier in tiers]
+        for name in map(project.page, project.notebooks())
+    }
+    notes = [
+        f"{tier}: {record[tier]['machine']}; measured on {record[tier]['day']}."
+        if tier in tiers
+        else f"No chapter has been measured at tier {tier} yet."
+        for tier in first_cell.TIERS
+    ]
+    return head, rows, notes
+
+
+def _said(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds / 60:.1f}"
 
 
 def keep(found: dict[str, Any], tier: str, path: Path = RECORD) -> None:

@@ -9,41 +9,30 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from book.tools import project, reading
+from book.tools import minutes, project, reading
 from book.tools.page_table import table
-
-TIERS = ("smoke", "book", "gpu")
 
 
 class Minutes(Directive):
-    """Reads book/minutes.json, which the build measured; nothing in the table is typed."""
+    """Reads book/minutes.json, which the build measured; nothing in the table is typed.
+
+    The words inside are for those who open the notebook itself; the page shows the table.
+    """
+
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         """Return the table and a line on each tier's machine."""
-        env = self.state.document.settings.env
-        path = Path(env.srcdir) / "book" / "minutes.json"
-        env.note_dependency(str(path))
-        record = json.loads(path.read_text(encoding="utf-8"))
-        names = [project.page(path) for path in project.notebooks()]
-        head = ["chapter", *(f"minutes, {tier}" for tier in TIERS)]
-        rows = [
-            [f"{{doc}}`/{name}`", *(_said(record, tier, name) for tier in TIERS)] for name in names
-        ]
-        notes = [
-            f"{tier}: {record[tier]['machine']}; measured on {record[tier]['day']}."
-            if tier in record
-            else f"{tier}: not recorded yet."
-            for tier in TIERS
-        ]
+        self.state.document.settings.env.note_dependency(str(minutes.RECORD))
+        head, chapters, notes = minutes.shown(minutes.recorded())
+        rows = [[f"{{doc}}`/{name}`", *cells] for name, cells in chapters.items()]
         listed = nodes.bullet_list(
             "", *(nodes.list_item("", nodes.paragraph("", n)) for n in notes)
         )
@@ -129,11 +118,6 @@ def _small(words: str) -> nodes.paragraph:
 def _source(page: str) -> str:
     path = project.ROOT / f"{page}.ipynb"
     return str(path if path.is_file() else path.with_suffix(".md"))
-
-
-def _said(record: dict[str, Any], tier: str, name: str) -> str:
-    seconds = record.get(tier, {}).get("seconds", {}).get(name)
-    return "–" if seconds is None else f"{seconds / 60:.1f}"
 
 
 def setup(app: Any) -> dict[str, bool]:

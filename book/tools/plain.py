@@ -18,7 +18,7 @@ from typing import Any
 
 import nbformat
 
-from book.tools import project
+from book.tools import minutes, project
 
 FENCE = re.compile(r"^(?P<fence>`{3,}|:{3,})\{(?P<name>[\w:-]+)\}[ \t]*(?P<title>.*)$")
 OPTION = re.compile(r"^:(?P<key>[\w-]+):[ \t]*(?P<value>.*)$")
@@ -189,10 +189,18 @@ class Plain:
             return f"**Solution.** {body}".strip() if solutions else ""
         if kind in ("exercise-end", "solution-end"):
             return ""
+        if kind == "minutes":
+            return self._minutes()
         if part.name.startswith("prf:"):
             named = f" ({part.title})" if part.title else ""
             return f"**{self._number(part, kind.capitalize())}{named}.** {body}"
         return f"**{part.title or kind.capitalize()}**\n\n{body}"
+
+    def _minutes(self) -> str:
+        head, chapters, notes = minutes.shown(minutes.recorded())
+        rows = [head, ["---"] * len(head)]
+        rows += [[self.book.titles[f"{name}.ipynb"], *cells] for name, cells in chapters.items()]
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n\n" + " ".join(notes)
 
     def _number(self, part: Directive, otherwise: str) -> str:
         label = self.book.labels.get(part.options.get("label", ""))

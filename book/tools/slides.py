@@ -20,7 +20,15 @@ from book.tools.plain import EQUATION, HINT, Book, Directive, Plain, split
 
 TEMPLATES = Path(__file__).parent
 STATEMENTS = {"theorem", "proposition", "corollary", "definition", "assumption", "example"}
-SPOKEN = {"proof", "remark", "solution", "solution-start", "solution-end", "exercise-end"}
+SPOKEN = {
+    "proof",
+    "remark",
+    "solution",
+    "solution-start",
+    "solution-end",
+    "exercise-end",
+    "minutes",
+}
 SHOWN = ("image/png", "text/html")
 
 
