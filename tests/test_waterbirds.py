@@ -29,6 +29,7 @@ from align.experiment import Experiment
 from align.methods import METHODS
 from alignbook import groups
 from alignbook.getting import download, install, manifest
+from alignbook.show import show
 
 TINY = Config(
     method="groupdro", epochs=2, batch_size=6, warmup=0, head_start=0, irm_anneal=0, augment=False

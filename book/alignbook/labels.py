@@ -1,4 +1,4 @@
-"""Points in a plane: axes as large as what they hold, and a number beside each that hides nothing."""
+"""Points in a plane: axes as large as what they hold, and a number beside each, hiding nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARGIN = 0.08
 """Room around what the axes hold, as a share of its extent."""
 
 MARKER, BAR, SIZE = 11, 3, 10
-"""In points on paper: a marker's width, a bar's with some room, and the size of a number."""
+"""In points on paper: a marker's width, a bar's with some room, and a number's size of type."""
 
 
 class Point(NamedTuple):
@@ -65,24 +65,13 @@ def number(ax: Axes, points: Sequence[Point]) -> None:
     taken = [box for point in points for box in _boxes(ax, point, unit)]
     taken += [_thick(line.get_window_extent(), unit) for line in ax.lines if _crosses(ax, line)]
     for count, point in enumerate(points, start=1):
-        at = ax.transData.transform((point.across.mean, point.up.mean))
-        size = np.array([0.62 * len(str(count)), 0.8]) * SIZE * unit
-        places = {
-            offset: Bbox([corner, corner + size])
-            for offset in _offsets()
-            for corner in (at + np.array(offset) * unit - size / 2,)
-        }
-        best = min(places, key=lambda offset: _covered(places[offset], taken, ax.bbox))
-        taken.append(places[best])
-        ax.annotate(
-            str(count),
-            (point.across.mean, point.up.mean),
-            best,
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=SIZE,
-        )
+        mean = point.across.mean, point.up.mean
+        look = {"ha": "center", "va": "center", "fontsize": SIZE}
+        text = ax.annotate(str(count), mean, (0, 0), textcoords="offset points", **look)
+        there = text.get_window_extent()
+        places = {o: there.translated(o[0] * unit, o[1] * unit) for o in _offsets()}
+        text.xyann = min(places, key=lambda offset: _covered(places[offset], taken, ax.bbox))
+        taken.append(places[text.xyann])
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -87,7 +88,8 @@ def plane(
     words, points = [], []
     for number, name in enumerate(names, start=1):
         part = table[table["label"] == name]
-        across, up = (_interval(part[column]) for column in (WHERE, how))
+        across = _interval(part[WHERE]).within(0, 1)
+        up = _interval(part[how]).within(0, math.inf)
         style = plotting.method_style(part["method"].iloc[0])
         points.append(labels.Point(across, up, style.color))
         _point(ax, points[-1], style.marker, f"{number}  {name}")
