@@ -18,6 +18,9 @@ QUESTION = re.compile(
     re.DOTALL,
 )
 
+SIGNATURE = "The signature figure: "
+"""How the caption of a chapter's main figure begins."""
+
 
 def markdown(path: Path) -> str:
     cells = nbformat.read(path, as_version=4).cells
@@ -59,7 +62,8 @@ def test_a_chapter_has_every_part_that_the_teaching_kit_promises(path):
     assert "negative control" in everything.lower()
     assert "**baseline**" in text
     figures = [cell.metadata.get("mystnb", {}).get("figure") for cell in cells(path)]
-    assert any(figures), "a signature figure with caption and number"
+    marked = [one["name"] for one in figures if one and one["caption"].startswith(SIGNATURE)]
+    assert len(marked) == 1, "one signature figure with caption and number"
 
 
 def invites_to_play(path: Path) -> bool:

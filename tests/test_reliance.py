@@ -3,10 +3,12 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.transforms import Bbox
 from synthetic import record
 
 import align
@@ -311,9 +313,9 @@ PAIRS = {"erm": (0.4, 0.7), "guided": (0.97, 0.68), "align": (0.41, 0.3)}
 """Evidence inside and reliance of runs that nobody made: one moves the one, one the other."""
 
 
-def measured():
+def measured(pairs=PAIRS):
     found = []
-    for method, (inside, relied) in PAIRS.items():
+    for method, (inside, relied) in pairs.items():
         for seed in range(3):
             config = align.Config(method=method, seed=seed)
             one = record(Experiment("composite", "paired", config), lambda domain, shift: 0.8)
@@ -335,6 +337,48 @@ def test_the_plane_shows_every_method_where_it_was_measured():
     # Guidance goes right alone, the other goes down alone: what the figure is drawn for.
     assert at[1][0] - at[0][0] > 0.5 and abs(at[1][1] - at[0][1]) < 0.05
     assert abs(at[2][0] - at[0][0]) < 0.05 and at[0][1] - at[2][1] > 0.3
+
+
+CROWD = {"erm": (0.52, 0.44), "dre": (0.53, 0.45), "align": (0.54, 0.44), "guided": (0.93, 0.4)}
+"""Three in a corner and one far away, whose intervals touch."""
+
+
+def test_the_planes_numbers_hide_nothing_and_its_axes_are_as_large_as_what_they_hold():
+    drawn = plane(results.frame(measured(CROWD)))
+    ax = drawn.figure.axes[0]
+    drawn.figure.draw_without_rendering()
+    marks = [line for line in ax.lines if line.get_label()[0].isdigit()]
+    centres = [ax.transData.transform(line.get_xydata())[0] for line in marks]
+    half = [line.get_markersize() * drawn.figure.dpi / 144 for line in marks]
+    taken = [Bbox([at - size, at + size]) for at, size in zip(centres, half, strict=True)]
+    bars = [ends for part in ax.collections for ends in part.get_segments()]
+    taken += [Bbox(ax.transData.transform(ends)).padded(1) for ends in bars]
+    taken += [
+        line.get_window_extent().padded(1) for line in ax.lines if line.get_linestyle() == ":"
+    ]
+    numbers = [text.get_window_extent() for text in ax.texts]
+    assert len(numbers) == len(marks) == len(CROWD) and len(bars) == 2 * len(CROWD)
+    for place, number in enumerate(numbers):
+        others = taken + numbers[:place]
+        assert not any(Bbox.intersection(number, other) for other in others), place + 1
+        near = np.abs(number.get_points().mean(0) - centres[place]).max()
+        assert near < 30 * drawn.figure.dpi / 72
+    # From the constant map's share to the rightmost mean, and from there to the control's.
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    assert 0.05 < left < 0.15 and 0.94 < right < 1.05
+    assert 0.35 < bottom < 0.41 and 0.8 < top < 0.9
+
+
+def test_an_interval_that_leaves_the_plane_ends_in_an_arrow():
+    found = measured({"erm": (0.5, 0.5), "guided": (0.9, 0.4)})
+    for one, relied in zip(found[:3], (0.1, 0.5, 0.9), strict=True):
+        for metrics_ in one["metrics"].values():
+            metrics_["reliance_logits"] = relied
+    ax = plane(results.frame(found)).figure.axes[0]
+    arrows = [line for line in ax.lines if line.get_marker() in ("v", "^", "<", ">")]
+    assert [line.get_marker() for line in arrows] == ["v", "^"]
+    assert [line.get_ydata()[0] for line in arrows] == list(ax.get_ylim())
+    assert all(line.get_xdata()[0] == pytest.approx(0.51) for line in arrows)
 
 
 def test_the_plane_says_what_was_not_measured():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from alignbook import gallery
 from book.tools import course, project
 
 TEACHING = project.ROOT / "book" / "teaching"
@@ -57,3 +58,18 @@ def test_each_misconception_has_a_question_with_an_answer_and_a_chapter():
 
 def test_every_chapter_has_a_misconception_of_its_own():
     assert set(CHAPTERS) <= linked(section("exercises.md", "sec-misconceptions"))
+
+
+def test_the_lab_has_a_sheet_with_maps_and_one_without():
+    text = (TEACHING / "lab.md").read_text(encoding="utf-8")
+    names = {"gallery": gallery, "photographs": gallery.photographs()}
+    exec(re.search(r"(?s)```python\n(.*?)```", text)[1], names)  # the book's own page
+    shown = {}
+    for maps in (True, False):
+        axes = names["mixed_sheet"](maps).figure.axes
+        assert not any(ax.get_title() for ax in axes)  # neither what it is nor the answer
+        # The boxes are drawn on maps alone.
+        shown[maps] = [bool(ax.lines) for ax in axes if ax.get_visible()]
+    assert len(names["mixed"]) == len(names["photographs"])
+    assert shown[True].count(True) == len(names["mixed"]) == shown[False].count(False)
+    assert not any(shown[False])

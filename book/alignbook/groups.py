@@ -71,20 +71,24 @@ class PublishedGroups:
     rows: tuple[GroupRow, ...]
 
     def frame(self) -> pd.DataFrame:
-        """Text cells, one row a method, indexed by (who, method), who being "published [mark]"."""
+        """Text cells, one row a method, indexed by (who, method), who being "published [mark]".
+
+        The network, which is the same in each, stands in `attrs["note"]`.
+        """
         labels = [f"group labels in {part}" for part in ("training", "selection")]
-        columns = ["worst group", *labels, "network"]
+        columns = ["worst group", *labels]
         cells = {
             (f"published [{self.mark}]", row.method): [
                 f"{'≈ ' if row.approximate else ''}{row.worst_group:g}",
                 row.training,
                 row.selection,
-                f"{self.backbone}, {self.size} px",
             ]
             for row in self.rows
         }
         index = pd.MultiIndex.from_tuples(list(cells), names=["who", "method"])
-        return pd.DataFrame(list(cells.values()), columns=columns, index=index)
+        table = pd.DataFrame(list(cells.values()), columns=columns, index=index)
+        table.attrs["note"] = f"Network of every row: {self.backbone}, {self.size} px."
+        return table
 
 
 @cache

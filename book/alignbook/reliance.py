@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from align.checks import check_choice
-from alignbook import plotting, results
+from alignbook import labels, plotting, results
 from alignbook.campaign.statistics import Interval, interval
 from alignbook.drawing import Drawn, absent
 from alignbook.plotting import MUTED, PAPER
@@ -68,7 +69,8 @@ def plane(
 
     A method that moves evidence alone goes to the right, one that moves reliance alone goes down.
     Dotted lines: the share of evidence that a constant map has inside, and the reliance on the
-    rest of the picture when a region of the object's shape is kept elsewhere (over all runs).
+    rest of the picture when a region of the object's shape is kept elsewhere (over all runs). The
+    axes hold every mean and both lines; an interval that goes on beyond them ends in an arrow.
 
     Args:
         table: what `results.frame` returns; runs without either number are left out, and their
@@ -82,20 +84,22 @@ def plane(
     if table.empty:
         return absent("evidence inside the object and reliance on the background")
     names = list(table["label"].drop_duplicates())
-    fig, ax = plotting.figure(size=(5.6, 3.6 + 0.2 * len(names)))
-    words = []
+    fig, ax = plotting.figure(size=(5.0, 3.8 + 0.23 * len(names)))
+    words, points = [], []
     for number, name in enumerate(names, start=1):
         part = table[table["label"] == name]
-        across, up = (_interval(part[column]) for column in (WHERE, how))
-        _point(ax, across, up, part["method"].iloc[0], f"{number}  {name}")
-        ax.annotate(
-            str(number), (across.mean, up.mean), (6, 5), textcoords="offset points", fontsize=9
-        )
+        across = _interval(part[WHERE]).within(0, 1)
+        up = _interval(part[how]).within(0, math.inf)
+        style = plotting.method_style(part["method"].iloc[0])
+        points.append(labels.Point(across, up, style.color))
+        _point(ax, points[-1], style.marker, f"{number}  {name}")
         words.append(f"{name} {across.mean:.2f} inside, reliance {up.mean:.2f}")
-    words += _lines(ax, table, f"control_{how}")
+    known = _means(table, "object_area"), _means(table, f"control_{how}")
+    words += _lines(ax, *known)
     ax.set(xlabel="evidence inside the object", ylabel=WAYS[way])
-    ax.set(xlim=(0, 1), ylim=(0, 1.05))
-    fig.legend(loc="outside lower left", fontsize=9)
+    labels.frame(ax, points, *known)
+    fig.legend(loc="outside lower left", fontsize=10)
+    labels.number(ax, points)
     left = _left_out(everything, names)
     text = f"A point for each of {len(names)} ways of training: {'; '.join(words)}."
     return Drawn(fig, text + (f" Not measured for: {', '.join(left)}." if left else ""))
@@ -107,34 +111,38 @@ def _interval(values: pd.Series) -> Interval:
     return Interval(*[values.iloc[0]] * 3)
 
 
-def _point(ax: Axes, across: Interval, up: Interval, method: str, name: str) -> None:
-    style = plotting.method_style(method)
-    ax.hlines(up.mean, across.low, across.high, color=style.color, linewidth=1.5)
-    ax.vlines(across.mean, up.low, up.high, color=style.color, linewidth=1.5)
+def _point(ax: Axes, point: labels.Point, marker: str, name: str) -> None:
+    across, up, color = point
+    ax.hlines(up.mean, across.low, across.high, color=color, linewidth=1.5)
+    ax.vlines(across.mean, up.low, up.high, color=color, linewidth=1.5)
     ax.plot(
         across.mean,
         up.mean,
-        style.marker,
-        color=style.color,
+        marker,
+        color=color,
         markeredgecolor=PAPER,
-        markersize=13 if style.marker == "*" else 9,
+        markersize=13 if marker == "*" else 9,
         linestyle="",
         label=name,
     )
 
 
-def _lines(ax: Axes, table: pd.DataFrame, control: str) -> list[str]:
+def _means(table: pd.DataFrame, column: str) -> list[float]:
+    """The mean of a column over all runs, if it was measured."""
+    known = table[column].dropna() if column in table else ()
+    return [known.mean()] if len(known) else []
+
+
+def _lines(ax: Axes, upright: Sequence[float], level: Sequence[float]) -> list[str]:
     """What knows nothing of the object, as lines and in words."""
-    words = []
-    for column, draw, what in (
-        ("object_area", ax.axvline, "a constant map has inside"),
-        (control, ax.axhline, "the control's reliance is"),
-    ):
-        if column in table and table[column].notna().any():
-            mean = table[column].mean()
-            draw(mean, color=MUTED, linestyle=":", linewidth=1.5)
-            words.append(f"{what} {mean:.2f}")
-    return words
+    look = {"color": MUTED, "linestyle": ":", "linewidth": 1.5}
+    for mean in upright:
+        ax.axvline(mean, **look)
+    for mean in level:
+        ax.axhline(mean, **look)
+    return [f"a constant map has inside {mean:.2f}" for mean in upright] + [
+        f"the control's reliance is {mean:.2f}" for mean in level
+    ]
 
 
 def _left_out(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
