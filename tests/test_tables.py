@@ -282,7 +282,6 @@ NOT_YET = {
     "terra-leave-one-out",
     "waterbirds",
     "waterbirds-128",
-    "composite-swap-weaker",
 }
 
 
