@@ -179,11 +179,12 @@ def test_masks_that_were_looked_at_are_where_the_masker_starts(reads):
     assert not torch.equal(again, elsewhere)
 
 
-def test_only_so_many_masks_are_looked_at():
+@pytest.mark.parametrize("seed", [0, 1])
+def test_only_so_many_masks_are_looked_at_and_the_seed_draws_them(seed):
     """Were the others' masks read, spoiling them would show."""
     world = align.load("toy-vlcs", n=64, seed=0)["noon"]
-    config = Config(looked_at_masks=10)
-    seen = torch.randperm(64, generator=torch.Generator().manual_seed(0))[:10]
+    config = Config(looked_at_masks=10, seed=seed)
+    seen = torch.randperm(64, generator=torch.Generator().manual_seed(seed))[:10]
     spoilt = torch.rand_like(world.masks)
     spoilt[seen] = world.masks[seen]
     x = pictures()
