@@ -457,7 +457,8 @@ def test_published_rows_say_who_was_told_the_groups():
         "training split",
     )
     untold = [row.worst_group for row in found.rows if row.training == "none"]
-    assert max(untold) < min(row.worst_group for row in found.rows if row.training != "none")
+    told = [row.worst_group for row in found.rows if row.training != "none"]
+    assert max(told) > max(untold)  # the best was told; not all who were told are above the rest
     with pytest.raises(
         ValueError, match="training is 'some', expected one of none, training split"
     ):
