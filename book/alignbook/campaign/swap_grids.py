@@ -132,12 +132,22 @@ def toy_terra_swap() -> list[Experiment]:
     return on_toy("toy-terra", variants)
 
 
-def on_toy(world: str, variants: Iterable[dict]) -> list[Experiment]:
-    """Variants of the toy recipe on a toy world, from its first domain, with controls, 5 seeds.
+def on_toy(
+    world: str,
+    variants: Iterable[dict],
+    *,
+    seeds: Iterable[int] = range(5),
+    controls: bool = True,
+    localisation_only: bool = False,
+) -> list[Experiment]:
+    """Variants of the toy recipe on a toy world, from its first domain.
 
     Args:
         world: its name.
         variants: what each changes in the recipe.
+        seeds: the runs of each variant.
+        controls: see `Experiment`.
+        localisation_only: see `Experiment`.
     """
     return [
         Experiment(
@@ -145,9 +155,10 @@ def on_toy(world: str, variants: Iterable[dict]) -> list[Experiment]:
             WORLDS[world].domains[0],
             replace(TOY, **variant, seed=seed),
             explained=EXPLAINED,
-            controls=True,
+            controls=controls,
+            localisation_only=localisation_only,
         )
-        for seed in range(5)
+        for seed in seeds
         for variant in variants
     ]
 
@@ -202,34 +213,24 @@ def pattern_looked_at() -> list[Experiment]:
         (held | {"looked_at_masks": LOOKED_AT[1]}, "centre"),
     ]
     return [
-        _looked_at("toy-vlcs", choices, seed, {"pattern": 0.1}, source)
+        replace(one, options={"pattern": 0.1}, mask_source=source)
         for seed in range(3)
         for choices, source in cases
+        for one in on_toy(
+            "toy-vlcs",
+            [choices | {"alignment": "swap"}],
+            seeds=(seed,),
+            controls=False,
+            localisation_only=True,
+        )
     ]
 
 
 def toy_terra_looked_at() -> list[Experiment]:
     """The swap on `toy-terra`, the masker held at what a few true masks taught it, 5 seeds."""
-    held = {"method": "align", "masker_lr": 0.0}
-    return [
-        _looked_at("toy-terra", held | {"looked_at_masks": count}, seed, {})
-        for seed in range(5)
-        for count in LOOKED_AT[1:]
-    ]
-
-
-def _looked_at(
-    world: str, choices: dict, seed: int, options: dict, mask_source: str = ""
-) -> Experiment:
-    return Experiment(
-        world,
-        WORLDS[world].domains[0],
-        replace(TOY, alignment="swap", seed=seed, **choices),
-        options,
-        EXPLAINED,
-        mask_source=mask_source,
-        localisation_only=True,
-    )
+    held = {"method": "align", "alignment": "swap", "masker_lr": 0.0}
+    variants = [held | {"looked_at_masks": count} for count in LOOKED_AT[1:]]
+    return on_toy("toy-terra", variants, controls=False, localisation_only=True)
 
 
 def _on_scenes(cases: Sequence[dict], rhos: Sequence[float]) -> list[Experiment]:
