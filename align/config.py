@@ -36,7 +36,7 @@ LATER = {
     **{"second_order": True, "masker_steps": 1.0, "mask_stride": 2},
     **{"swap_weight": 1.0, "swap_background": "picture", "swap_loss": "label"},
     **{"masker_reads": "pixels", "masker_start": None, "start_weight": 1.0},
-    **{"balanced": False, "mask_level": 0.5, "looked_at_masks": 0},
+    **{"balanced": False, "mask_level": 0.5, "looked_at_masks": 0, "hold": 0},
 }
 """Choices that came after the first recorded runs, with what was done before there was a choice.
 `Config.used` names them only where they are another, so that older runs keep their keys."""
@@ -104,6 +104,8 @@ class Config:
         start_weight: weight of the pull to the start's masks; it fades to zero along the run.
         looked_at_masks: so many of the training images' masks, drawn by the seed, teach the masker
             before training; what it has learned from them is its start.
+        hold: epochs of guidance before a masker with a start learns on, judged by a classifier that
+            its masks have guided; 0 lets it learn from the end of the warm-up.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -153,6 +155,7 @@ class Config:
     masker_start: str | None = None
     start_weight: float = 1.0
     looked_at_masks: int = 0
+    hold: int = 0
     mixup_concentration: float = 0.2
     irm_weight: float = 100.0
     irm_anneal: int = 8
@@ -198,6 +201,11 @@ class Config:
                 f"masker_start is {shown(self.masker_start)} and masker_reads is 'pixels', "
                 "expected 'pretrained': a start is learned for the feature maps of one backbone"
             )
+        if self.hold and not self.has_start:
+            raise ValueError(
+                f"hold is {self.hold} and the masker has no start to be held at, expected 0; or "
+                "give it masker_start or looked_at_masks"
+            )
 
     @property
     def method_class(self) -> type:
@@ -213,6 +221,16 @@ class Config:
     def joint_from(self) -> int:
         """The first epoch in which the classifier is guided."""
         return self.warmup + (self.head_start if "head_start" in self.method_class.reads else 0)
+
+    @property
+    def has_start(self) -> bool:
+        """Whether the masker is taught before training."""
+        return self.masker_start is not None or self.looked_at_masks > 0
+
+    @property
+    def masker_from(self) -> int:
+        """The first epoch in which the masker learns."""
+        return self.joint_from + self.hold if self.hold else self.warmup
 
     def values(self) -> dict[str, object]:
         """All values, ready for JSON: a method's class by its name."""

@@ -1,5 +1,6 @@
 """A masker that reads feature maps, its start, and what it leaves alone."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -111,6 +112,21 @@ def test_a_masker_that_is_not_to_learn_stays_as_it_is():
     config = Config(epochs=2, warmup=0, head_start=0, masker_lr=0.0, masker_reads="pretrained")
     run = align.train("align", world, config=config, progress=False)
     assert "distinction" not in run.history[-1] and "alignment" in run.history[-1]
+
+
+@pytest.mark.parametrize(("hold", "learns"), [(0, [0, 1, 1, 1]), (1, [0, 0, 0, 1]), (2, [0] * 4)])
+def test_a_masker_is_held_until_it_has_guided_for_so_many_epochs(hold, learns):
+    """Guidance begins in the third epoch whatever the masker does; hold counts from there."""
+    world = align.load("toy-vlcs", n=64, seed=0)["noon"]
+    config = Config(epochs=4, warmup=1, head_start=1, looked_at_masks=8, hold=hold)
+    short = pytest.warns(UserWarning, match="the masker would learn after 4; .* lower hold")
+    with short if hold == 2 else nullcontext():
+        run = align.train("align", world, config=config, progress=False)
+    assert ["distinction" in row for row in run.history] == [bool(one) for one in learns]
+    assert ["alignment" in row for row in run.history] == [False, False, True, True]
+    first = start("align", world, config).masker.state_dict().values()
+    now = run.masker.state_dict().values()
+    assert all(map(torch.equal, first, now)) == (hold == 2)
 
 
 @pytest.mark.parametrize("name", ["objectness", "birds"])

@@ -41,7 +41,7 @@ class Align(Method):
         *Guided.reads,
         *("head_start", "masker_lr", "distinction", "fill", "target"),
         *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
-        *("masker_reads", "masker_start", "start_weight", "looked_at_masks", "mask_level"),
+        *("masker_reads", "masker_start", "start_weight", "looked_at_masks", "hold", "mask_level"),
     )
     learns_masks = True
     pairs_images = ({"fill": ("shuffle",)}, *Guided.pairs_images)
@@ -52,8 +52,7 @@ class Align(Method):
         super().__init__(*args, **kwargs)
         config, learning = self.config, learning_part(self.masker)
         self.masker_optimizer = adamw(learning, config.masker_lr, config.weight_decay)
-        taught = config.masker_start is not None or config.looked_at_masks > 0
-        self.start = copy.deepcopy(learning) if taught else None
+        self.start = copy.deepcopy(learning) if config.has_start else None
         self.turns, self.progress = 0, 0.0
 
     def set_progress(self, progress: float) -> None:
@@ -66,9 +65,9 @@ class Align(Method):
         self.turns = 0
 
     def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
-        """The masker's steps that are due, once the warm-up is over, and a classifier step."""
+        """The masker's steps that are due, once it learns, and a classifier step."""
         terms: Losses = {}
-        if epoch >= self.config.warmup and self.config.masker_lr > 0:
+        if epoch >= self.config.masker_from and self.config.masker_lr > 0:
             for _ in range(self.masker_steps_due()):
                 terms |= self.update_masker(batch, generator)
         return terms | super().update(batch, epoch, generator)

@@ -180,6 +180,7 @@ def _warn_of_short_runs(config: Config) -> None:
     for what, first, lower in (
         ("guidance would begin", config.joint_from, "warmup"),
         ("IRM's penalty would count in full", config.irm_anneal, "irm_anneal"),
+        *([("the masker would learn", config.masker_from, "hold")] if config.hold else []),
     ):
         if lower in config.method_class.reads and first >= config.epochs:
             warnings.warn(

@@ -278,7 +278,8 @@ def _taught(record: dict) -> str:
     if not lessons:
         own = " on its own maps" if config["masker_reads"] == "classifier" else ""
         return f"masks from nothing{own}"
-    return f"{' and '.join(lessons)} {'held' if config['masker_lr'] == 0 else 'refined'}"
+    later = "held, then refined" if "hold" in config else "refined"
+    return f"{' and '.join(lessons)} {'held' if config['masker_lr'] == 0 else later}"
 
 
 def _shift(record: dict, domain: str) -> str:

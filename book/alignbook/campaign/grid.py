@@ -25,7 +25,9 @@ from alignbook.campaign.photo_grids import (
 )
 from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
 from alignbook.campaign.swap_grids import (
+    caltech_swap,
     composite_looked_at,
+    composite_methods,
     composite_swap,
     composite_swap_weaker,
     on_toy,
@@ -259,9 +261,11 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "composite-swap": composite_swap,
     "composite-swap-weaker": composite_swap_weaker,
     "composite-looked-at": composite_looked_at,
+    "composite-methods": composite_methods,
     "pattern-looked-at": pattern_looked_at,
     "toy-terra-looked-at": toy_terra_looked_at,
     "pacs-swap": pacs_swap,
+    "caltech-swap": caltech_swap,
 }
 
 

@@ -6,8 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from align.experiment import Experiment
-from alignbook.campaign.photo_grids import COMPOSITE_RHOS, THREE_CLASSES
-from alignbook.campaign.recipes import COMPOSITE, EXPLAINED, PHOTOS, TOY, WATERBIRDS
+from alignbook.campaign.photo_grids import COMPOSITE_RHOS, SEGMENTED, THREE_CLASSES, caltech
+from alignbook.campaign.recipes import (
+    COMPOSITE,
+    EXPLAINED,
+    PHOTOS,
+    TOY,
+    UNMASKED,
+    WATERBIRDS,
+)
 from alignbook.worlds.toy import WORLDS
 
 START = {"masker_reads": "pretrained", "masker_start": "objectness"}
@@ -18,6 +25,9 @@ HELD = {**START, "masker_lr": 0.0}
 
 BIRDS = {**HELD, "masker_start": "birds"}
 """Held at what was learned on birds: for objects of every other kind."""
+
+REFINED = {"masker_lr": 3e-4, "lambda1": 1.0}
+"""What a decoder with a start learns on by, slowly."""
 
 NOTHING = {"masker_reads": "pretrained", "masker_lr": 1e-3, "lambda1": 1.0, "head_start": 1}
 """The same decoder from random weights."""
@@ -47,7 +57,7 @@ def waterbirds() -> list[Experiment]:
         ({"method": "guided", "alignment": "energy"}, "boxes"),
         ({"method": "erm", "balanced": False}, "boxes"),
         (ours | HELD | {"swap_background": "picture"}, "boxes"),
-        (ours | START | {"masker_lr": 3e-4, "masker_steps": 0.5, "lambda1": 1.0}, "boxes"),
+        (ours | START | REFINED | {"masker_steps": 0.5}, "boxes"),
         (ours | HELD | {"alignment": "swap+energy"}, "boxes"),
         (given, "boxes"),
         (ours | NOTHING, "boxes"),
@@ -86,6 +96,9 @@ def waterbirds_128() -> list[Experiment]:
         ({"method": "groupdro"}, "boxes"),
         ({"method": "mixup"}, "boxes"),
         ({"method": "dre"}, "boxes"),
+        *(({"method": method}, "boxes") for method in ("irm", "sgt", "cgc")),
+        # The masker learns on in the second half, once its masks have guided the classifier.
+        ({"method": "align", "target": "soft", "hold": 1} | swap | START | REFINED, "boxes"),
     ]
     # The control: a disc in the middle, as large as the box of its picture, and no look at it.
     discs = _on_waterbirds([({"method": "guided"} | swap, "boxes")], 128)
@@ -192,9 +205,12 @@ LOOKED_AT = (10, 30, 100)
 def composite_looked_at() -> list[Experiment]:
     """The same at the strongest correlation, with a few true masks of horses and people.
 
-    The masker that learned on birds also learns from these, and is held at that.
+    The masker that learned on birds also learns from these, and is held at that. Without any, it
+    also learns on once its masks have guided the classifier for some epochs, and at once.
     """
-    cases = [{"method": "align"} | BIRDS | {"looked_at_masks": count} for count in LOOKED_AT]
+    ours = {"method": "align"} | BIRDS
+    cases = [ours | {"looked_at_masks": count} for count in LOOKED_AT]
+    cases += [ours | REFINED | {"hold": hold} for hold in (4, 0)]
     return _on_scenes(cases, COMPOSITE_RHOS[-1:])
 
 
@@ -202,14 +218,15 @@ def pattern_looked_at() -> list[Experiment]:
     """The swap on `toy-vlcs` where ALIGN from nothing locks in, 3 seeds.
 
     Objects have little more than outlines. The masker begins from nothing or from a few true masks,
-    held or refined; the control has looked at as many discs in the middle.
+    is held at them or learns on, at once or when it has guided for two epochs. The control has
+    looked at as many discs in the middle.
     """
     held = {"method": "align", "masker_lr": 0.0}
     cases = [
         ({"method": "guided"}, ""),
         ({"method": "align"}, ""),
         *((held | {"looked_at_masks": count}, "") for count in LOOKED_AT),
-        ({"method": "align", "looked_at_masks": LOOKED_AT[1]}, ""),
+        *(({"method": "align", "looked_at_masks": LOOKED_AT[1], "hold": h}, "") for h in (0, 2)),
         (held | {"looked_at_masks": LOOKED_AT[1]}, "centre"),
     ]
     return [
@@ -233,15 +250,34 @@ def toy_terra_looked_at() -> list[Experiment]:
     return on_toy("toy-terra", variants, controls=False, localisation_only=True)
 
 
-def _on_scenes(cases: Sequence[dict], rhos: Sequence[float]) -> list[Experiment]:
+def composite_methods() -> list[Experiment]:
+    """Every method on scenes at the strongest correlation, with every measure of explanations.
+
+    Those that are given no masks (GroupDRO, without groups, is ERM), the swap at true masks, and
+    ALIGN held at what birds taught it, with the evidence aligned too, and with 30 true masks.
+    """
+    held = {"method": "align", "alignment": "swap"} | BIRDS
+    cases = (
+        *({"method": method} for method in UNMASKED if method not in ("groupdro", "align")),
+        {"method": "guided", "alignment": "swap"},
+        held,
+        held | {"alignment": "swap+energy"},
+        held | {"looked_at_masks": LOOKED_AT[1]},
+    )
+    return _on_scenes(cases, COMPOSITE_RHOS[-1:], localisation_only=False)
+
+
+def _on_scenes(
+    cases: Sequence[dict], rhos: Sequence[float], localisation_only: bool = True
+) -> list[Experiment]:
     return [
         Experiment(
             "composite",
             "paired",
-            replace(COMPOSITE, alignment="swap", seed=seed, **choices),
+            replace(COMPOSITE, **{"alignment": "swap"} | choices, seed=seed),
             {"size": 96, "rho": rho, "seed": seed},
             48,
-            localisation_only=True,
+            localisation_only=localisation_only,
         )
         for rho in rhos
         for seed in range(3)
@@ -252,17 +288,33 @@ def _on_scenes(cases: Sequence[dict], rhos: Sequence[float]) -> list[Experiment]
 def pacs_swap() -> list[Experiment]:
     """PACS dog, horse and person from photographs, the intervention aligned, 3 seeds.
 
-    The start has seen horses and people with masks, of other collections, and no dog.
+    The start has seen horses and people with masks, of other collections, and no dog. At a
+    segmenter's masks, too: its photographs are those of the grid `pacs`.
     """
-    cases = (HELD, OWN)
+    ours = {"method": "align", "target": "soft"}
+    cases = (
+        (ours | HELD, THREE_CLASSES),
+        (ours | OWN, THREE_CLASSES),
+        ({"method": "guided"}, SEGMENTED),
+    )
     return [
         Experiment(
-            "pacs",
-            "photo",
-            replace(PHOTOS, method="align", alignment="swap", target="soft", seed=seed, **choices),
-            THREE_CLASSES,
-            48,
+            "pacs", "photo", replace(PHOTOS, alignment="swap", seed=seed, **choices), options, 48
         )
         for seed in range(3)
-        for choices in cases
+        for choices, options in cases
+    ]
+
+
+def caltech_swap() -> list[Experiment]:
+    """The grid `caltech` with the intervention aligned: a segmenter's masks, and learned ones."""
+    guided, held = {"method": "guided"}, {"method": "align", "target": "soft"} | HELD
+    return [
+        replace(
+            one,
+            config=replace(PHOTOS, alignment="swap", seed=one.config.seed, **choices),
+        )
+        for one in caltech()
+        if one.config.method == "erm"
+        for choices in (guided, held)
     ]

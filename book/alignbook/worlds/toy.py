@@ -2,7 +2,7 @@
 
 An image is an object laid over a scene, `x = M⊙o + (1−M)⊙b`. The two are drawn from separate
 random streams, so that a scene can be swapped while every object stays as it was. In each domain
-each class has a scene that is its own (the *pairing*): with probability `rho` an image shows it,
+each class has a scene that is its own (the *pairing*): with probability `rho` an image is given it,
 otherwise any scene, all alike. The pairings of two domains never agree on a class, so a
 classifier that reads the scene is misled on every other domain, while objects look the same
 everywhere. `toy-vlcs` keeps to that exactly; in `toy-terra` night, fog and grass also touch the
@@ -94,8 +94,8 @@ def load_toy(
         name: "toy-vlcs" or "toy-terra".
         size: side of the images, in pixels, from 16 to 10,000.
         n: images per domain, at least one a class.
-        rho: probability, in [0, 1], that an image shows its class's own scene; None takes the
-            world's default (0.95 in toy-vlcs, 0.8 in toy-terra).
+        rho: probability, in [0, 1], that an image is given its class's own scene; otherwise the
+            scene is drawn alike from all. None takes 0.95 in toy-vlcs, 0.8 in toy-terra.
         pattern: contrast, in [0, 1], of the surface that each class of toy-vlcs has (feathers,
             varnish, grain, brindle, checks): how much of the class every patch of an object shows.
             0 leaves the outline alone; None takes the world's default (0.35; toy-terra's animals
