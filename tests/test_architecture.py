@@ -11,10 +11,10 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 6_557
+CODE = 6_569
 """Most lines of code in `align`, less docstrings, comments and empty lines. Asked was 7,000."""
 
-LINES = 10_887
+LINES = 10_905
 """Most lines of `align` in all. Asked was 11,000."""
 
 ROOMS = 20
