@@ -11,9 +11,6 @@ from alignbook.campaign.recipes import COMPOSITE, PAPER, PHOTOS, RESNET, RRR, UN
 THREE_CLASSES = {"size": 96, "classes": ["dog", "horse", "person"], "progress": False}
 """Of PACS: those for which a segmenter's masks exist."""
 
-SEGMENTED = THREE_CLASSES | {"masks": "pseudo_masks/PACS", "on_error": "skip"}
-"""The same, without the photographs in which the segmenter found nothing."""
-
 
 def pacs() -> list[Experiment]:
     """PACS animals and people, photo to art, cartoon and sketch, guided by a segmenter, 3 seeds.
@@ -22,8 +19,9 @@ def pacs() -> list[Experiment]:
     which the segmenter found nothing are left out for every method alike. Its masks are also
     spoilt further, and exchanged for masks that know nothing of objects.
     """
+    options = THREE_CLASSES | {"masks": "pseudo_masks/PACS", "on_error": "skip"}
     human = ("weizmann_horse", "pennfudan_person")
-    return _noisily_guided(Experiment("pacs", "photo", PHOTOS, SEGMENTED, 48, human))
+    return _noisily_guided(Experiment("pacs", "photo", PHOTOS, options, 48, human))
 
 
 def pacs_all() -> list[Experiment]:
