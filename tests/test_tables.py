@@ -275,6 +275,13 @@ def test_a_method_in_one_form_or_several_is_not_missing_and_errors_stay():
     assert table["Caltech101"]["error"].tolist() == [0.4]
 
 
+def test_means_stand_beside_differences_under_their_headings():
+    gains = pd.DataFrame({"difference": [0.5], "low": [0.1], "high": [0.9]}, index=["ours"])
+    table = tables.joined({"gain": gains, "IoU": pd.Series({"ours": 0.25})})
+    assert list(table.columns) == [*(("gain", part) for part in gains), ("IoU", "mean")]
+    assert table.loc["ours"].tolist() == [0.5, 0.1, 0.9, 0.25]
+
+
 NOT_YET = {
     "vlcs",
     "vlcs-leave-one-out",

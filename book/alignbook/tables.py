@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -55,6 +56,16 @@ def differences(
     if found["difference"].isna().all():
         return found.iloc[:0]
     return found.sort_values("difference", ascending=False, kind="stable")
+
+
+def joined(columns: Mapping[str, pd.DataFrame | pd.Series]) -> pd.DataFrame:
+    """Columns of one table under their headings, as `show` reads them.
+
+    Args:
+        columns: for each heading what `differences` returns, or a series of means.
+    """
+    parts = {n: c.to_frame("mean") if isinstance(c, pd.Series) else c for n, c in columns.items()}
+    return pd.concat(parts, axis=1)
 
 
 def summary(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM") -> pd.DataFrame:
