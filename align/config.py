@@ -37,6 +37,7 @@ LATER = {
     **{"swap_weight": 1.0, "swap_background": "picture", "swap_loss": "label"},
     **{"masker_reads": "pixels", "masker_start": None, "start_weight": 1.0},
     **{"balanced": False, "mask_level": 0.5, "looked_at_masks": 0, "hold": 0},
+    "judge_epochs": 0,
 }
 """Choices that came after the first recorded runs, with what was done before there was a choice.
 `Config.used` names them only where they are another, so that older runs keep their keys."""
@@ -104,6 +105,9 @@ class Config:
         start_weight: weight of the pull to the start's masks; it fades to zero along the run.
         looked_at_masks: so many of the training images' masks, drawn by the seed, teach the masker
             before training; what it has learned from them is its start.
+        judge_epochs: epochs before training in which a frozen judge, the network that `weights`
+            are of with its own classes, teaches the masker what it must see; neither labels nor
+            masks of the training images are used. What the masker has learned is its start.
         hold: epochs of guidance before a masker with a start learns on, judged by a classifier that
             its masks have guided; 0 lets it learn from the end of the warm-up.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
@@ -155,6 +159,7 @@ class Config:
     masker_start: str | None = None
     start_weight: float = 1.0
     looked_at_masks: int = 0
+    judge_epochs: int = 0
     hold: int = 0
     mixup_concentration: float = 0.2
     irm_weight: float = 100.0
@@ -204,7 +209,7 @@ class Config:
         if self.hold and not self.has_start:
             raise ValueError(
                 f"hold is {self.hold} and the masker has no start to be held at, expected 0; or "
-                "give it masker_start or looked_at_masks"
+                "give it masker_start, looked_at_masks or judge_epochs"
             )
 
     @property
@@ -225,7 +230,7 @@ class Config:
     @property
     def has_start(self) -> bool:
         """Whether the masker is taught before training."""
-        return self.masker_start is not None or self.looked_at_masks > 0
+        return self.masker_start is not None or self.looked_at_masks > 0 or self.judge_epochs > 0
 
     @property
     def masker_from(self) -> int:

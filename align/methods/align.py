@@ -41,7 +41,8 @@ class Align(Method):
         *Guided.reads,
         *("head_start", "masker_lr", "distinction", "fill", "target"),
         *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
-        *("masker_reads", "masker_start", "start_weight", "looked_at_masks", "hold", "mask_level"),
+        *("masker_reads", "masker_start", "start_weight", "looked_at_masks", "judge_epochs"),
+        *("hold", "mask_level"),
     )
     learns_masks = True
     pairs_images = ({"fill": ("shuffle",)}, *Guided.pairs_images)

@@ -120,6 +120,26 @@ def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:
                 "weights"
             )
         return small_cnn(), 64
+    model = published(backbone, weights)
+    if backbone == "mobilenet_v2":
+        return model.features, model.last_channel
+    parts = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+    channels = model.fc.in_features
+    return nn.Sequential(*(getattr(model, part) for part in parts)), channels
+
+
+def published(backbone: str, weights: str | Path | None, *, head: bool = False) -> nn.Module:
+    """A whole network of torchvision, with its own classes.
+
+    Args:
+        backbone: one of `BACKBONES` that torchvision has.
+        weights: see `Classifier`.
+        head: refuse a file that lacks the layer of the classes, or has another number of them.
+
+    Raises:
+        ValueError: if the weights are not the backbone's.
+        FileNotFoundError: if `weights` looks like a path and no file is there.
+    """
     named = isinstance(weights, str) and weights.isidentifier()
     names = torchvision.models.get_model_weights(backbone).__members__
     if named and weights not in names:
@@ -129,12 +149,8 @@ def _trunk(backbone: str, weights: str | Path | None) -> tuple[nn.Module, int]:
         )
     model = getattr(torchvision.models, backbone)(weights=weights if named else None)
     if weights is not None and not named:
-        _load(model, Path(weights))
-    if backbone == "mobilenet_v2":
-        return model.features, model.last_channel
-    parts = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
-    channels = model.fc.in_features
-    return nn.Sequential(*(getattr(model, part) for part in parts)), channels
+        _load(model, Path(weights), head)
+    return model
 
 
 def small_cnn() -> nn.Sequential:
@@ -148,15 +164,15 @@ def small_cnn() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _load(model: nn.Module, path: Path) -> None:
+def _load(model: nn.Module, path: Path, head: bool) -> None:
     remedy = "a torchvision weights name, or a file in torchvision's layout for this backbone"
     state = read_tensors(path, remedy)
     own = model.state_dict()
     fits = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     model.load_state_dict(fits, strict=False)
     lost = [k for k in {**own, **state} if k not in fits]
-    # The head starts anew, and old files do not count batches.
-    lost = [k for k in lost if not k.startswith(("fc.", "classifier."))]
+    # A classifier's own head starts anew, and old files do not count batches.
+    lost = [k for k in lost if head or not k.startswith(("fc.", "classifier."))]
     lost = [k for k in lost if not k.endswith("num_batches_tracked")]
     if lost:
         raise ValueError(

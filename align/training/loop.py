@@ -21,6 +21,7 @@ from align.methods import Method
 from align.networks.compilation import check_compile, compiled
 from align.training import checkpoint as checkpoints
 from align.training.contract import Contract
+from align.training.judged import learn_from_judge
 from align.training.objectness import learn_from_looked_at
 from align.training.run import Run, first_networks, read_notes
 
@@ -127,7 +128,8 @@ def start(
 
     Raises:
         ValueError: if masks are needed, by the method or to be looked at, and the domain has too
-            few, or an argument is of another kind.
+            few, if a judge is asked for and there are no weights, or an argument is of another
+            kind.
     """
     check_kind("domain", domain, Domain, "a Domain")
     check_device(device)
@@ -138,6 +140,8 @@ def start(
     classifier, masker = first_networks(config, len(domain.classes), device)
     if masker is not None and config.looked_at_masks:
         learn_from_looked_at(masker, domain, config)
+    if masker is not None and config.judge_epochs:
+        learn_from_judge(masker, domain, config)
     environments = domain.environment_count
     return kind(classifier.train(), config, masker=masker, environments=environments)
 

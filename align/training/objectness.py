@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,8 +11,9 @@ from torch.nn.functional import binary_cross_entropy
 
 from align.checks import check_kind, check_number
 from align.config import Config
-from align.data.batches import Batches
+from align.data.batches import Batch, Batches
 from align.data.benchmark import Domain
+from align.methods.base import descend
 from align.networks.feature_masker import FeatureMasker, learning_part
 from align.networks.masker import Masker
 
@@ -86,6 +88,28 @@ def learn_objectness(
         )
     device = next(masker.parameters()).device
     batches = Batches(domain, batch_size, seed, device=device)
+
+    def loss(batch: Batch) -> Tensor:
+        masks = masker(batch.images)[:, 0]
+        return binary_cross_entropy(masks, batch.masks) + dice(masks, batch.masks)
+
+    return teach(masker, batches, loss, epochs=epochs, lr=lr, weight_decay=weight_decay)
+
+
+def teach(
+    masker: Masker | FeatureMasker,
+    batches: Batches,
+    loss: Callable[[Batch], Tensor],
+    *,
+    epochs: int,
+    lr: float,
+    weight_decay: float,
+) -> list[float]:
+    """Let a masker learn from a loss of each batch, before a classifier is there to learn with.
+
+    Returns:
+        The mean loss of each epoch; the masker is left in evaluation mode.
+    """
     learning = learning_part(masker).parameters()
     optimizer = torch.optim.AdamW(learning, lr=lr, weight_decay=weight_decay)
     masker.train()
@@ -95,12 +119,9 @@ def learn_objectness(
         for group in optimizer.param_groups:
             group["lr"] = lr * (1 - epoch / epochs)
         for batch in batches.epoch(epoch):
-            masks = masker(batch.images)[:, 0]
-            loss = binary_cross_entropy(masks, batch.masks) + dice(masks, batch.masks)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+            value = loss(batch)
+            descend(optimizer, value)
+            total += value.item()
         history.append(total / len(batches))
     masker.eval()
     return history

@@ -100,7 +100,7 @@ class Run:
         try:
             notes = json.loads(path.read_text())
             (config, values), classes, sums = read_notes(notes), notes["classes"], notes["sha256"]
-            start = replace(config, weights=None, masker_start=None)
+            start = replace(config, weights=None, masker_start=None, hold=0)
             run = cls(config, *first_networks(start, classes, device), **values)
             wanted = {name: sums[name] for name in run.networks()}
         except (ValueError, KeyError, TypeError, RuntimeError) as error:

@@ -245,7 +245,7 @@ STARTS = {"birds": "objectness of birds"}
 def _variant(record: dict) -> str:
     """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
     config, parts = record["config"], []
-    if not {"masker_reads", "looked_at_masks"} & config.keys():
+    if not {"masker_reads", "looked_at_masks", "judge_epochs"} & config.keys():
         return ""
     whole = "masker_reads" in config and "swap_background" not in config
     if config["alignment"].startswith("swap") and whole:
@@ -275,6 +275,8 @@ def _taught(record: dict) -> str:
     if count := config.get("looked_at_masks"):
         disc = record.get("mask_source") == "centre"
         lessons.append(f"{count} {'discs' if disc else 'looked-at masks'}")
+    if "judge_epochs" in config:
+        lessons.append("a frozen judge")
     if not lessons:
         own = " on its own maps" if config["masker_reads"] == "classifier" else ""
         return f"masks from nothing{own}"

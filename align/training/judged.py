@@ -1,0 +1,59 @@
+"""A start for the masker: what a judge needs to see, that never saw which scene has which label."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from align import losses
+from align.config import Config
+from align.data.batches import Batch, Batches
+from align.data.benchmark import Domain
+from align.methods.align import keep_and_remove
+from align.networks.feature_masker import FeatureMasker
+from align.networks.judge import Judge
+from align.networks.masker import Masker
+from align.training.objectness import teach
+
+LOOKS, RATE = 640, 3e-4
+"""The most training images that the judge is asked about, and the masker's learning rate."""
+
+
+def learn_from_judge(masker: Masker | FeatureMasker, domain: Domain, config: Config) -> list[float]:
+    """Teach a masker what a frozen pretrained network must see, for `config.judge_epochs` epochs.
+
+    The masker's own objective with another judge in place of the classifier: what a mask keeps,
+    before the mean colour, must look like what the training images have in common, and what it
+    removes must leave nothing of that. Neither labels nor masks of the training images are used.
+
+    Args:
+        masker: learns in place, from the weights that it has.
+        domain: the training images.
+        config: the run's choices, `weights` among them.
+
+    Returns:
+        The mean loss of each epoch.
+
+    Raises:
+        ValueError: if the configuration has no pretrained weights, or they lack their own classes.
+
+    Book: masker, eq-masker-objective.
+    """
+    device = next(masker.parameters()).device
+    order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(config.seed))
+    seen = domain.subset(order[:LOOKS]).images.to(device).float().div(255)
+    judge = Judge(config.backbone, config.weights, seen)
+    batches = Batches(domain, config.batch_size, config.seed, device=device)
+
+    def loss(batch: Batch) -> Tensor:
+        masks = masker(batch.images)
+        # Another picture in place of the mean colour would bring its own object into sight.
+        kept, removed = judge(torch.cat(keep_and_remove(batch.images, masks, judge.mean))).chunk(2)
+        return (
+            losses.distinction_margin.unchecked(kept, removed, torch.ones_like(batch.labels))
+            + config.lambda1 * losses.sparsity.unchecked(masks)
+            + config.lambda2 * losses.smoothness.unchecked(masks)
+        )
+
+    epochs, decay = config.judge_epochs, config.weight_decay
+    return teach(masker, batches, loss, epochs=epochs, lr=RATE, weight_decay=decay)
