@@ -49,25 +49,44 @@ def sees_red(monkeypatch):
 
 
 def red_squares(count: int = 64, size: int = 32) -> Domain:
-    """Grey noise with a red square of a quarter of the side squared somewhere."""
+    """Grey noise with a red square of a quarter of the side somewhere about the middle."""
     draw = torch.Generator().manual_seed(0)
     images = REST + 0.1 * torch.randn(count, 1, size, size, generator=draw).expand(-1, 3, -1, -1)
     images, masks = images.clone(), torch.zeros(count, size, size)
-    for place, (down, right) in enumerate(torch.randint(0, size // 2, (count, 2), generator=draw)):
-        inside = (slice(down, down + size // 2), slice(right, right + size // 2))
+    for place, (down, right) in enumerate(
+        torch.randint(size // 4, size // 2, (count, 2), generator=draw)
+    ):
+        inside = (slice(down, down + size // 4), slice(right, right + size // 4))
         images[place][:, *inside] = RED[:, None, None]
         masks[place][inside] = 1
     labels = torch.arange(count) % 2
     return Domain("red", images.clamp(0, 1).mul(255).byte(), labels, ("a", "b"), masks)
 
 
-def test_common_are_the_fewest_classes_that_hold_half_of_the_answers(weights):
+@pytest.fixture
+def of_forty_classes(monkeypatch):
+    torch.manual_seed(0)
+    layers = nn.Conv2d(3, 40, 9), nn.BatchNorm2d(40), nn.AdaptiveMaxPool2d(1), nn.Flatten()
+    monkeypatch.setattr(judges, "published", lambda *_, **__: nn.Sequential(*layers))
+
+
+def test_common_are_the_fewest_classes_that_hold_half_of_the_answers(of_forty_classes):
+    """Of those that a likely place makes likelier than the picture without it."""
     pictures = torch.rand(40, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    judge = Judge("mobilenet_v2", weights, pictures)
+    likely = torch.zeros(40, 64, 64)
+    likely[:, 16:48, 16:48] = 1
+    judge = Judge("mobilenet_v2", "any", pictures, likely)
+    grey = judge.mean.expand_as(pictures)
     with torch.no_grad():
         answers = judge.answers(pictures)
         logits = judge(pictures)
-    shares = answers.softmax(1).mean(0)
+        inside, outside = (
+            judge.answers(torch.where(seen[:, None] > 0, pictures, grey)).softmax(1).mean(0)
+            for seen in (likely, 1 - likely)
+        )
+    shares = answers.softmax(1).mean(0) * (inside > outside)
+    assert 0.2 < (inside > outside).float().mean() < 0.8
+    shares = shares / shares.sum()
     inside, count = shares[judge.common], int(judge.common.sum())
     assert inside.sum() >= SHARE > inside.sum() - inside.min()
     assert torch.equal(shares.topk(count).indices.sort().values, judge.common.nonzero()[:, 0])
@@ -75,22 +94,27 @@ def test_common_are_the_fewest_classes_that_hold_half_of_the_answers(weights):
     torch.testing.assert_close(logits.softmax(1)[:, 1], probability)
 
 
-def test_a_judge_is_frozen_and_never_in_training_mode(weights):
-    judge = Judge("mobilenet_v2", weights, torch.rand(4, 3, 64, 64)).train()
+def test_a_judge_is_frozen_and_never_in_training_mode(of_forty_classes):
+    judge = Judge("mobilenet_v2", "any", torch.rand(4, 3, 64, 64), torch.ones(4, 64, 64)).train()
+    assert list(judge.parameters())
     assert not any(module.training for module in judge.modules())
     assert not any(parameter.requires_grad for parameter in judge.parameters())
 
 
 def test_what_is_no_judge_is_refused(weights, tmp_path):
-    pictures = torch.rand(4, 3, 64, 64)
+    pictures = torch.rand(4, 3, 64, 64), torch.ones(4, 64, 64)
     for backbone, given in (("small-cnn", str(weights)), ("mobilenet_v2", None)):
         with pytest.raises(ValueError, match=f"backbone is '{backbone}' .* pretrained weights of"):
-            Judge(backbone, given, pictures)
+            Judge(backbone, given, *pictures)
     state = torchvision.models.mobilenet_v2(num_classes=7).state_dict()
     save_file(state, tmp_path / "seven.safetensors")
     align.Classifier("mobilenet_v2", 2, tmp_path / "seven.safetensors")  # needs no head
     with pytest.raises(ValueError, match="does not fit the backbone: 2 tensors"):
-        Judge("mobilenet_v2", tmp_path / "seven.safetensors", pictures)
+        Judge("mobilenet_v2", tmp_path / "seven.safetensors", *pictures)
+    with pytest.raises(ValueError, match="likely"):
+        Judge("mobilenet_v2", weights, pictures[0], torch.ones(4, 32, 64))
+    with pytest.raises(ValueError, match="names no class more often"):  # it tells nothing apart
+        Judge("mobilenet_v2", weights, torch.full((4, 3, 64, 64), 0.4), pictures[1])
     with pytest.raises(ValueError, match="the judge is that network"):
         start("align", red_squares(), Config(judge_epochs=1))
 
@@ -100,7 +124,7 @@ def test_a_masker_learns_to_mark_what_the_judge_must_see(sees_red):
     torch.manual_seed(0)
     masker = Masker(stride=2)
     config = Config(
-        **CHOICES | {"judge_epochs": 40, "lambda1": 2.0, "lambda2": 0.05, "batch_size": 16}
+        **CHOICES | {"judge_epochs": 40, "lambda1": 4.0, "lambda2": 0.05, "batch_size": 16}
     )
     losses = learn_from_judge(masker, domain, config)
     with torch.no_grad():
@@ -126,7 +150,7 @@ def pictures_of(domain: Domain) -> torch.Tensor:
     return domain.images[:8].float() / 255
 
 
-def test_what_a_judge_taught_is_where_the_masker_starts(weights):
+def test_what_a_judge_taught_is_where_the_masker_starts(weights, sees_red):
     domain = red_squares()
     choices = CHOICES | {"weights": str(weights), "masker_lr": 0.0}
     taught, blank = (
@@ -140,7 +164,7 @@ def test_what_a_judge_taught_is_where_the_masker_starts(weights):
 
 
 @pytest.mark.parametrize("origin", ["judge_epochs", "masker_start"])
-def test_a_run_with_a_held_start_is_read_back_without_it(weights, tmp_path, origin):
+def test_a_run_with_a_held_start_is_read_back_without_it(weights, sees_red, tmp_path, origin):
     given = {"judge_epochs": 1, "masker_start": "objectness"}[origin]
     choices = CHOICES | {"weights": str(weights), "output_stride": 16, "masker_reads": "pretrained"}
     config = Config(

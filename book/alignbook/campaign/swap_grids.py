@@ -26,9 +26,12 @@ HELD = {**START, "masker_lr": 0.0}
 BIRDS = {**HELD, "masker_start": "birds"}
 """Held at what was learned on birds: for objects of every other kind."""
 
-JUDGED = {"judge_epochs": 1, "lambda1": 3.0}
-"""What a start learns from a frozen judge before it is held. The weight of the sparsity is from one
-trial on a third of the birds' training pictures, by overlap with a segmenter's masks."""
+JUDGED = {"judge_epochs": 1, "lambda1": 4.0}
+"""What a start learns from a frozen judge before it is held. The weight of the sparsity is from
+trials on a third of the birds' training pictures, by overlap with a segmenter's masks."""
+
+JUDGED_FROM_NOTHING = {"masker_reads": "pretrained", "masker_lr": 0.0, **JUDGED, "judge_epochs": 2}
+"""The same from random weights, for twice as long."""
 
 REFINED = {"masker_lr": 3e-4, "lambda1": 1.0}
 """What a decoder with a start learns on by, slowly."""
@@ -103,7 +106,8 @@ def waterbirds_128() -> list[Experiment]:
         *(({"method": method}, "boxes") for method in ("irm", "sgt", "cgc")),
         # The masker learns on in the second half, once its masks have guided the classifier.
         ({"method": "align", "target": "soft", "hold": 1} | swap | START | REFINED, "boxes"),
-        # Before training a frozen network refines the start, which is then held.
+        # Before training a frozen judge teaches the masker, which is then held.
+        ({"method": "align", "target": "soft"} | swap | JUDGED_FROM_NOTHING, "boxes"),
         ({"method": "align", "target": "soft"} | swap | HELD | JUDGED, "boxes"),
     ]
     # The control: a disc in the middle, as large as the box of its picture, and no look at it.
