@@ -11,7 +11,7 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 6_680
+CODE = 6_690
 """Most lines of code in `align`, less docstrings, comments and empty lines. Asked was 7,000."""
 
 LINES = 11_130
