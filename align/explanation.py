@@ -229,10 +229,10 @@ def draw(explanation: Explanation, names: Sequence[str] | None = None) -> Figure
         row[0].set_title(f"{names[index]}\n{label}" if names else label, fontsize=9, loc="left")
         heat = explanation.maps[index].numpy()
         row[1].imshow(heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
-        row[1].set_title("where the evidence is", fontsize=9, loc="left")
+        row[1].set_title("its evidence", fontsize=9, loc="left")
         if explanation.masks is not None:
             row[2].imshow(explanation.masks[index].numpy(), cmap="gray", vmin=0, vmax=1)
             kept, removed = explanation.kept[index], explanation.removed[index]
-            words = f"mask; kept {kept:.0%}, removed {removed:.0%}"
+            words = f"mask\nkept {kept:.0%}, removed {removed:.0%}"
             row[2].set_title(words, fontsize=9, loc="left")
     return figure

@@ -21,8 +21,8 @@ from book.tools import project
         ({"mean": 0.8, "low": np.nan, "high": np.nan}, "0.800"),
         ({"difference": 0.1, "low": 0.05, "high": 0.15}, "+0.100 [+0.050, +0.150]*"),
         ({"difference": -0.1, "low": -0.15, "high": -0.05}, "−0.100 [−0.150, −0.050]†"),
-        ({"difference": 0.0, "low": -0.1, "high": 0.1}, "+0.000 [−0.100, +0.100]"),
-        ({"difference": 0.0, "low": 0.0, "high": 0.0}, "+0.000 [+0.000, +0.000]"),
+        ({"difference": 0.0, "low": -0.1, "high": 0.1}, "0.000 [−0.100, +0.100]"),
+        ({"difference": 0.0, "low": 0.0, "high": 0.0}, "0.000 [0.000, 0.000]"),
         ({"difference": 0.3}, "+0.300"),
         ({"mean": 97.7, "error": 0.4}, "97.700 ± 0.400 s.e."),
         ({"seeds": 5}, "5"),
@@ -68,7 +68,7 @@ def test_a_table_has_one_column_a_quantity_and_words_for_headings():
 def test_a_notebook_gets_html_and_a_terminal_plain_text():
     shown = show(numbers(), note="Make them with `align demo`.")
     html = shown._repr_html_()
-    assert html.count("<tr>") == 3 and 'class="dataframe"' in html
+    assert html.count("<tr>") == 3 and 'class="dataframe short-names"' in html
     assert '<p class="table-note">Make them with <code>align demo</code>.</p>' in html
     assert "a GPU &lt;1&gt;" in html and "<1>" not in html
     # Only a sentence may wrap; a number with its interval may not.
@@ -77,6 +77,13 @@ def test_a_notebook_gets_html_and_a_terminal_plain_text():
     assert html == show(numbers(), note="Make them with `align demo`.")._repr_html_()
     assert repr(shown).splitlines()[-1] == "Make them with `align demo`."
     assert "0.500 [0.400, 0.600]" in repr(shown) and "<" not in repr(shown.text["seeds"])
+
+
+def test_what_the_rows_are_stands_in_the_corner_and_long_names_may_wrap():
+    named = pd.DataFrame({"share": [0.5]}, index=["a name of many words"]).rename_axis("row")
+    html = show(named)._repr_html_()
+    assert 'class="dataframe"' in html and "short-names" not in html
+    assert html.count("<tr>") == 2 and html.index(">row<") < html.index(">share<")
 
 
 def test_nothing_is_said_to_be_not_run_once():

@@ -50,6 +50,13 @@ document.addEventListener("DOMContentLoaded", function () {
   }
 });
 
+// On a phone a long name breaks where it must, a short one does not.
+document.addEventListener("DOMContentLoaded", function () {
+  for (const code of document.querySelectorAll(".bd-article code.literal")) {
+    code.classList.toggle("short", code.textContent.length <= 16);
+  }
+});
+
 // A long cell shows its head: the reader goes on to what it draws, or asks for the rest.
 document.addEventListener("DOMContentLoaded", function () {
   const phone = window.matchMedia("(max-width: 600px)").matches;

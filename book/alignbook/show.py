@@ -26,6 +26,9 @@ MARKS = {1: "*", -1: "†"}
 SENTENCE = 44
 """Characters from which on a cell holds a sentence, which may wrap."""
 
+SHORT = 12
+"""Characters up to which a row's name stays on one line."""
+
 
 class Shown:
     """A table for a reader: HTML in a notebook, plain text on the command line.
@@ -52,7 +55,8 @@ class Shown:
         classes = text.mask(long, "sentence").where(long, "")
         uuid = f"{zlib.crc32(self.text.to_string().encode()):08x}"
         style = Styler(text, uuid=uuid, cell_ids=False).format(escape="html")
-        style.set_table_attributes('class="dataframe"')
+        short = max(len(str(name)) for name in text.index) <= SHORT
+        style.set_table_attributes(f'class="dataframe{" short-names" * short}"')
         if classes.index.is_unique and classes.columns.is_unique:  # else pandas takes no classes
             style.set_td_classes(classes)
         return style.to_html() + note
@@ -107,13 +111,19 @@ def cell(parts: Mapping[Any, Any], digits: int = 3) -> str:
     if not isinstance(value, float | np.floating):
         return str(value)
     low, high, error = (parts.get(name, np.nan) for name in ("low", "high", "error"))
-    text = f"{value:{sign}.{digits}f}" if digits >= 0 else f"{value:{sign}g}"
+    text = _signed(value, sign, digits) if digits >= 0 else f"{value:{sign}g}"
     if not np.isnan(low):
-        text += f" [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+        text += f" [{_signed(low, sign, digits)}, {_signed(high, sign, digits)}]"
     if not np.isnan(error):
         text += f" ± {error:.{digits}f} s.e."
     told = int(low > 0) - int(high < 0) if sign else parts.get("verdict", 0)
     return text.replace("-", "−") + MARKS.get(told, "")
+
+
+def _signed(value: float, sign: str, digits: int) -> str:
+    """A number of so many decimals; what rounds to nothing has no sign."""
+    text = f"{value:{sign}.{digits}f}"
+    return text if float(text) else f"{0:.{digits}f}"
 
 
 def _blocks(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
@@ -134,8 +144,10 @@ def _blocks(table: pd.DataFrame) -> dict[Any, pd.DataFrame]:
 
 
 def _named(text: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """The headings in words."""
+    """The headings in words; what the rows are stands in the corner, not in a row of its own."""
     text.columns.names = table.columns.names[: text.columns.nlevels]
+    if text.columns.nlevels == text.index.nlevels == 1 and text.columns.name is None:
+        text.columns.name, text.index.name = text.index.name, None
     return text.rename(columns=_heading, index=_heading)
 
 
