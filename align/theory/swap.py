@@ -45,7 +45,7 @@ def equivalent_penalty(strength: ArrayLike, outside: ArrayLike, fill: str = "pic
     λ never exceeds $D_1$.
 
     Args:
-        strength: s.
+        strength: the strength $s$.
         outside: $D_1$ ≥ 0, see `outside_signal`.
         fill: `picture`, `noise` or `constant`.
 

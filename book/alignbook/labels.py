@@ -64,13 +64,18 @@ def number(ax: Axes, points: Sequence[Point]) -> None:
     unit = figure.dpi / 72
     taken = [box for point in points for box in _boxes(ax, point, unit)]
     taken += [_thick(line.get_window_extent(), unit) for line in ax.lines if _crosses(ax, line)]
+    marks = ax.transData.transform([(point.across.mean, point.up.mean) for point in points])
     for count, point in enumerate(points, start=1):
-        mean = point.across.mean, point.up.mean
+        mean, others = (point.across.mean, point.up.mean), np.delete(marks, count - 1, 0)
         look = {"ha": "center", "va": "center", "fontsize": SIZE}
         text = ax.annotate(str(count), mean, (0, 0), textcoords="offset points", **look)
         there = text.get_window_extent()
         places = {o: there.translated(o[0] * unit, o[1] * unit) for o in _offsets()}
-        text.xyann = min(places, key=lambda offset: _covered(places[offset], taken, ax.bbox))
+        costs = {
+            o: (_covered(box, taken, ax.bbox), _misleads(box, unit * np.hypot(*o), others))
+            for o, box in places.items()
+        }
+        text.xyann = min(costs, key=costs.get)
         taken.append(places[text.xyann])
 
 
@@ -102,6 +107,12 @@ def _thick(box: Bbox, unit: float) -> Bbox:
 def _crosses(ax: Axes, line: object) -> bool:
     """Whether a line goes from edge to edge."""
     return line.get_transform() != ax.transData
+
+
+def _misleads(box: Bbox, own: float, others: np.ndarray) -> bool:
+    """Whether a number stands nearer to another point's marker, `(n, 2)`, than to its own."""
+    middle = np.array([box.x0 + box.x1, box.y0 + box.y1]) / 2
+    return bool((np.hypot(*(others - middle).T) < 1.2 * own).any())
 
 
 def _covered(box: Bbox, taken: Sequence[Bbox], whole: Bbox) -> float:

@@ -56,18 +56,26 @@ class Shown:
         uuid = f"{zlib.crc32(self.text.to_string().encode()):08x}"
         style = Styler(text, uuid=uuid, cell_ids=False).format(escape="html")
         short = max(len(str(name)) for name in text.index) <= SHORT
-        style.set_table_attributes(f'class="dataframe{" short-names" * short}"')
+        kinds = " short-names" * short + " two-names" * (text.index.nlevels > 1)
+        style.set_table_attributes(f'class="dataframe{kinds}"')
         if classes.index.is_unique and classes.columns.is_unique:  # else pandas takes no classes
             style.set_td_classes(classes)
         return style.to_html() + note
 
 
-PARTED = re.compile(r"(?<=\d,) (?=[+−\d])| (?=[±=×])|(?<=[±=×]) | (?=s\.e\.)")
-"""Where no line may end; so in an interval, before an error, in `λ = 3` and in `6 × 6`."""
+PARTED = re.compile(
+    r"(?<=\d,) (?=[+−\d])| (?=[±=×])|(?<=[±=×−:]) (?=[\dA-Zλ])| (?=s\.e\.)|(?<=\d) (?=px|epochs|%)"
+)
+"""Where no line may end: in an interval, before an error or unit, in `λ = 3`, `6 × 6`, `− ERM`."""
+
+SUBSCRIPTS = str.maketrans("01234", "₀₁₂₃₄")
 
 
 def _joined(text: Any) -> Any:
-    return PARTED.sub("\N{NO-BREAK SPACE}", text) if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text
+    text = re.sub(r"(?<=λ)\d", lambda found: found[0].translate(SUBSCRIPTS), text)
+    return PARTED.sub("\N{NO-BREAK SPACE}", text)
 
 
 def show(table: pd.DataFrame | pd.Series, *, digits: int = 3, note: str = "") -> Shown:

@@ -148,9 +148,9 @@ def comparison(
         against: the label that differences are taken to.
 
     Returns:
-        Rows labels by average rank; columns (what, part): mean, − against (difference, low, high),
-        spread over seeds (standard deviation of the label's mean), average rank (over test
-        domains), seeds. Empty without records.
+        Rows labels by average rank; columns (what, part), which are mean, − against (difference,
+        low, high), spread over seeds (standard deviation of the label's mean), average rank (over
+        test domains) and seeds. Empty without records.
 
     Raises:
         ValueError: if the rows are of several settings, see `results.settings`, or none has the

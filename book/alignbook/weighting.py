@@ -84,7 +84,7 @@ def draw(table: pd.DataFrame) -> Drawn:
             level, color = plain[metric].mean(), plotting.method_style("erm").color
             ax.axhline(level, color=color, linewidth=1.5, label="ERM")
             ends["ERM"] = (part["weight"].max(), level, color)
-        ax.set(xscale="log", xlabel="weight of the alignment, λ3")
+        ax.set(xscale="log", xlabel="weight of the alignment, λ₃")
         ax.set_title(words(metric), fontsize=11)
         name_lines(ax, ends)
     alt = "Two panels of lines over the weight, one a form of alignment. Accuracy away from home: "

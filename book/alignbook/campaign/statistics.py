@@ -129,10 +129,8 @@ def paired_bootstrap(
     Raises:
         ValueError: if seeds, domains or images do not match, or there are fewer than 2 seeds.
 
-    Source:
-        Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.8; for the
-        narrowness with few groups Hesterberg 2015, "What Teachers Should Know About the
-        Bootstrap".
+    Source: Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.8; for
+    the narrowness with few groups Hesterberg 2015, "What Teachers Should Know About the Bootstrap".
 
     Book: benchmark/in_and_out, eq-inside-width.
     """
