@@ -289,7 +289,6 @@ NOT_YET = {
     "terra-leave-one-out",
     "waterbirds",
     "waterbirds-128",
-    "composite-methods",
     "caltech-swap",
 }
 
