@@ -66,7 +66,7 @@ class Shown:
 PARTED = re.compile(
     r"(?<=\d,) (?=[+−\d])| (?=[±=×])|(?<=[±=×−:]) (?=[\dA-Zλ])| (?=s\.e\.)|(?<=\d) (?=px|epochs|%)"
 )
-"""Where no line may end, as in an interval, before an error or a unit, and in `λ = 3` or `− ERM`."""
+"""Where no line may end, as in an interval, before an error or a unit, in `λ = 3` or `− ERM`."""
 
 SUBSCRIPTS = str.maketrans("01234", "₀₁₂₃₄")
 
