@@ -14,7 +14,7 @@ from align.data import Domain
 from align.networks import judge as judges
 from align.networks.judge import SHARE, Judge
 from align.networks.masker import Masker
-from align.training import Run, start
+from align.training import Run, judged, loop, start
 from align.training.judged import learn_from_judge
 
 RED, REST = torch.tensor([0.9, 0.1, 0.1]), 0.5
@@ -146,6 +146,18 @@ def test_neither_labels_nor_masks_of_the_pictures_are_read(sees_red):
     assert torch.equal(*found)
 
 
+@pytest.mark.parametrize(("origin", "rate"), [({}, 1e-3), ({"looked_at_masks": 4}, 3e-4)])
+def test_a_start_is_taught_more_slowly_and_few_pictures_are_asked_about(
+    sees_red, monkeypatch, origin, rate
+):
+    asked = {}
+    monkeypatch.setattr(judged, "LOOKS", 10)
+    monkeypatch.setattr(judged, "Judge", lambda *given: asked.update(images=given[2]) or SeesRed())
+    monkeypatch.setattr(judged, "teach", lambda *_, **choices: asked.update(choices) or [])
+    learn_from_judge(Masker(), red_squares(), Config(**CHOICES, judge_epochs=3, **origin))
+    assert (asked["lr"], asked["epochs"], len(asked["images"])) == (rate, 3, 10)
+
+
 def pictures_of(domain: Domain) -> torch.Tensor:
     return domain.images[:8].float() / 255
 
@@ -164,7 +176,9 @@ def test_what_a_judge_taught_is_where_the_masker_starts(weights, sees_red):
 
 
 @pytest.mark.parametrize("origin", ["judge_epochs", "masker_start"])
-def test_a_run_with_a_held_start_is_read_back_without_it(weights, sees_red, tmp_path, origin):
+def test_a_run_with_a_held_start_is_read_back_without_it(
+    weights, sees_red, monkeypatch, tmp_path, origin
+):
     given = {"judge_epochs": 1, "masker_start": "objectness"}[origin]
     choices = CHOICES | {"weights": str(weights), "output_stride": 16, "masker_reads": "pretrained"}
     config = Config(
@@ -172,6 +186,12 @@ def test_a_run_with_a_held_start_is_read_back_without_it(weights, sees_red, tmp_
     )
     run = align.train("align", red_squares(), config=config, progress=False)
     run.save(tmp_path)
+
+    def gone(*_, **__):
+        raise AssertionError("a run that is read back asked a judge, or for weights")
+
+    monkeypatch.setattr(judges, "published", gone)
+    monkeypatch.setattr(loop, "learn_from_judge", gone)
     back = Run.load(tmp_path)
     x = pictures_of(red_squares())
     assert back.config == config and torch.equal(back.masker(x), run.masker(x))

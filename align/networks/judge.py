@@ -11,7 +11,7 @@ from align.checks import check_floats, check_images
 from align.networks.classifier import BACKBONES, IMAGENET_MEAN, IMAGENET_STD, published
 
 SHARE = 0.5
-"""How much of the judge's answers the common classes hold."""
+"""How much the common classes hold of the answers that fall to those that may be common."""
 
 
 PART = 32
@@ -21,11 +21,11 @@ PART = 32
 class Judge(nn.Module):
     """Says whether in a picture there is what a set of pictures has in common.
 
-    A pretrained network answers each picture of the set in its own classes. Of those that it names
-    more often where a likely place alone is seen than where that is hidden, the fewest that hold
-    `SHARE` of its answers are the *common* ones. Without that condition there would be some among
-    them that a hole makes likely, such as a screen. The network has never seen which scene goes
-    with which label, and so cannot have learned it.
+    A pretrained network answers each picture of the set in its own classes. Of those that get more
+    probability where a likely place alone is seen than where that is hidden, the fewest that hold
+    `SHARE` of what these get in all are the *common* ones. Without that condition there would be
+    some among them that a hole makes likely, such as a screen. The network has never seen which
+    scene goes with which label, and so cannot have learned it.
 
     Args:
         backbone: one of `align.networks.classifier.BACKBONES` but the small CNN.

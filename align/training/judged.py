@@ -50,7 +50,7 @@ def learn_from_judge(masker: Masker | FeatureMasker, domain: Domain, config: Con
     seen = mask_source("centre", domain.subset(order[:LOOKS]), area=MIDDLE)
     images = seen.images.to(device).float().div(255)
     judge = Judge(config.backbone, config.weights, images, seen.masks.to(device))
-    batches = Batches(domain, config.batch_size, config.seed, device=device)
+    batches = Batches(domain, config.batch_size, config.seed, config.augment, device)
 
     def loss(batch: Batch) -> Tensor:
         masks = masker(batch.images)

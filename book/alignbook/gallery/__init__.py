@@ -173,7 +173,7 @@ class Sheet:
         return light.getvalue(), {"alt": self.alt}
 
 
-def draw(chosen: list[Photograph], *, columns: int = 4, width: float = 4.8) -> Sheet:
+def draw(chosen: list[Photograph], *, columns: int = 3, width: float = 4.8) -> Sheet:
     """Each photograph and, under it, the same with its map, the boxes outlined.
 
     Args:
