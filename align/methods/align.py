@@ -24,6 +24,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
 from align import losses
+from align.config import Config
 from align.data.batches import Batch
 from align.methods.base import Losses, Method, Passes, adamw, descend
 from align.methods.guided import Guided, channel_weights, guided_terms
@@ -125,16 +126,7 @@ class Align(Method):
         kept, removed = self.classifier(torch.cat(views)).chunk(2)
         margin = config.distinction == "margin"
         distinction = losses.distinction_margin if margin else losses.distinction
-        terms = {
-            "distinction": distinction.unchecked(kept, removed, batch.labels),
-            "sparsity": losses.sparsity.unchecked(masks),
-            "smoothness": losses.smoothness.unchecked(masks),
-        }
-        terms["mask"] = (
-            terms["distinction"]
-            + config.lambda1 * terms["sparsity"]
-            + config.lambda2 * terms["smoothness"]
-        )
+        terms = priced(distinction.unchecked(kept, removed, batch.labels), masks, config)
         if pull is not None:
             terms["pull"] = pull
             terms["mask"] = terms["mask"] + config.start_weight * (1 - self.progress) * pull
@@ -167,6 +159,21 @@ class Align(Method):
         """Everything that training changes, under the names it has in a checkpoint."""
         own = {"masker": self.masker, "masker_optimizer": self.masker_optimizer}
         return super().parts() | own
+
+
+def priced(distinction: Tensor, masks: Tensor, config: Config) -> Losses:
+    """What masks `(N, 1, H, W)` cost beside how they tell apart; `"mask"` is the sum."""
+    terms = {
+        "distinction": distinction,
+        "sparsity": losses.sparsity.unchecked(masks),
+        "smoothness": losses.smoothness.unchecked(masks),
+    }
+    terms["mask"] = (
+        terms["distinction"]
+        + config.lambda1 * terms["sparsity"]
+        + config.lambda2 * terms["smoothness"]
+    )
+    return terms
 
 
 def keep_and_remove(images: Tensor, masks: Tensor, filling: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,6 @@ from align.networks.classifier import BACKBONES, IMAGENET_MEAN, IMAGENET_STD, pu
 SHARE = 0.5
 """How much the common classes hold of the answers that fall to those that may be common."""
 
-
 PART = 32
 """Images that are shown at a time."""
 

@@ -10,7 +10,7 @@ from align.config import Config
 from align.data.batches import Batch, Batches
 from align.data.benchmark import Domain
 from align.data.mask_sources import mask_source
-from align.methods.align import keep_and_remove
+from align.methods.align import keep_and_remove, priced
 from align.networks.feature_masker import FeatureMasker
 from align.networks.judge import Judge
 from align.networks.masker import Masker
@@ -56,11 +56,9 @@ def learn_from_judge(masker: Masker | FeatureMasker, domain: Domain, config: Con
         masks = masker(batch.images)
         # Another picture in place of the mean colour would bring its own object into sight.
         kept, removed = judge(torch.cat(keep_and_remove(batch.images, masks, judge.mean))).chunk(2)
-        return (
-            losses.distinction_margin.unchecked(kept, removed, torch.ones_like(batch.labels))
-            + config.lambda1 * losses.sparsity.unchecked(masks)
-            + config.lambda2 * losses.smoothness.unchecked(masks)
-        )
+        common = torch.ones_like(batch.labels)
+        distinction = losses.distinction_margin.unchecked(kept, removed, common)
+        return priced(distinction, masks, config)["mask"]
 
     begun = config.masker_start is not None or config.looked_at_masks > 0
     rate, decay = SLOWLY if begun else RATE, config.weight_decay

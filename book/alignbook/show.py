@@ -64,7 +64,8 @@ class Shown:
 
 
 PARTED = re.compile(
-    r"(?<=\d,) (?=[+−\d])| (?=[±=×])|(?<=[±=×−:]) (?=[\dA-Zλ])| (?=s\.e\.)|(?<=\d) (?=px|epochs|%)"
+    r"(?<=\d,) (?=[+−\d])| (?=[±=×])|(?<=[±=×]) | (?=s\.e\.)"
+    r"|(?<=[−:]) (?=[\dA-Zλ])|(?<=\d) (?=px|epochs|%)"
 )
 """Where no line may end, as in an interval, before an error or a unit, in `λ = 3` or `− ERM`."""
 
