@@ -184,31 +184,62 @@ def draw(chosen: list[Photograph], *, columns: int = 3, width: float = 4.8) -> S
     Returns:
         What a notebook shows, with a text alternative that says what each pair holds.
     """
-    rows = -(-len(chosen) // columns)
-    side = width / columns
-    fig, axes = plotting.figure(
-        2 * rows, columns, size=(width, rows * (2 * side + 0.55)), squeeze=False
-    )
-    for ax in axes.flat:
-        ax.set_axis_off()
-    for place, one in enumerate(chosen):
-        row, column = divmod(place, columns)
-        above, below = axes[2 * row, column], axes[2 * row + 1, column]
+    fig, axes = _strips(2, len(chosen), columns, width, title=0.275)
+    for (above, below), one in zip(axes, chosen, strict=True):
         above.imshow(one.pixels())
         above.set_title(one.shows.removeprefix("a ").removeprefix("an "), fontsize=9, pad=3)
-        below.imshow(plotting.blend(one.pixels(), np.maximum(one.evidence, 0)))
+        _outline(below, one)
         below.set_title(f"{one.answer}, {one.probability:.0%}", fontsize=9, pad=3)
-        for left, top, right, bottom in one.boxes:
-            across, down = (length / GRID for length in one.pixels().shape[1::-1])
-            xs = np.array([left, right, right, left, left]) * across - 0.5
-            ys = np.array([top, top, bottom, bottom, top]) * down - 0.5
-            below.plot(xs, ys, color="#ffffff", linewidth=1.2, clip_on=True)
-        below.set(
-            xlim=(-0.5, one.pixels().shape[1] - 0.5), ylim=(one.pixels().shape[0] - 0.5, -0.5)
-        )
     words = (
         f"{one.shows}, called {one.answer} ({one.probability:.2f}), "
         f"with {one.share():.0%} of the evidence in the box"
         for one in chosen
     )
     return Sheet(fig, "Photographs above their maps: " + "; ".join(words) + ".")
+
+
+def riddles(chosen: list[Photograph], *, maps: bool, columns: int = 4, width: float = 5.6) -> Sheet:
+    """Numbered photographs to guess the answers of: nothing says what they show or were called.
+
+    Args:
+        chosen: photographs with their maps.
+        maps: whether each stands above the same with its map and its boxes.
+        columns: photographs a row.
+        width: the figure's width in inches.
+
+    Returns:
+        What a notebook shows, its text alternative as silent as the figure.
+    """
+    fig, axes = _strips(1 + maps, len(chosen), columns, width, title=0.2)
+    for number, ((above, *below), one) in enumerate(zip(axes, chosen, strict=True), start=1):
+        above.imshow(one.pixels())
+        above.set_title(str(number), fontsize=9, pad=3)
+        for ax in below:
+            _outline(ax, one)
+    return Sheet(fig, f"{len(chosen)} photographs{' above their maps' if maps else ''}, unnamed.")
+
+
+def _strips(high: int, count: int, columns: int, width: float, *, title: float):
+    """A figure of `count` columns of `high` square axes without frames, wrapped into rows.
+
+    `title` is the height, in inches, left above each axes; axes past `count` stay empty.
+    """
+    rows, side = -(-count // columns), width / columns
+    fig, axes = plotting.figure(
+        high * rows, columns, size=(width, rows * high * (side + title)), squeeze=False
+    )
+    for ax in axes.flat:
+        ax.set_axis_off()
+    stacks = axes.reshape(rows, high, columns).transpose(0, 2, 1).reshape(-1, high)
+    return fig, stacks[:count]
+
+
+def _outline(ax, one: Photograph) -> None:
+    """The map over its photograph, with the boxes that hold the thing."""
+    ax.imshow(plotting.blend(one.pixels(), np.maximum(one.evidence, 0)))
+    high, wide = one.pixels().shape[:2]
+    for left, top, right, bottom in one.boxes:
+        xs = np.array([left, right, right, left, left]) * wide / GRID - 0.5
+        ys = np.array([top, top, bottom, bottom, top]) * high / GRID - 0.5
+        ax.plot(xs, ys, color="#ffffff", linewidth=1.2, clip_on=True)
+    ax.set(xlim=(-0.5, wide - 0.5), ylim=(high - 0.5, -0.5))
