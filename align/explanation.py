@@ -218,7 +218,7 @@ def draw(explanation: Explanation, names: Sequence[str] | None = None) -> Figure
 
     columns = 2 if explanation.masks is None else 3
     rows = len(explanation)
-    figure = Figure(figsize=(2.4 * columns, 2.75 * rows), layout="constrained")
+    figure = Figure(figsize=(1.85 * columns, 2.3 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for index, row in enumerate(axes):
         for ax in row:
@@ -226,13 +226,13 @@ def draw(explanation: Explanation, names: Sequence[str] | None = None) -> Figure
             ax.set_axis_off()
         share = explanation.probabilities[index].max().item()
         label = f"{explanation.classes[explanation.predicted[index]]}, {share:.0%}"
-        row[0].set_title(f"{names[index]}\n{label}" if names else label, fontsize=9, loc="left")
+        row[0].set_title(f"{names[index]}\n{label}" if names else label, fontsize=10, loc="left")
         heat = explanation.maps[index].numpy()
         row[1].imshow(heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
-        row[1].set_title("its evidence", fontsize=9, loc="left")
+        row[1].set_title("its evidence", fontsize=10, loc="left")
         if explanation.masks is not None:
             row[2].imshow(explanation.masks[index].numpy(), cmap="gray", vmin=0, vmax=1)
             kept, removed = explanation.kept[index], explanation.removed[index]
             words = f"mask\nkept {kept:.0%}, removed {removed:.0%}"
-            row[2].set_title(words, fontsize=9, loc="left")
+            row[2].set_title(words, fontsize=10, loc="left")
     return figure

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from synthetic import record
 
 from align import records
@@ -140,6 +141,33 @@ def test_no_two_rows_of_a_figure_look_alike():
     assert len({look(label, method) for label, method in rows.items()}) == len(rows)
 
 
+PHONE = 358
+"""Pixels that a figure has across on a phone of 390."""
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_of_a_figure_is_small_on_a_phone(name):
+    drawn = FIGURES[name].draw()
+    drawn.figure.draw_without_rendering()
+    inches = drawn.figure.get_tightbbox().width
+    seen = drawn.figure.findobj(lambda o: isinstance(o, Text) and o.get_visible() and o.get_text())
+    assert min(text.get_fontsize() for text in seen) / 72 * PHONE / inches > 8
+
+
+def test_a_long_name_is_broken_and_its_leader_ends_before_it():
+    fig, ax = plotting.figure()
+    ends = {"random maps (ERM)": (1, 0.5, "k"), "true masks, energy": (1, 0.5, "k")}
+    ax.plot([0, 1], [0, 1])
+    name_lines(ax, ends)
+    fig.draw_without_rendering()
+    assert {text.get_text() for text in ax.texts} == {"random maps\n(ERM)", "true masks,\nenergy"}
+    first, second = (Text.get_window_extent(text) for text in ax.texts)
+    assert not first.overlaps(second)
+    for text in ax.texts:
+        leader = text.arrow_patch.get_window_extent()
+        assert leader.x1 <= Text.get_window_extent(text).x0 + 2
+
+
 def test_names_beside_lines_do_not_touch():
     fig, ax = plotting.figure()
     ax.set_ylim(0, 1)
@@ -166,7 +194,7 @@ def test_controls_and_curves_are_drawn_from_the_records(recorded):
     ours = table["label"] == "ALIGN, energy"
     table["insertion_curve"] = table["insertion_curve"].where(~ours, pd.Series(higher, table.index))
     drawn = figures.curves(table)
-    assert "random maps (ERM)" in texts(drawn) and "ALIGN, energy has the highest" in drawn.alt
+    assert "random maps\n(ERM)" in texts(drawn) and "ALIGN, energy has the highest" in drawn.alt
     lines = {x.get_label(): x for x in drawn.figure.axes[0].lines}
     np.testing.assert_allclose(lines["ALIGN, energy"].get_ydata(), 0.1)  # above ERM's
     np.testing.assert_allclose(lines["Mixup"].get_ydata(), 0, atol=1e-12)

@@ -22,32 +22,43 @@ def line(slope: float = 1.0):
 
 
 def test_a_figure_becomes_a_light_picture():
-    html = interactive.slider_figure([line(), line(2)], [1, 2], "slope", "A line").data
+    html = interactive.slider_figure(
+        [line(), line(2)], [1, 2], "slope", "A line", caption="A caption"
+    ).data
     pictures = re.findall(r"data:image/png;base64,[\w+/=]+", html)
     assert len(set(pictures)) == 2
     assert all(len(picture) < 4 / 3 * interactive.MAX_FRAME_BYTES + 40 for picture in pictures)
 
 
 def test_the_first_frame_shows_without_script():
-    html = interactive.slider_figure([svg(0), svg(1)], ["a", "b"], "kind", "A box", start=1).data
+    html = interactive.slider_figure(
+        [svg(0), svg(1)], ["a", "b"], "kind", "A box", caption="A caption", start=1
+    ).data
     assert re.search(r'<img src="data:image/svg[^"]+" alt="A box; kind b\."', html)
     assert "<noscript>" in html and "://" not in re.sub(r"data:[^\"]+", "", html)
 
 
 def test_label_and_value_are_tied_to_the_control():
-    html = interactive.slider_figure([svg(0), svg(1)], [0.1, 0.2], "λ1", "A box").data
+    html = interactive.slider_figure(
+        [svg(0), svg(1)], [0.1, 0.2], "λ1", "A box", caption="A caption"
+    ).data
     (key,) = re.findall(r'<input type="range" id="([^"]+)"', html)
     assert f'<label for="{key}"' in html and 'aria-valuetext="0.1"' in html
 
 
 def test_text_that_looks_like_markup_stays_text():
-    html = interactive.slider_figure([svg(0)], ["</script><b>"], "<i>", 'He said "x"').data
+    html = interactive.slider_figure(
+        [svg(0)], ["</script><b>"], "<i>", 'He said "x"', caption="A caption"
+    ).data
     assert "<b>" not in html and "<i>" not in html.replace("<img", "")
     assert "&quot;x&quot;" in html
 
 
 def test_two_figures_on_a_page_have_different_names():
-    first, second = (interactive.slider_figure([svg(0)], [1], "n", "A box").data for _ in range(2))
+    first, second = (
+        interactive.slider_figure([svg(0)], [1], "n", "A box", caption="A caption").data
+        for _ in range(2)
+    )
     ids = [set(re.findall(r'id="([^"]+)"', html)) for html in (first, second)]
     assert not ids[0] & ids[1]
 
@@ -67,7 +78,9 @@ def test_two_figures_on_a_page_have_different_names():
 )
 def test_what_cannot_be_shown_is_refused(frames, values, options, message):
     with pytest.raises(ValueError, match=message):
-        interactive.slider_figure(frames, values, **({"label": "n", "alt": "A box"} | options))
+        interactive.slider_figure(
+            frames, values, **({"label": "n", "alt": "A box", "caption": "A box."} | options)
+        )
 
 
 def test_live_draws_every_combination_beforehand_outside_a_notebook():
@@ -77,7 +90,7 @@ def test_live_draws_every_combination_beforehand_outside_a_notebook():
         called.append((a, b))
         return svg(len(called))
 
-    html = interactive.live(draw, alt="A box", a=[1, 2], b=["x", "y"]).data
+    html = interactive.live(draw, alt="A box", caption="A box.", a=[1, 2], b=["x", "y"]).data
     assert called == [(1, "x"), (1, "y"), (2, "x"), (2, "y")]
     assert html.count('<input type="range"') == 2
 
@@ -88,13 +101,13 @@ def test_live_uses_widgets_in_an_open_notebook(monkeypatch):
     seen = {}
     monkeypatch.setattr(interactive, "is_live", lambda: True)
     monkeypatch.setattr(ipywidgets, "interact", lambda function, **sliders: seen.update(sliders))
-    assert interactive.live(line, alt="A line", slope=[1, 2]) is None
+    assert interactive.live(line, alt="A line", caption="A line.", slope=[1, 2]) is None
     assert list(seen["slope"].options) == [1, 2]
 
 
 def test_live_without_sliders_is_refused():
     with pytest.raises(ValueError, match="no slider"):
-        interactive.live(line, alt="A line")
+        interactive.live(line, alt="A line", caption="A line.")
 
 
 @needs_browser
@@ -102,9 +115,11 @@ def test_the_sliders_move_with_the_keyboard_and_do_not_disturb_each_other(tmp_pa
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
-    one = interactive.slider_figure([line(s) for s in (1, 2, 3)], [1, 2, 3], "slope", "A line")
+    one = interactive.slider_figure(
+        [line(s) for s in (1, 2, 3)], [1, 2, 3], "slope", "A line", caption="Lines."
+    )
     grid = {"a": [1, 2], "b": [5, 6, 7]}
-    two = interactive.slider_figure([svg(k) for k in range(6)], grid, alt="A box")
+    two = interactive.slider_figure([svg(k) for k in range(6)], grid, alt="A box", caption="Boxes.")
     page = f"<!doctype html><meta charset=utf-8><title>t</title>{one.data}{two.data}"
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     (tmp_path / "favicon.ico").write_bytes(b"")

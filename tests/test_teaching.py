@@ -73,6 +73,6 @@ def test_the_lab_has_a_sheet_with_maps_and_one_without():
         # The boxes are drawn on maps alone.
         assert sum(bool(ax.lines) for ax in drawn) == len(mixed) * maps
         # Neither what it is nor the answer, in no words at all.
-        titles = [ax.get_title() for ax in drawn if ax.get_title()]
-        assert sorted(map(int, titles)) == list(range(1, len(mixed) + 1))
+        titles = [ax.get_title(loc) for ax in drawn for loc in ("left", "center")]
+        assert sorted(int(title) for title in titles if title) == list(range(1, len(mixed) + 1))
         assert not any(one.answer in sheet.alt or one.shows in sheet.alt for one in mixed)

@@ -154,35 +154,47 @@ def gains(ax: Axes, table: pd.DataFrame, names: Sequence[str], shift: str) -> di
     return said
 
 
-def name_lines(ax: Axes, ends: dict[str, tuple[float, float, str]], apart: float = 0.075) -> None:
+def name_lines(ax: Axes, ends: dict[str, tuple[float, float, str]], apart: float = 0.085) -> None:
     """Write each line's name beside its last point; names that would touch are moved apart.
+
+    A name is broken after a comma, so that the figure stays as wide as a phone can show.
 
     Args:
         ax: where the lines are drawn, with its final limits.
         ends: for each name the last point of its line and its colour.
-        apart: least distance of two names, as a share of the axes' height.
+        apart: least distance of two lines of text, as a share of the axes' height.
     """
     low, high = ax.get_ylim()
     order = sorted(ends, key=lambda name: ends[name][1])
+    texts = [name.replace(", ", ",\n").replace(" (", "\n(") for name in order]
+    heights = [apart * (1 + text.count("\n")) for text in texts]
     places = [(ends[name][1] - low) / (high - low) for name in order]
     for _ in range(200):
         for i in range(1, len(places)):
-            close = apart - (places[i] - places[i - 1])
+            close = (heights[i] + heights[i - 1]) / 2 - (places[i] - places[i - 1])
             if close > 0:
                 places[i - 1] -= close / 2
                 places[i] += close / 2
         places = [min(max(place, 0.0), 1.0) for place in places]
-    for name, place in zip(order, places, strict=True):
+    for name, text, place in zip(order, texts, places, strict=True):
         x, y, color = ends[name]
         ax.annotate(
-            name,
+            text,
             (x, y),
             xytext=(1.06, place),
             textcoords="axes fraction",
             va="center",
             color=color,
-            fontsize=9,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkB": 3},
+            fontsize=10.5,
+            linespacing=1.0,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": color,
+                "linewidth": 0.6,
+                "relpos": (0, 0.5),  # a leader ends before its name, and runs through none
+                "shrinkA": 1,
+                "shrinkB": 3,
+            },
             annotation_clip=False,
         )
 

@@ -33,8 +33,8 @@ def slider_figure(
     label: str = "",
     alt: str | Sequence[str] = "",
     *,
+    caption: str,
     start: int = 0,
-    caption: str = "",
     max_frame_bytes: int = MAX_FRAME_BYTES,
 ) -> HTML:
     """Show one of several pictures, chosen with a slider or with one slider a parameter.
@@ -46,8 +46,8 @@ def slider_figure(
         label: what the slider changes; unused when `values` is a mapping.
         alt: what a picture shows, in words. One sentence is completed with the slider's value; a
             sequence gives one sentence a frame.
+        caption: what a reader sees in the picture and what moves, a line or two below it; HTML.
         start: the frame that shows first, and the only one where scripts are off.
-        caption: a line below the picture; HTML.
         max_frame_bytes: the most that one picture may weigh; colours are reduced to reach it.
 
     Returns:
@@ -76,7 +76,7 @@ def live(
     function: Callable[..., Figure],
     *,
     alt: str | Sequence[str],
-    caption: str = "",
+    caption: str,
     **sliders: Sequence[Any],
 ) -> HTML | None:
     """Let the reader move the arguments of `function`.
@@ -224,7 +224,7 @@ def _fragment(
         f'<img src="{pictures[start]}" alt="{html.escape(texts[start], quote=True)}"'
         ' style="display:block;max-width:100%;height:auto;margin:0 auto">'
         f"{''.join(reversed(inputs))}"
-        f"{f'<figcaption>{caption}</figcaption>' if caption else ''}"
+        f"<figcaption>{caption}</figcaption>"
         "<noscript><p>The slider needs JavaScript; the picture shows one of its positions.</p>"
         "</noscript>"
         f'<script type="application/json" class="align-frames">{frames}</script>'

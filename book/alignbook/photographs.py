@@ -167,16 +167,19 @@ def composite(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
     domains = [name for name in DOMAINS if name in set(table["domain"])]
     size = (5.6, 0.4 + 2.6 * len(domains))
     fig, axes = plotting.figure(len(domains), 1, size=size, sharex=True, sharey=True, squeeze=False)
+    named = {}
     for ax, domain in zip(axes[:, 0], domains, strict=True):
         ends = _lines(ax, table[table["domain"] == domain], metric)
+        named[domain] = (ax, ends)
         if gained:
             ax.axhline(0, color=INK, linewidth=1)
         elif metric == "evidence_inside":  # the share of a map that is the same everywhere
             ax.axhline(table["object_area"].mean(), color=MUTED, linestyle=":", linewidth=1.5)
         ax.set_title(domain + (" (held out)" if domain == "paired" else ""), fontsize=11)
         ax.set_xticks(sorted(table["rho"].unique()))
+    for domain, (ax, ends) in named.items():
         if domain != DOMAINS[0]:  # there all lines end together
-            name_lines(ax, ends, apart=0.09)
+            name_lines(ax, ends)
     axes[-1, 0].set_xlabel("ρ")
     fig.supylabel(name, fontsize=11)
     listed = ", ".join(

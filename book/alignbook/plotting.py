@@ -164,7 +164,7 @@ def image_grid(
     masks: ArrayLike | None = None,
     saliency: ArrayLike | None = None,
     columns: int = 6,
-    width: float = 7.0,
+    width: float = 5.6,
 ) -> Figure:
     """Show images side by side, with their masks outlined and their saliency laid over.
 

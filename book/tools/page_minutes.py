@@ -1,6 +1,7 @@
 """Minutes on the pages: the line under each title, the tables, and a role for other places.
 
-- under every title: the minutes to read the page, to run it, and of its exercises;
+- under every title: the minutes to read the page, to run it, and of its exercises; a page made of
+  docstrings says instead how many entries it has;
 - `{minutes}`, a directive: the table of measured minutes, one row a chapter;
 - `{path}`, a directive: pages and sections to read in a row, with their minutes and the sum;
 - `{takes}`, a role: the minutes of a page, as in {takes}`book/quickstart`; or of a page's path, as
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from sphinx.addnodes import desc
 
 from book.tools import minutes, project, reading
 from book.tools.page_table import table
@@ -107,7 +109,10 @@ def _under_title(app: Any, document: nodes.document) -> None:
     title = next(iter(document.findall(nodes.title)), None)
     if title is None or page not in project.pages():
         return
+    entries = len(list(document.findall(desc)))
     words = reading.line(reading.minutes(page))
+    if entries:
+        words = f"{entries} entries, to look things up in"
     title.parent.insert(title.parent.index(title) + 1, _small(words))
 
 

@@ -141,7 +141,7 @@ def _cells(page: str, root: Path) -> Iterator[tuple[str, str]]:
         if cell.cell_type == "markdown":
             yield "markdown", cell.source
             continue
-        if "mystnb" in cell.metadata:
+        if "figure" in cell.metadata.get("mystnb", {}):
             yield "figure", cell.source
         if "hide-input" not in tags:
             yield "code", cell.source
