@@ -26,7 +26,14 @@ document.addEventListener("DOMContentLoaded", function () {
   }
 });
 
-// A table that is wider than its place says so: a shadow stands at its edge while there is more.
+// What is wider than its place says so: a shadow stands at the edge while there is more of it.
+const showMore = function (place, region) {
+  const left = region.scrollWidth - region.clientWidth - region.scrollLeft;
+  place.classList.toggle("goes-on", left > 4);
+  place.style.setProperty("--top", `${region.offsetTop}px`);
+  place.style.setProperty("--height", `${region.clientHeight}px`);
+};
+
 document.addEventListener("DOMContentLoaded", function () {
   for (const table of document.querySelectorAll(".bd-article .pst-scrollable-table-container")) {
     const place = document.createElement("div");
@@ -36,17 +43,22 @@ document.addEventListener("DOMContentLoaded", function () {
   }
   const wide = ".bd-article .cell_output > .output:has(table), .bd-article .table-place > *";
   for (const region of document.querySelectorAll(wide)) {
-    const update = function () {
-      const left = region.scrollWidth - region.clientWidth - region.scrollLeft;
-      const place = region.parentElement;
-      place.classList.toggle("goes-on", left > 4);
-      place.style.setProperty("--top", `${region.offsetTop}px`);
-      place.style.setProperty("--height", `${region.clientHeight}px`);
-    };
+    const update = () => showMore(region.parentElement, region);
     region.addEventListener("scroll", update, { passive: true });
     window.addEventListener("resize", update);
     new ResizeObserver(update).observe(region.querySelector("table"));  // formulas come later
     update();
+  }
+  // A formula's own element is made later, by MathJax, which changes the size of its place.
+  for (const place of document.querySelectorAll(".bd-article div.math")) {
+    const update = function () {
+      const region = place.querySelector("mjx-container");
+      if (region) {
+        showMore(place, region);
+      }
+    };
+    place.addEventListener("scroll", update, { capture: true, passive: true });
+    new ResizeObserver(update).observe(place);
   }
 });
 
