@@ -49,6 +49,7 @@ def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out")
     rows = -(-len(domains) // columns)
     size = (5.0 if columns == 1 else 5.6, rows * (0.7 + 0.24 * len(names)) + 0.4)
     fig, axes = plotting.figure(rows, columns, size=size, squeeze=False, sharex=True, sharey=True)
+    fig.get_layout_engine().set(wspace=0.08)  # a panel's last number keeps off the next one's first
     order = axes.T if several else axes  # a benchmark's domains stand in one column
     for ax, (benchmark, domain) in zip(order.flat, domains, strict=False):
         part = table[(table["benchmark"] == benchmark) & (table["domain"] == domain)]
@@ -58,7 +59,7 @@ def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out")
             ax.axvline(plain, color=MUTED, linestyle=":", linewidth=1.5)
         if spot:
             ax.axvline(part[spot].mean(), color=NO_LOOK, linestyle="--", linewidth=1.5)
-        ax.locator_params(axis="x", nbins=4)
+        ax.locator_params(axis="x", nbins=3)
         ax.tick_params(axis="y", labelsize=11)
         title = words(domain) + (", held out" if shift == "in" else "")
         # Two lines: in one, the titles of neighbours would run into each other.

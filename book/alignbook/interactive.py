@@ -121,7 +121,7 @@ def is_live() -> bool:
 
 
 def _say(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
 def _check(
