@@ -472,5 +472,3 @@ def test_a_table_can_say_who_was_told_the_groups_here():
     named = {"accuracy_per_group": {"a": 1.0}}
     assert groups.told(one("groupdro", **named)) and groups.told(one("irm", **named))
     assert not groups.told(one("erm", **named)) and not groups.told(one("groupdro"))
-    said = groups.told_in_words([one("erm", **named), one("groupdro", **named)])
-    assert said == {"ERM": "none", "GroupDRO": "training split"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,7 +10,6 @@ from importlib.resources import files
 import pandas as pd
 
 from align.methods import METHODS
-from alignbook import results
 from alignbook.published import MARKS
 
 LABELS = ("none", "training split", "validation split", "not noted")
@@ -120,12 +118,3 @@ def told(record: dict) -> bool:
     """
     named = any("accuracy_per_group" in metrics for metrics in record["metrics"].values())
     return named and METHODS[record["config"]["method"]].reads_environments
-
-
-def told_in_words(recorded: Iterable[dict]) -> dict[str, str]:
-    """For each label of some records the word for the column "group labels in training".
-
-    Args:
-        recorded: records.
-    """
-    return {results.label(one): "training split" if told(one) else "none" for one in recorded}
