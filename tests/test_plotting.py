@@ -181,3 +181,20 @@ def test_with_interval_refuses_an_interval_beside_its_mean():
         plotting.with_interval(ax, [0], [2], [2.5], [3])
     with pytest.raises(ValueError, match="one and the same"):
         plotting.with_interval(ax, [0, 1], [2], [1], [3])
+
+
+def test_the_line_around_cells_follows_their_edges_and_closes_at_the_maps_border():
+    cells = np.zeros((3, 4))
+    cells[:2, 1:3] = 1
+    _, ax = plotting.figure()
+    ax.imshow(cells)
+    limits = ax.axis()
+    plotting.outline_cells(ax, cells)
+    assert ax.axis() == limits
+    (line,) = ax.collections[0].get_paths()
+    (left, top), (right, bottom) = line.vertices.min(0), line.vertices.max(0)
+    np.testing.assert_allclose([left, right, top, bottom], [0.5, 2.5, -0.5, 1.5], atol=0.04)
+    # No corner is cut: each point lies on a vertical or on a horizontal edge.
+    beside = np.abs(line.vertices[:, :1] - [0.5, 2.5]).min(1)
+    below = np.abs(line.vertices[:, 1:] - [-0.5, 1.5]).min(1)
+    assert np.minimum(beside, below).max() < 0.04
