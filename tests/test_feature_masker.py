@@ -12,7 +12,7 @@ from align import Config
 from align.methods.align import Align
 from align.networks.classifier import Classifier
 from align.networks.feature_masker import STARTS, FeatureMasker, masker_for, start_path
-from align.training import Run, start
+from align.training import Run, objectness, start
 from align.training.objectness import dice, learn_objectness
 
 
@@ -208,6 +208,18 @@ def test_only_so_many_masks_are_looked_at_and_the_seed_draws_them(seed):
         start("align", one, config).masker(x) for one in (world, replace(world, masks=spoilt))
     )
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_masks_are_looked_at_as_they_are_where_nothing_is_augmented(augment, monkeypatch):
+    world, shown = align.load("toy-vlcs", n=64, seed=0)["noon"], []
+    monkeypatch.setattr(
+        objectness, "teach", lambda masker, batches, loss, **_: shown.extend(batches.epoch(0))
+    )
+    start("align", world, Config(looked_at_masks=16, augment=augment))
+    masks = torch.cat([batch.masks for batch in shown])
+    as_drawn = [bool((mask == world.masks).all((1, 2)).any()) for mask in masks]
+    assert len(masks) == 16 and all(as_drawn) is not augment
 
 
 def test_more_masks_than_there_are_cannot_be_looked_at():

@@ -47,7 +47,8 @@ def learn_from_looked_at(
     order = torch.randperm(len(domain), generator=torch.Generator().manual_seed(config.seed))
     seen, size = domain.subset(order[:count]), min(PICTURES, count)
     epochs = math.ceil(STEPS / (count // size))
-    return learn_objectness(masker, seen, epochs=epochs, batch_size=size, seed=config.seed)
+    choices = {"seed": config.seed, "augment": config.augment}
+    return learn_objectness(masker, seen, epochs=epochs, batch_size=size, **choices)
 
 
 def learn_objectness(
@@ -58,6 +59,7 @@ def learn_objectness(
     batch_size: int = 16,
     lr: float = 2e-3,
     weight_decay: float = 1e-2,
+    augment: bool = True,
     seed: int = 0,
 ) -> list[float]:
     """Teach a masker to find objects, from pictures with true masks.
@@ -71,6 +73,7 @@ def learn_objectness(
         batch_size: pictures a step.
         lr: AdamW's learning rate at the start; it falls to zero along a line.
         weight_decay: AdamW's.
+        augment: mirror and shift the pictures with their masks.
         seed: fixes order and augmentation.
 
     Returns:
@@ -87,7 +90,7 @@ def learn_objectness(
             "them"
         )
     device = next(masker.parameters()).device
-    batches = Batches(domain, batch_size, seed, device=device)
+    batches = Batches(domain, batch_size, seed, augment, device)
 
     def loss(batch: Batch) -> Tensor:
         masks = masker(batch.images)[:, 0]
