@@ -69,8 +69,9 @@ def plane(
 
     A method that moves evidence alone goes to the right, one that moves reliance alone goes down.
     Dotted lines: the share of evidence that a constant map has inside, and the reliance on the
-    rest of the picture when a region of the object's shape is kept elsewhere (over all runs). The
-    axes hold every mean and both lines; an interval that goes on beyond them ends in an arrow.
+    rest of the picture when a region of the object's shape is kept elsewhere (over all runs).
+    Intervals are of three runs or more. The axes hold every mean and both lines; an interval that
+    goes on beyond them ends in an arrow.
 
     Args:
         table: what `results.frame` returns; runs without either number are left out, and their
@@ -106,7 +107,7 @@ def plane(
 
 
 def _interval(values: pd.Series) -> Interval:
-    if len(values) > 1:
+    if len(values) > 2:  # of two runs it would cover the whole plane
         return interval(values.tolist())
     return Interval(*[values.iloc[0]] * 3)
 

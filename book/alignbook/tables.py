@@ -77,7 +77,8 @@ def summary(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM")
         against: the label that differences are taken to.
 
     Returns:
-        Rows labels, in the order recorded; columns (what, part), see `show`. Empty without records.
+        Rows labels, in the order recorded; columns (what, part), see `show`: out of distribution,
+        in distribution, seeds. Empty without records.
 
     Raises:
         ValueError: if the rows are of several settings, see `results.settings`, or none has the
@@ -86,17 +87,18 @@ def summary(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM")
     refuse_mixed(table)
     refuse_unknown(table, metric)
     columns: dict[tuple[str, str], dict[str, float]] = {}
-    for shift in ("in", "out"):
+    counts: dict[str, float] = {}
+    for shift in ("out", "in"):  # what is asked first stands first: a phone shows two columns
         seeds = by_seed(table, metric, shift)
         gains = differences(table, metric, shift, against)
         for name in seeds.index.unique("label"):
             found = estimates.mean(seeds[name], metric) or NOTHING
-            columns.setdefault(("seeds", ""), {})[name] = len(seeds[name])
+            counts[name] = len(seeds[name])
             for part, value in found._asdict().items():
                 columns.setdefault((f"{metric} {shift}", part), {})[name] = value
         for part in gains:
             columns[f"{metric} {shift} − {against}", part] = gains[part].to_dict()
-    return _table(columns)
+    return _table(columns | {("seeds", ""): counts} if counts else columns)
 
 
 def per_domain(table: pd.DataFrame, metric: str = "accuracy", against: str = "ERM") -> pd.DataFrame:

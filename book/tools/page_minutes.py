@@ -10,7 +10,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -66,12 +68,13 @@ class ReadingPath(Directive):
             self.state.document.settings.env.note_dependency(_source(page))
         try:
             steps = path_steps("\n".join(self.content))
-            rows = [_row(number, step) for number, step in enumerate(steps, 1)]
+            folder = Path(self.state.document.settings.env.docname).parent
+            rows = [_row(number, step, folder) for number, step in enumerate(steps, 1)]
             total = sum(step.minutes for step in steps)
         except ValueError as error:
             raise self.error(str(error)) from error
         head = ["", "page", "read", "for", "minutes"]
-        return table(self, head, [*rows, ["", "", "", "together", f"{total:.0f}"]])
+        return table(self, head, [*rows, ["", "", "", "all of them", f"{total:.0f}"]])
 
 
 def path_steps(content: str) -> list[Step]:
@@ -95,8 +98,11 @@ def takes(name: str) -> float:
     return Step(name, None, "").minutes
 
 
-def _row(number: int, step: Step) -> list[str]:
-    read = "all of it" if step.titles is None else "; ".join(step.titles)
+def _row(number: int, step: Step, folder: Path) -> list[str]:
+    """A step's cells; each section's name leads to it."""
+    there = os.path.relpath(f"{step.page}.html", folder)
+    links = (f'<a href="{there}#{nodes.make_id(t)}">{t}</a>' for t in step.titles or ())
+    read = "; ".join(links) or "all of it"
     return [str(number), f"{{doc}}`/{step.page}`", read, step.why, f"{step.minutes:.0f}"]
 
 
