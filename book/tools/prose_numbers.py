@@ -129,10 +129,13 @@ def names() -> dict[str, Any]:
     from alignbook import estimates, results
 
     def rows(grids: str, where: dict[str, Any]) -> Any:
-        """The recorded rows of one grid, or of `several + grids`, with these values."""
+        """The recorded rows of one grid, or of `several + grids`, with these values.
+
+        A tuple stands for any of its values.
+        """
         table = results.recorded(*grids.split(" + "))
         for column, value in where.items():
-            table = table[table[column] == value]
+            table = table[table[column].isin(value if isinstance(value, tuple) else (value,))]
         return table
 
     def mean(
