@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +18,13 @@ from align.cli.commands import Root, note
 from alignbook.benchmark_commands import Grid, benchmark_app
 from alignbook.getting.commands import data_app
 from alignbook.getting.install import survey
+
+MAIN_METRICS = (
+    *("accuracy", "balanced_accuracy", "worst_group", "mean_group", "confidence"),
+    *("insertion_auc", "deletion_auc", "energy_inside", "evidence_inside", "pointing_game"),
+    *("iou", "masker_iou", "sufficiency_zero", "comprehensiveness_zero"),
+)
+"""What an answer to an unknown metric names, as far as the grid has them."""
 
 
 def add(app: typer.Typer) -> None:
@@ -41,7 +50,7 @@ def doctor() -> None:
     print("device:", torch.cuda.get_device_name(0) if torch.cuda.is_available() else cpu)
     print("ALIGN_DATA:", os.environ.get("ALIGN_DATA") or "not set")
     print(f"next: align train --benchmark {_photographs() or 'toy-vlcs'}")
-    print("      (or `align demo` for a two-minute comparison)")
+    print("      (or `align demo` for a comparison in a few minutes)")
 
 
 def demo(
@@ -143,9 +152,21 @@ def _check_metric(metric: str, recorded: list[dict], grid: str) -> None:
     known = {"accuracy": None} if grid == "weights" else known
     if metric not in known:
         raise ValueError(
-            f"no record of grid '{grid}' has a table of metric '{metric}', expected one of "
-            f"{', '.join(known)}"
+            f"no record of grid '{grid}' has a table of metric '{metric}', "
+            f"{_instead(metric, known)}"
         )
+
+
+def _instead(metric: str, known: Collection[str]) -> str:
+    """What may have been meant, and the main metrics; over a hundred names would hide them."""
+    near = get_close_matches(metric, known, 3)
+    main = [name for name in MAIN_METRICS if name in known][:12]
+    rest = [name for name in known if name not in main]
+    controls = sum(name.startswith("control_") for name in rest)
+    meant = f"which is near {', '.join(near)}; " if near else ""
+    others = f", or one of {len(rest)} others" if rest else ""
+    others += f" ({controls} begin with control_)" if controls else ""
+    return f"{meant}expected {', '.join(main)}{others}"
 
 
 def figure(

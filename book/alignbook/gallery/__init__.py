@@ -188,6 +188,7 @@ def draw(chosen: list[Photograph], *, columns: int = 3, width: float = 4.8) -> S
     for (above, below), one in zip(axes, chosen, strict=True):
         above.imshow(one.pixels())
         above.set_title(one.shows.removeprefix("a ").removeprefix("an "), fontsize=9, pad=3)
+        _map_over(below, one)
         _outline(below, one)
         below.set_title(f"{one.answer}, {one.probability:.0%}", fontsize=9, pad=3)
     words = (
@@ -198,12 +199,12 @@ def draw(chosen: list[Photograph], *, columns: int = 3, width: float = 4.8) -> S
     return Sheet(fig, "Photographs above their maps: " + "; ".join(words) + ".")
 
 
-def riddles(chosen: list[Photograph], *, maps: bool, columns: int = 4, width: float = 5.6) -> Sheet:
+def riddles(chosen: list[Photograph], *, maps: bool, columns: int = 5, width: float = 9.0) -> Sheet:
     """Numbered photographs to guess the answers of: nothing says what they show or were called.
 
     Args:
         chosen: photographs with their maps.
-        maps: whether each stands above the same with its map and its boxes.
+        maps: whether each stands above the same with its map.
         columns: photographs a row.
         width: the figure's width in inches.
 
@@ -215,7 +216,7 @@ def riddles(chosen: list[Photograph], *, maps: bool, columns: int = 4, width: fl
         above.imshow(one.pixels())
         above.set_title(str(number), fontsize=9, pad=3)
         for ax in below:
-            _outline(ax, one)
+            _map_over(ax, one)
     return Sheet(fig, f"{len(chosen)} photographs{' above their maps' if maps else ''}, unnamed.")
 
 
@@ -234,9 +235,13 @@ def _strips(high: int, count: int, columns: int, width: float, *, title: float):
     return fig, stacks[:count]
 
 
-def _outline(ax, one: Photograph) -> None:
-    """The map over its photograph, with the boxes that hold the thing."""
+def _map_over(ax, one: Photograph) -> None:
+    """The map over its photograph."""
     ax.imshow(plotting.blend(one.pixels(), np.maximum(one.evidence, 0)))
+
+
+def _outline(ax, one: Photograph) -> None:
+    """The boxes that hold the thing."""
     high, wide = one.pixels().shape[:2]
     for left, top, right, bottom in one.boxes:
         xs = np.array([left, right, right, left, left]) * wide / GRID - 0.5

@@ -197,6 +197,10 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the points to this file")
     parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if not options.submission.is_file():
+        parser.error(f"there is no file '{options.submission}', expected a submission in Python")
+    if importlib.util.find_spec("align") is None:
+        parser.error("this Python has no `align`; use that of the project, .venv/bin/python")
     if options.task:
         share, why = TASKS[options.task](_answers(options.submission), options.seed)
         print("\n" + json.dumps({"share": float(share), "why": why}))
