@@ -14,8 +14,9 @@ ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
 CODE = 6_690
 """Most lines of code in `align`, less docstrings, comments and empty lines. Asked was 7,000."""
 
-LINES = 11_130
-"""Most lines of `align` in all. Asked was 11,000, before the masker had a judge of its own."""
+LINES = 11_200
+"""Most lines of `align` in all: 11,130, and room for a method that a reader adds. Asked was 11,000,
+before the masker had a judge of its own."""
 
 ROOMS = 20
 """Most files and packages that stand directly in `align`."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import re
 import runpy
+import subprocess
 from pathlib import Path
 
 import nbformat
 import pytest
 from browser import chromium, console_errors, needs_browser, served, settle
 
-from book.tools import course, minutes, plain, project
+from book.tools import build, check_pages, course, execute, minutes, plain, project
 
 NOTEBOOKS = project.notebooks()
 PROJECT = course.PROJECT
@@ -149,6 +151,56 @@ def test_slides_say_what_the_chapters_claim_and_fetch_nothing(made):
         assert all((made / "slides" / link).exists() for link in beside), (part, beside)
 
 
+PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+
+
+@pytest.fixture
+def built(tmp_path, monkeypatch):
+    """Build one chapter as `make book` does, with neither kernel nor pages.
+
+    Give the data of each cell's output. The sources change while the pages are rendered.
+    """
+    path, site = NOTEBOOKS[0], tmp_path / "_build" / "html"
+
+    def built(data: dict[str, str]) -> tuple[int, Path]:
+        def filled(notebooks, cache, key, workers):
+            run = project.notebook(path)
+            for cell in (cell for cell in run.cells if cell.cell_type == "code"):
+                cell.outputs = [nbformat.v4.new_output("display_data", data)]
+            execute.keep(cache, path, run)
+            (cache / "key.txt").write_text(key)
+            return True
+
+        def rendered(command, **_):
+            site.mkdir(parents=True)
+            monkeypatch.setattr(project, "fingerprint", lambda **_: "after")
+            return subprocess.CompletedProcess(command, 0)
+
+        monkeypatch.setattr(project, "fingerprint", lambda **_: "before")
+        monkeypatch.setattr(execute, "environment", lambda *_: {})
+        monkeypatch.setattr(execute, "cached", filled)
+        monkeypatch.setattr(build.subprocess, "run", rendered)
+        monkeypatch.setattr(check_pages, "problems", lambda *_: [])
+        monkeypatch.setattr(course, "parts", lambda: {"Start": [path]})
+        return build.build("smoke", tmp_path, 1), site
+
+    return built
+
+
+def test_slides_keep_the_figures_of_a_build_while_sources_change(built):
+    status, site = built({"image/png": PICTURE})
+    assert status == 0 and (site / build.STAMP).is_file()
+    assert PICTURE in (site / course.SLIDES / "start.html").read_text(encoding="utf-8")
+
+
+def test_a_build_whose_slides_have_no_figure_fails_and_says_so(built, capsys):
+    status, site = built({"text/plain": "nothing to see"})
+    assert status == 1 and not (site / build.STAMP).exists()
+    assert "slides: no deck has a figure" in capsys.readouterr().err
+
+
 @needs_browser
 def test_slides_open_typeset_and_move(made):
     with served(made / "slides") as address, chromium() as driver:
@@ -182,6 +234,11 @@ const walk = async () => {
         if (slide.scrollHeight > 722 || slide.scrollWidth > 1102) {
             const words = slide.innerText.slice(0, 60);
             cut.push(`${words}: ${slide.scrollWidth} x ${slide.scrollHeight}`);
+        }
+        for (const box of slide.querySelectorAll(".jp-MarkdownOutput")) {
+            const scrolls = ["auto", "scroll"].includes(getComputedStyle(box).overflowY);
+            if (scrolls && box.clientHeight && box.scrollHeight > box.clientHeight)
+                cut.push(`a scroll bar beside: ${box.innerText.slice(0, 60)}`);
         }
     }
     done([cut, parseFloat(getComputedStyle(document.querySelector(".reveal")).fontSize)]);
@@ -225,6 +282,34 @@ def test_students_get_the_project_without_its_answers(made):
     student = {p.name for p in (made / "student" / "project").iterdir()}
     assert student == {"README.md", "starter.py", "grade.py"}
     assert "reference.py" in {p.name for p in (made / "instructor" / "project").iterdir()}
+
+
+def test_only_instructors_read_how_the_project_is_graded(made):
+    tasks = {kind: made / kind / "project" / "README.md" for kind in ("student", "instructor")}
+    student, instructor = (path.read_text(encoding="utf-8") for path in tasks.values())
+    assert instructor.startswith(student.rstrip())
+    for words in (f"## {course.UNSEEN}", "a full answer", "instructor/project", "--json"):
+        assert words in instructor and words not in student, words
+
+
+def test_a_task_without_a_section_for_instructors_is_not_given_out(tmp_path, monkeypatch):
+    page, label = course.TASK
+    renamed = tmp_path / page.name
+    text = page.read_text(encoding="utf-8")
+    renamed.write_text(text.replace(f"### {course.UNSEEN}", "### For teachers"), encoding="utf-8")
+    monkeypatch.setattr(course, "TASK", (renamed, label))
+    with pytest.raises(ValueError, match="no heading 'For instructors'"):
+        course._task(plain.Book({}, {}, {}), "student")
+
+
+def test_the_index_says_how_to_start_and_each_of_its_links_leads_somewhere(made):
+    page = (made / "index.html").read_text(encoding="utf-8")
+    said = html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert "after make setup, then run .venv/bin/jupyter lab course/student" in said
+    assert "in the book under Teaching" in said
+    links = re.findall(r'href="([^"]+)"', page)
+    assert {f"{kind}/project/README.md" for kind in ("student", "instructor")} <= set(links)
+    assert all((made / link).exists() for link in links)
 
 
 @pytest.mark.parametrize("kind", ["student", "instructor"])

@@ -1,23 +1,32 @@
 """The three doors into the environment agree: pyproject.toml, environment.yml, constraints.txt."""
 
+import re
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def wanted() -> dict[str, Requirement]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"]]
-    for extra in project["optional-dependencies"].values():
+    lines = [*PROJECT["dependencies"]]
+    for extra in PROJECT["optional-dependencies"].values():
         lines += extra
     return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
+
+
+def pythons() -> list[str]:
+    """The versions that the classifiers name, oldest first."""
+    named = re.findall(r"Programming Language :: Python :: (3\.\d+)", str(PROJECT["classifiers"]))
+    return sorted(named, key=Version)
 
 
 def pinned() -> dict[str, Version]:
@@ -56,6 +65,28 @@ def test_the_conda_door_installs_this_package_under_the_constraints():
     assert "-e .[book,test]" in pip
     (python,) = [entry for entry in plain if entry.startswith("python=")]
     assert Version(python.removeprefix("python=")) in (Version("3.11"), Version("3.12"))
+    assert python.removeprefix("python=") in pythons()
+
+
+def test_one_range_of_pythons_is_allowed_named_and_checked_by_make(monkeypatch):
+    """An older or a newer one is refused by `make` in a sentence, before anything is installed."""
+    allowed = SpecifierSet(PROJECT["requires-python"])
+    check = re.search(r"\$\(PYTHON\) -c '(import sys; .*)'", (ROOT / "Makefile").read_text())[1]
+    for minor in range(9, 17):
+        version = f"3.{minor}"
+        assert (
+            (version in pythons()) == allowed.contains(version) == allowed.contains(f"{version}.7")
+        )
+        monkeypatch.setattr(sys, "version_info", (3, minor, 7, "final", 0))
+        if version in pythons():
+            exec(check)
+            continue
+        with pytest.raises(SystemExit) as stop:
+            exec(check)
+        first, *_, last = pythons()
+        assert stop.value.code == (
+            f"Python {first} to {last} is needed, this is {version}; try make PYTHON=python{last}"
+        )
 
 
 def test_a_torch_that_may_come_without_a_working_torchvision_is_ruled_out():

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from align.cli import app
 from alignbook.gpu import command, device, tables
+from alignbook.gpu import plan as plans
 from alignbook.gpu.anchors import COUNT, LOOP, METRICS, RATE
 from book.tools import project
 
@@ -103,6 +104,23 @@ def test_here_says_in_one_sentence_that_there_is_no_gpu(capsys):
         pytest.skip("there is a GPU")
     assert command.here(8) == 0
     assert capsys.readouterr().out.startswith("Not run here: no GPU is visible to PyTorch.")
+
+
+@pytest.mark.parametrize("words", [[], ["--device", "cuda"]])
+def test_a_plan_alone_needs_no_gpu_and_writes_nothing(words, tmp_path, monkeypatch):
+    """The plan of the chapter, for the minutes given; a rehearsal's where that is asked for."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ALIGN_DATA", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(command, "RESULTS", tmp_path / "results")
+    done = CliRunner().invoke(app, ["gpu", "--plan", "--minutes", "6", *words])
+    first, *plan = done.stdout.splitlines()
+    assert done.exit_code == 0 and first.startswith("No GPU is visible to PyTorch.")
+    assert "\n".join(plan) == plans.text(command.preview(6), 6)
+    assert "of 6 minutes" in plan[-1] and not list(tmp_path.iterdir())
+    rehearsal = CliRunner().invoke(app, ["gpu", "--plan", "--device", "cpu", "--out", "here"])
+    assert rehearsal.exit_code == 0 and rehearsal.stdout.startswith("cpu, torch ")
+    assert CliRunner().invoke(app, ["gpu", "--plan", "--device", "tpu"]).exit_code != 0
 
 
 def test_more_minutes_plan_no_less():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -173,7 +174,9 @@ def test_a_method_that_reads_what_is_not_there_is_refused_where_it_is_defined(re
         type("Typo", (Method,), {"reads": reads})
 
 
-FILE = '''"""Objects before other images' scenes."""
+PAGE = project.ROOT / "book" / "add_a_method.ipynb"
+
+TOP = '''"""Objects before other images' scenes."""
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -181,18 +184,49 @@ from torch.nn.functional import cross_entropy
 from align.methods.base import Method
 
 
-class Swap(Method):
-    """Training on objects before other images' scenes."""
-
-    needs_masks = True
-
-    def loss(self, batch, epoch, generator):
-        """Cross-entropy of each object before another scene."""
-        order = torch.randperm(len(batch.labels), generator=generator)
-        masks = batch.masks[:, None].to(batch.images)
-        swapped = masks * batch.images + (1 - masks) * batch.images[order]
-        return {"loss": cross_entropy(self.classifier(swapped), batch.labels)}
 '''
+"""What the page's steps have a reader write above the class: its source and its imports."""
+
+
+def steps():
+    """What the page's steps name: the file, the method and the class."""
+    text = "\n".join(cell.source for cell in project.notebook(PAGE).cells)
+    (path,) = set(re.findall(r"`(align/methods/(?!__)\w+\.py)`", text))
+    ((name, kind),) = re.findall(r'`"([\w-]+)": (\w+),`', text)
+    return path, name, kind
+
+
+def pasted(kind):
+    """A file with the class of the page's first code, as it is but for the class's name."""
+    (code,) = [c.source for c in project.notebook(PAGE).cells if "\nclass Swap(" in c.source]
+    return TOP + code[code.index("class Swap(") :].replace("class Swap(", f"class {kind}(") + "\n"
+
+
+def defined(kind):
+    """The page's class under a name."""
+    names = {"__name__": "pasted"}
+    exec(pasted(kind), names)
+    return names[kind]
+
+
+def test_after_the_pages_steps_the_pages_own_class_still_trains(domain, monkeypatch):
+    """Whoever does what the page says can run the page again, and has one method twice."""
+    _, name, kind = steps()
+    monkeypatch.setitem(METHODS, name, defined(kind))
+    run, own = train(name, domain), train(defined("Swap"), domain)
+    assert run.config.method == name
+    assert same(bits(run.classifier), bits(own.classifier))
+
+
+@pytest.mark.parametrize("check", [["check"], ["format", "--check"]])
+def test_the_pages_class_in_its_file_passes_make_lint(check):
+    path, _, kind = steps()
+    command = [sys.executable, "-m", "ruff", *check, "--no-cache", "--stdin-filename", path, "-"]
+    done = subprocess.run(
+        command, cwd=project.ROOT, input=pasted(kind), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
 
 USE = """
 import json, sys
@@ -205,7 +239,8 @@ from align.cli import app
 from alignbook import plotting, results, speed
 from typer.testing import CliRunner
 
-config = align.Config(method="swap", epochs=1, batch_size=16)
+name = sys.argv[2]
+config = align.Config(method=name, epochs=1, batch_size=16)
 one = Experiment("toy-vlcs", "noon", config, {"n": 60, "size": 32}, explained=4)
 record, trained = run(one, progress=False)
 path = Path(sys.argv[1]) / "r.jsonl"
@@ -215,29 +250,30 @@ ran = CliRunner().invoke(app, ["train", "--help"])
 print(json.dumps({
     "key": kept["key"] == one.key(),
     "table": sorted(set(results.frame([kept])["label"])),
-    "style": plotting.method_style("swap").label,
-    "timed": "swap" in speed.step_times(size=32, batch_size=8, steps=1, device="cpu").index,
-    "grids": [name for name in ("toy", "toy-leave-one-out", "vlcs")
-              if any(e.config.method == "swap" for e in grid.experiments(name))],
-    "help": "swap" in ran.output,
+    "style": plotting.method_style(name).label,
+    "timed": name in speed.step_times(size=32, batch_size=8, steps=1, device="cpu").index,
+    "grids": [grids for grids in ("toy", "toy-leave-one-out", "vlcs")
+              if any(e.config.method == name for e in grid.experiments(grids))],
+    "help": name in ran.output,
 }))
 """
 
 
 def test_one_file_and_one_line_make_it_the_librarys(tmp_path):
-    """In a copy of the project: trained, recorded, tabled, drawn, timed, in grids, and tested."""
+    """The page's steps in a copy: trained, recorded, tabled, drawn, timed, in grids, and tested."""
     skip = shutil.ignore_patterns("__pycache__", "*.ipynb", "mathjax", "results")
     for name in ("align", "book", "tests", "pyproject.toml", "_config.yml", "_toc.yml"):
         source = project.ROOT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
         copy(source, tmp_path / name, **({"ignore": skip} if source.is_dir() else {}))
-    (tmp_path / "align" / "methods" / "swap.py").write_text(FILE)
+    path, name, kind = steps()
+    (tmp_path / path).write_text(pasted(kind))
     table = tmp_path / "align" / "methods" / "__init__.py"
     text = table.read_text()
-    text = text.replace("import SGT\n", "import SGT\nfrom align.methods.swap import Swap\n", 1)
-    table.write_text(
-        text.replace('    "align": Align,\n', '    "align": Align,\n    "swap": Swap,\n')
-    )
+    line = f"from {path.removesuffix('.py').replace('/', '.')} import {kind}\n"
+    text = text.replace("import Mixup\n", f"import Mixup\n{line}", 1)
+    entry = f'    "{name}": {kind},\n'
+    table.write_text(text.replace('    "align": Align,\n', f'    "align": Align,\n{entry}'))
     paths = os.pathsep.join([str(tmp_path), str(tmp_path / "book"), str(tmp_path / "tests")])
     environment = os.environ | {"PYTHONPATH": paths, "TQDM_DISABLE": "1"}
 
@@ -249,10 +285,10 @@ def test_one_file_and_one_line_make_it_the_librarys(tmp_path):
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
-    assert python("-c", USE, str(tmp_path)).splitlines()[-1] == (
-        '{"key": true, "table": ["Swap"], "style": "Swap", "timed": true, '
+    assert python("-c", USE, str(tmp_path), name).splitlines()[-1] == (
+        f'{{"key": true, "table": ["{kind}"], "style": "{kind}", "timed": true, '
         '"grids": ["toy", "toy-leave-one-out"], "help": true}'
     )
     tests = ["tests/test_methods.py", "tests/test_training.py"]
-    said = python("-m", "pytest", "-q", "-k", "swap", "-p", "no:cacheprovider", *tests)
+    said = python("-m", "pytest", "-q", "-k", name, "-p", "no:cacheprovider", *tests)
     assert " passed" in said

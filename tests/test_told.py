@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import align
 from align import cli, records
 from align.cli import app
-from alignbook import plotting
+from alignbook import commands, plotting
 from alignbook.campaign import grid, rerun
 from book.tools import build, execute, first_cell, project, strip
 
@@ -76,10 +76,38 @@ def test_an_unknown_metric_is_named_with_those_that_there_are(metric, results, m
     assert done.exit_code == 0 and "ERM" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("metric", "near"),
+    [("acuracy", "accuracy"), ("control_random_iuo", "control_random_iou"), ("xx", None)],
+)
+def test_an_unknown_metric_is_answered_with_what_is_near_and_a_dozen(
+    metric, near, results, monkeypatch, capsys
+):
+    """Over a hundred names are counted; those of the controls are not told one by one."""
+    (old,) = records.read(results / "toy.jsonl")[:1]
+    values = {name: 0.5 for name in commands.MAIN_METRICS}
+    values |= {f"control_{kind}_iou": 0.5 for kind in ("random", "centre", "constant")}
+    values |= {f"extra_{number}": 0.5 for number in range(100)}
+    metrics = {name: values | before for name, before in old["metrics"].items()}
+    known = {name for one in metrics.values() for name in one if isinstance(one[name], int | float)}
+    (results / "toy.jsonl").write_text(json.dumps(old | {"metrics": metrics}) + "\n")
+    words = ["benchmark", "table", "toy", "--metric", metric]
+    code, error = said(words, monkeypatch, capsys)
+    assert code == 2 and error.count("\n") == 1 and len(error) < 400
+    given, _, expected = error.partition("expected ")
+    names, _, others = expected.partition(", or one of ")
+    assert f"metric '{metric}', " in given and ("near" in given) == bool(near)
+    assert not near or f"which is near {near}" in given
+    assert names.split(", ") == list(commands.MAIN_METRICS[:12])
+    controls = sum(name.startswith("control_") for name in known)
+    assert others == f"{len(known) - 12} others ({controls} begin with control_)\n"
+
+
 def test_a_metric_that_a_grids_table_does_not_show_is_refused(results, monkeypatch, capsys):
     records.append(results / "weights.jsonl", record(grid.weights()[0], lambda *_: 0.5))
     words = ["benchmark", "table", "weights", "--metric", "insertion_auc"]
-    assert said(words, monkeypatch, capsys)[0] == 2
+    code, error = said(words, monkeypatch, capsys)
+    assert code == 2 and error.endswith("'insertion_auc', expected accuracy\n")
 
 
 def test_a_condition_that_no_run_fulfils_is_refused(results, monkeypatch, capsys):

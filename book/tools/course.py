@@ -26,17 +26,35 @@ BIBLIOGRAPHY = project.ROOT / "book" / "references.bib"
 PROJECT = project.ROOT / "book" / "teaching" / "project"
 TASK = (project.ROOT / "book" / "teaching" / "exercises.md", "sec-project")
 """The page and the section that say what the project asks."""
+UNSEEN = "For instructors"
+"""The heading in that section of what students do not get."""
 FOR_STUDENTS = ("starter.py", "grade.py")
 ARCHIVE = "course.zip"
 SLIDES = "slides"
+START = (
+    f"<p>Unpack <code>{ARCHIVE}</code> in the checkout of the project after "
+    "<code>make setup</code>, then run <code>.venv/bin/jupyter lab course/student</code> there. "
+    "The pages of the kit, the lab sheet and the exercises are in the book under "
+    "<em>Teaching</em>.</p>"
+)
+"""How whoever opens the archive alone begins."""
+GIVEN = (
+    '<ul><li>For students: <a href="student/project/README.md">the task</a> '
+    '(<a href="student/project/">folder</a>)</li>'
+    '<li>For instructors: <a href="instructor/project/README.md">the task, and how to grade it</a> '
+    '(<a href="instructor/project/">folder</a>)</li></ul>'
+)
+"""The project, where `_copy_project` puts it."""
 
 
-def make(output: Path, cache: Path) -> dict[str, int]:
+def make(output: Path, cache: Path, key: str | None = None) -> dict[str, int]:
     """Write the course.
 
     Args:
         output: the folder; emptied first.
         cache: where the executed notebooks of `make book` are.
+        key: the key that a build has just filled the cache under; the sources may have changed
+            since. Without it, the runs must be those of the sources as they are.
 
     Returns:
         How many notebooks, decks and figures were written.
@@ -49,28 +67,30 @@ def make(output: Path, cache: Path) -> dict[str, int]:
         for kind in ("student", "instructor"):
             _write_notebook(path, book, page, output, kind)
     _copy_project(output, book)
-    figures = _write_slides(output / SLIDES, book, cache)
+    key = key or project.fingerprint(pages_too=False)
+    figures = _write_slides(output / SLIDES, book, cache, key)
     (output / "index.html").write_text(_index(book), encoding="utf-8")
     return {"notebooks": len(paths), "decks": len(parts()), "figures": figures}
 
 
-def publish(html: Path, cache: Path) -> Path:
+def publish(html: Path, cache: Path, key: str | None = None) -> dict[str, int]:
     """Put the course beside the built pages: everything in one archive, and the slides to open.
 
     Args:
         html: the folder of the built site.
         cache: where the executed notebooks are.
+        key: as in `make`.
 
     Returns:
-        The archive.
+        What `make` returns.
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "course"
-        make(output, cache)
+        made = make(output, cache, key)
         shutil.rmtree(html / SLIDES, ignore_errors=True)
         shutil.copytree(output / SLIDES, html / SLIDES)
-        made = shutil.make_archive(str(html / Path(ARCHIVE).stem), "zip", folder, "course")
-    return Path(made)
+        shutil.make_archive(str(html / Path(ARCHIVE).stem), "zip", folder, "course")
+    return made
 
 
 def parts(root: Path = project.ROOT) -> dict[str, list[Path]]:
@@ -105,10 +125,10 @@ def _copy_project(output: Path, book: plain.Book) -> None:
         for path in sorted(PROJECT.iterdir()):
             if path.name in FOR_STUDENTS or (kind == "instructor" and path.suffix == ".py"):
                 shutil.copy(path, folder)
-        (folder / "README.md").write_text(_task(book), encoding="utf-8")
+        (folder / "README.md").write_text(_task(book, kind), encoding="utf-8")
 
 
-def _task(book: plain.Book) -> str:
+def _task(book: plain.Book, kind: str) -> str:
     """The project's section as a file of its own; its links lead to the notebooks beside it."""
     page, label = TASK
     text = page.read_text(encoding="utf-8")
@@ -116,28 +136,39 @@ def _task(book: plain.Book) -> str:
     if not found:
         raise ValueError(f"{page.name} has no section '{label}'")
     raised = re.sub(r"(?m)^#(#+ )", r"\1", found[1])
+    seen, withheld = re.subn(rf"(?ms)^## {UNSEEN}\n.*?(?=^## |\Z)", "", raised)
+    if not withheld:  # under another heading it would reach students unnoticed
+        raise ValueError(f"the section '{label}' of {page.name} has no heading '{UNSEEN}'")
+    if kind == "student":
+        raised = seen.rstrip() + "\n"
     return plain.Plain(book, "book/project/README.md").text(raised)
 
 
-def _write_slides(folder: Path, book: plain.Book, cache: Path) -> int:
+def _write_slides(folder: Path, book: plain.Book, cache: Path, key: str) -> int:
     folder.mkdir(parents=True)
     slides.assets(folder)
     figures = 0
     for part, paths in parts().items():
         chapters = [
-            (path.relative_to(project.ROOT).as_posix(), executed(path, cache)) for path in paths
+            (path.relative_to(project.ROOT).as_posix(), executed(path, cache, key))
+            for path in paths
         ]
         figures += sum(_pictures(notebook) for _, notebook in chapters)
         slides.write(part, chapters, book, folder / deck_name(part))
     return figures
 
 
-def executed(path: Path, cache: Path) -> Any:
-    """Return a notebook with the outputs of the last `make book`, or without any."""
+def executed(path: Path, cache: Path, key: str) -> Any:
+    """Return a notebook with the outputs that a cache holds, or without any.
+
+    Args:
+        path: the notebook.
+        cache: where the executed notebooks are.
+        key: how the cache's own key must end: in full, or the fingerprint alone for any tier.
+    """
     notebook = project.notebook(path)
     stamp = cache / "key.txt"
-    fresh = project.fingerprint(pages_too=False)
-    if not stamp.is_file() or not stamp.read_text().endswith(fresh):
+    if not stamp.is_file() or not stamp.read_text().endswith(key):
         return notebook
     run = execute.stored(cache, execute.read(path))
     if run is None:
@@ -173,10 +204,8 @@ def _index(book: plain.Book) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><style>body'
         "{font:17px/1.6 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
         "td{padding:.2rem 1rem .2rem 0}</style></head><body><main>"
-        f"<h1>{title}: course</h1><h2>Notebooks</h2><table>{rows}</table>"
-        f"<h2>Slides</h2><ul>{decks}</ul><h2>Project</h2><ul>"
-        '<li><a href="student/project/">for students</a></li>'
-        '<li><a href="instructor/project/">for instructors</a></li></ul></main></body></html>\n'
+        f"<h1>{title}: course</h1>{START}<h2>Notebooks</h2><table>{rows}</table>"
+        f"<h2>Slides</h2><ul>{decks}</ul><h2>Project</h2>{GIVEN}</main></body></html>\n"
     )
 
 

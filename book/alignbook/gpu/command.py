@@ -43,7 +43,7 @@ def run(
             rehearsal `runs/gpu/rehearsal/`.
         packed: folder of packed pictures; None looks in `runs/packed/`.
         root: folder with the benchmarks' data; None takes `$ALIGN_DATA`.
-        only_plan: print the plan and do nothing.
+        only_plan: print the plan and do nothing; for a GPU, this needs none.
 
     Returns:
         0, or 1 where a unit failed or a check does not hold.
@@ -55,6 +55,10 @@ def run(
     began = time.monotonic()
     if not minutes >= LEAST:
         raise ValueError(f"minutes is {minutes:g}, expected at least {LEAST:g}")
+    if only_plan and device in (None, "", "cuda") and not torch.cuda.is_available():
+        print("No GPU is visible to PyTorch. On one of which nothing is known, this is the plan:")
+        print(plans.text(_foreseen(minutes, packed or PACKED, root), minutes))
+        return 0
     found = devices.find(device)
     folder = out or default_folder(found)
     work = WORK / f"work-{found.slug}"
@@ -104,10 +108,16 @@ def preview(minutes: float) -> list[plans.Step]:
     Args:
         minutes: length of the session.
     """
+    with tempfile.TemporaryDirectory() as empty:
+        return _foreseen(minutes, None, Path(empty))
+
+
+def _foreseen(minutes: float, packed: Path | None, root: Path | None) -> list[plans.Step]:
+    """The plan for a GPU that nothing is known of; packed pictures and data as `run` takes them."""
     unknown = devices.Device("cuda", "a GPU", None, "", 1)
     with tempfile.TemporaryDirectory() as folder:
         report = Report(Path(folder), unknown, sizes(unknown).tier)
-        units = everything(unknown, report, None, Path(folder), Path(folder))
+        units = everything(unknown, report, packed, root, Path(folder))
         return plans.plan(units, 60 * minutes)
 
 
