@@ -91,7 +91,10 @@ def test_every_page_says_its_minutes_under_its_title(site):
         article = (site / f"{page}.html").read_text("utf-8").partition("<article")[2]
         found = re.search(r'</h1>\s*<p class="page-minutes">([^<]+)</p>', article)
         assert found, page
-        assert found[1] == reading.line(reading.minutes(page)), page
+        if entries := len(re.findall(r'<dl class="py ', article)):  # docstrings, to look up
+            assert found[1] == f"{entries} entries, to look things up in", page
+        else:
+            assert found[1] == reading.line(reading.minutes(page)), page
 
 
 def lab() -> list[tuple[int, str]]:
