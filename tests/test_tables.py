@@ -196,6 +196,15 @@ def test_only_records_of_the_grid_as_it_is_now_count(tmp_path, monkeypatch):
     assert tables.per_domain(frame([])).empty and tables.comparison(frame([])).empty
 
 
+def test_what_was_made_again_stands_apart_from_what_was_recorded_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "RESULTS", tmp_path)
+    (tmp_path / "again").mkdir()
+    first, second = (record(grid.toy()[0], lambda d, s, a=a: a) for a in (0.5, 0.6))
+    records.append(tmp_path / "toy.jsonl", first)
+    records.append(tmp_path / "again" / "toy.jsonl", second)
+    assert results.made_again("toy", "toy-terra") == [second] != results.current("toy")
+
+
 def test_every_run_of_a_grid_has_its_own_key_and_every_row_its_own_label():
     for name in grid.GRIDS:
         wanted = grid.experiments(name)

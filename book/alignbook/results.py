@@ -83,6 +83,19 @@ def recorded(*grids: str) -> pd.DataFrame:
     return frame([record for grid in grids for record in current(grid)])
 
 
+def made_again(*grids: str) -> list[dict]:
+    """The records of runs of some grids that were made a second time, on another machine.
+
+    Args:
+        grids: their names.
+
+    Returns:
+        In the order of the files in `results/again/`; `frame` makes rows of them.
+    """
+    files = (records_file(grid) for grid in grids)
+    return [one for path in files for one in records.read(path.parent / "again" / path.name)]
+
+
 def complete(*grids: str) -> bool:
     """Whether every run of some grids is recorded.
 

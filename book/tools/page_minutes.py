@@ -116,9 +116,8 @@ def _under_title(app: Any, document: nodes.document) -> None:
     if title is None or page not in project.pages():
         return
     entries = len(list(document.findall(desc)))
-    words = reading.line(reading.minutes(page))
-    if entries:
-        words = f"{entries} entries, to look things up in"
+    looked_up = f"{entries} entries, to look things up in"
+    words = looked_up if entries else reading.line(reading.minutes(page))
     title.parent.insert(title.parent.index(title) + 1, _small(words))
 
 
