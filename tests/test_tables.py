@@ -202,7 +202,9 @@ def test_what_was_made_again_stands_apart_from_what_was_recorded_first(tmp_path,
     first, second = (record(grid.toy()[0], lambda d, s, a=a: a) for a in (0.5, 0.6))
     records.append(tmp_path / "toy.jsonl", first)
     records.append(tmp_path / "again" / "toy.jsonl", second)
-    assert results.made_again("toy", "toy-terra") == [second] != results.current("toy")
+    (again,), (recorded,) = results.made_again("toy", "toy-terra"), results.current("toy")
+    assert [again] == records.read(tmp_path / "again" / "toy.jsonl")
+    assert again["key"] == recorded["key"] and again["metrics"] != recorded["metrics"]
 
 
 def test_every_run_of_a_grid_has_its_own_key_and_every_row_its_own_label():
