@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from align.experiment import Experiment
-from alignbook.campaign.photo_grids import COMPOSITE_RHOS, THREE_CLASSES, caltech
+from alignbook.campaign.photo_grids import COMPOSITE_RHOS, THREE_CLASSES, caltech, pacs
 from alignbook.campaign.recipes import (
     COMPOSITE,
     EXPLAINED,
@@ -155,13 +155,17 @@ def _costing_nothing(runs: Iterable[Experiment]) -> list[Experiment]:
 
 
 def toy_terra_swap() -> list[Experiment]:
-    """The intervention aligned on `toy-terra`, at learned masks and at true ones, 5 seeds."""
+    """The intervention aligned on `toy-terra`, at learned masks and at true ones, 5 seeds.
+
+    The controls, 3 seeds, are those of `toy_swap`.
+    """
     variants = (
         {"method": "align", "alignment": "swap"},
         {"method": "align", "alignment": "swap+energy"},
         {"method": "guided", "alignment": "swap"},
     )
-    return on_toy("toy-terra", variants)
+    controls = _costing_nothing(on_toy("toy-terra", variants[-1:], seeds=range(3)))
+    return on_toy("toy-terra", variants) + controls
 
 
 def on_toy(
@@ -311,10 +315,16 @@ def _on_scenes(
 def pacs_swap() -> list[Experiment]:
     """PACS dog, horse and person from photographs, the intervention aligned, 3 seeds.
 
-    The start has seen horses and people with masks, of other collections, and no dog.
+    The start has seen horses and people with masks, of other collections, and no dog. The last runs
+    are at given masks, of a segmenter and of those that cost nothing, on the pictures of `pacs`.
     """
     cases = (HELD, OWN)
-    return [
+    given = [
+        replace(one, config=replace(one.config, method="guided", alignment="swap"))
+        for one in pacs()
+        if one.config.method == "erm"
+    ]
+    learned = [
         Experiment(
             "pacs",
             "photo",
@@ -325,6 +335,7 @@ def pacs_swap() -> list[Experiment]:
         for seed in range(3)
         for choices in cases
     ]
+    return learned + given + _costing_nothing(given)
 
 
 def caltech_swap() -> list[Experiment]:
