@@ -37,7 +37,7 @@ LATER = {
     **{"swap_weight": 1.0, "swap_background": "picture", "swap_loss": "label"},
     **{"masker_reads": "pixels", "masker_start": None, "start_weight": 1.0},
     **{"balanced": False, "mask_level": 0.5, "looked_at_masks": 0, "hold": 0},
-    "judge_epochs": 0,
+    **{"judge_epochs": 0, "rounds": 1},
 }
 """Choices that came after the first recorded runs, with what was done before there was a choice.
 `Config.used` names them only where they are another, so that older runs keep their keys."""
@@ -110,6 +110,8 @@ class Config:
             masks of the training images are used. What the masker has learned is its start.
         hold: epochs of guidance before a masker with a start learns on, judged by a classifier that
             its masks have guided; 0 lets it learn from the end of the warm-up.
+        rounds: 2 trains a second time: the classifier begins anew and is guided from the first
+            epoch on by the masker of the first round, which learns no more; 3 does so once again.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -161,6 +163,7 @@ class Config:
     looked_at_masks: int = 0
     judge_epochs: int = 0
     hold: int = 0
+    rounds: int = 1
     mixup_concentration: float = 0.2
     irm_weight: float = 100.0
     irm_anneal: int = 8
@@ -186,6 +189,7 @@ class Config:
         for name, fits, expected in (
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("rounds", self.rounds >= 1, "at least 1"),
             ("mixup_concentration", self.mixup_concentration > 0, "a number above 0"),
             ("cgc_temperature", self.cgc_temperature > 0, "a number above 0"),
             ("masker_steps", self.masker_steps > 0, "a number above 0"),
@@ -211,6 +215,11 @@ class Config:
                 f"hold is {self.hold} and the masker has no start to be held at, expected 0; or "
                 "give it masker_start, looked_at_masks or judge_epochs"
             )
+        if self.rounds > 1 and self.masker_reads == "classifier":
+            raise ValueError(
+                f"rounds is {self.rounds} and masker_reads is 'classifier', expected 'pixels' or "
+                "'pretrained': the classifier whose maps it reads ends with its round"
+            )
 
     @property
     def method_class(self) -> type:
@@ -224,7 +233,9 @@ class Config:
 
     @property
     def joint_from(self) -> int:
-        """The first epoch in which the classifier is guided."""
+        """The first epoch in which the classifier is guided, in the last round."""
+        if "rounds" in self.method_class.reads and self.rounds > 1:
+            return 0  # the masker is there already
         return self.warmup + (self.head_start if "head_start" in self.method_class.reads else 0)
 
     @property
@@ -236,6 +247,10 @@ class Config:
     def masker_from(self) -> int:
         """The first epoch in which the masker learns."""
         return self.joint_from + self.hold if self.hold else self.warmup
+
+    def masker_learns(self, epoch: int) -> bool:
+        """Whether the masker learns in an epoch of the last round."""
+        return self.rounds == 1 and self.masker_lr > 0 and epoch >= self.masker_from
 
     def values(self) -> dict[str, object]:
         """All values, ready for JSON: a method's class by its name."""

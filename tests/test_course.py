@@ -312,6 +312,21 @@ def test_the_index_says_how_to_start_and_each_of_its_links_leads_somewhere(made)
     assert all((made / link).exists() for link in links)
 
 
+def test_the_labs_sheet_is_for_instructors_whole_and_its_links_lead_to_notebooks(made):
+    sheet = made / "instructor" / "teaching" / "lab.md"
+    assert not (made / "student" / "teaching").exists()
+    text = sheet.read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^#+ (.+)$", text) == re.findall(
+        r"(?m)^#+ (.+)$", course.LAB.read_text(encoding="utf-8")
+    )
+    minutes = [int(found) for found in re.findall(r"(?m)^\| (\d+) \|", text)]
+    assert len(minutes) > 3 and sum(minutes) == 90
+    assert "<!--" not in text and "(sec-" not in text
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert "../gallery.ipynb" in links
+    assert all((sheet.parent / link).is_file() for link in links)
+
+
 @pytest.mark.parametrize("kind", ["student", "instructor"])
 def test_the_projects_task_lies_beside_it_whole_and_its_links_lead_to_notebooks(made, kind):
     task = made / kind / "project" / "README.md"

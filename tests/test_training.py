@@ -183,7 +183,7 @@ def test_a_choice_that_came_later_leaves_the_keys_of_older_runs():
     changed = {"second_order": False, "balanced": True} | swap
     masker = {"masker_steps": 2.0, "mask_stride": 4, "mask_level": 0.2, "start_weight": 2.0}
     changed |= masker | reads | {"masker_start": "objectness", "looked_at_masks": 30, "hold": 1}
-    changed["judge_epochs"] = 1
+    changed |= {"judge_epochs": 1, "rounds": 2}
     assert set(changed) == set(LATER)
     needs = {"hold": {"looked_at_masks": 3}}
     alone = ({name: value} | needs.get(name, reads) for name, value in changed.items())

@@ -43,7 +43,7 @@ class Align(Method):
         *("head_start", "masker_lr", "distinction", "fill", "target"),
         *("lambda1", "lambda2", "lambda4", "masker_steps", "mask_stride"),
         *("masker_reads", "masker_start", "start_weight", "looked_at_masks", "judge_epochs"),
-        *("hold", "mask_level"),
+        *("hold", "rounds", "mask_level"),
     )
     learns_masks = True
     pairs_images = ({"fill": ("shuffle",)}, *Guided.pairs_images)
@@ -69,7 +69,7 @@ class Align(Method):
     def update(self, batch: Batch, epoch: int, generator: Generator) -> Losses:
         """The masker's steps that are due, once it learns, and a classifier step."""
         terms: Losses = {}
-        if epoch >= self.config.masker_from and self.config.masker_lr > 0:
+        if self.config.masker_learns(epoch):
             for _ in range(self.masker_steps_due()):
                 terms |= self.update_masker(batch, generator)
         return terms | super().update(batch, epoch, generator)

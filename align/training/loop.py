@@ -85,8 +85,12 @@ def train(
     device = torch.device(device)
     if compile:
         check_compile(config, device)
-    ready = start(config.method, domain, config, device)
+    options = {"device": device, "progress": progress, "compile": compile}
+    before = _round_before(domain, config, checkpoint, options)
+    ready = start(config.method, domain, config, device, masker=before and before.masker)
     run = Run(config, ready.classifier, ready.masker)
+    if before is not None:
+        run.seconds, run.images = before.seconds, before.images
     run.contract = Contract.of(domain, run.classifier.mean, run.classifier.std)
     order = config.batch_size, config.seed, config.augment, device, config.balanced
     batches = Batches(domain, *order)
@@ -121,10 +125,11 @@ def start(
     domain: Domain,
     config: Config | None = None,
     device: torch.device | str = "cpu",
+    masker: Masker | FeatureMasker | None = None,
 ) -> Method:
     """A method before its first step, with the seed's first `classifier` and `masker`.
 
-    Arguments are as for `train`.
+    Arguments are as for `train`; a masker is that of the round before, where there is one.
 
     Raises:
         ValueError: if masks are needed, by the method or to be looked at, and the domain has too
@@ -137,13 +142,26 @@ def start(
         config = replace(config or Config(), method=method)
     kind = config.method_class
     kind.check_masks(domain.masks)
-    classifier, masker = first_networks(config, len(domain.classes), device)
-    if masker is not None and config.looked_at_masks:
-        learn_from_looked_at(masker, domain, config)
-    if masker is not None and config.judge_epochs:
-        learn_from_judge(masker, domain, config)
+    classifier, fresh = first_networks(config, len(domain.classes), device)
+    if masker is None and fresh is not None:
+        masker = fresh
+        if config.looked_at_masks:
+            learn_from_looked_at(masker, domain, config)
+        if config.judge_epochs:
+            learn_from_judge(masker, domain, config)
     environments = domain.environment_count
     return kind(classifier.train(), config, masker=masker, environments=environments)
+
+
+def _round_before(
+    domain: Domain, config: Config, checkpoint: str | Path | None, options: dict
+) -> Run | None:
+    """The run whose masker guides this one, made or found in a folder of its own; or None."""
+    if config.rounds == 1 or not config.method_class.learns_masks:
+        return None
+    earlier = replace(config, rounds=config.rounds - 1)
+    folder = None if checkpoint is None else Path(checkpoint) / f"round-{earlier.rounds}"
+    return train(config.method, domain, config=earlier, checkpoint=folder, **options)
 
 
 def train_epoch(

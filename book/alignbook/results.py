@@ -41,7 +41,8 @@ def label(record: dict) -> str:
         source = SOURCES[_masks(record)]
         shares = {name: record.get(name, 0) for name in ("missed", "leaked")}
         spoilt = "".join(f", {share:.0%} {name}" for name, share in shares.items() if share)
-        return f"{source}{spoilt}, {FORMS[config['alignment']]}"
+        at_once = ", at once" if config["warmup"] == 0 else ""
+        return f"{source}{spoilt}, {FORMS[config['alignment']]}{at_once}"
     if config["method"] != "align":
         # Where classes are drawn alike all methods do so: only ERM stands in both ways.
         alike = ", balanced" if config["method"] == "erm" and config.get("balanced") else ""
@@ -255,11 +256,16 @@ STARTS = {"birds": "objectness of birds"}
 """What a masker's start is called in a label, where it isn't its own name."""
 
 
+LOOKED_AT = {"": "looked-at masks", "centre": "discs", "grabcut": "of GrabCut's masks"}
+"""What a masker was shown before training, by the source of the masks."""
+
+
 def _variant(record: dict) -> str:
     """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
     config, parts = record["config"], []
+    rounds = [f"{config['rounds']} rounds"] if "rounds" in config else []
     if not {"masker_reads", "looked_at_masks", "judge_epochs"} & config.keys():
-        return ""
+        return "".join(f", {part}" for part in rounds)
     whole = "masker_reads" in config and "swap_background" not in config
     if config["alignment"].startswith("swap") and whole:
         parts.append("whole backgrounds")
@@ -277,7 +283,7 @@ def _variant(record: dict) -> str:
             parts.append("classes as they come")
         if config["epochs"] != WATERBIRDS.epochs:
             parts.append(f"{config['epochs']} epochs")
-    return "".join(f", {part}" for part in parts)
+    return "".join(f", {part}" for part in parts + rounds)
 
 
 def _taught(record: dict) -> str:
@@ -286,8 +292,7 @@ def _taught(record: dict) -> str:
     if "masker_start" in config:
         lessons.append(STARTS.get(config["masker_start"], config["masker_start"]))
     if count := config.get("looked_at_masks"):
-        disc = record.get("mask_source") == "centre"
-        lessons.append(f"{count} {'discs' if disc else 'looked-at masks'}")
+        lessons.append(f"{count} {LOOKED_AT[record.get('mask_source', '')]}")
     if "judge_epochs" in config:
         lessons.append("a frozen judge")
     if not lessons:

@@ -1,4 +1,4 @@
-"""Make a course of the book: notebooks for students and for instructors, slides, the project.
+"""Make a course of the book: notebooks for students and for instructors, slides, lab, project.
 
     python -m book.tools.course [--output _build/course]
 
@@ -23,6 +23,7 @@ import yaml
 from book.tools import execute, plain, project, slides, strip
 
 BIBLIOGRAPHY = project.ROOT / "book" / "references.bib"
+LAB = project.ROOT / "book" / "teaching" / "lab.md"
 PROJECT = project.ROOT / "book" / "teaching" / "project"
 TASK = (project.ROOT / "book" / "teaching" / "exercises.md", "sec-project")
 """The page and the section that say what the project asks."""
@@ -34,8 +35,7 @@ SLIDES = "slides"
 START = (
     f"<p>Unpack <code>{ARCHIVE}</code> in the checkout of the project after "
     "<code>make setup</code>, then run <code>.venv/bin/jupyter lab course/student</code> there. "
-    "The pages of the kit, the lab sheet and the exercises are in the book under "
-    "<em>Teaching</em>.</p>"
+    "The pages of the kit and the exercises are in the book under <em>Teaching</em>.</p>"
 )
 """How whoever opens the archive alone begins."""
 GIVEN = (
@@ -45,6 +45,7 @@ GIVEN = (
     '(<a href="instructor/project/">folder</a>)</li></ul>'
 )
 """The project, where `_copy_project` puts it."""
+SHEET = '<p>For instructors: <a href="instructor/teaching/lab.md">one lab of 90 minutes</a>.</p>'
 
 
 def make(output: Path, cache: Path, key: str | None = None) -> dict[str, int]:
@@ -66,6 +67,7 @@ def make(output: Path, cache: Path, key: str | None = None) -> dict[str, int]:
         page = path.relative_to(project.ROOT).as_posix()
         for kind in ("student", "instructor"):
             _write_notebook(path, book, page, output, kind)
+    _copy_lab(output, book)
     _copy_project(output, book)
     key = key or project.fingerprint(pages_too=False)
     figures = _write_slides(output / SLIDES, book, cache, key)
@@ -116,6 +118,15 @@ def _write_notebook(path: Path, book: plain.Book, page: str, output: Path, kind:
     target = output / kind / Path(page).relative_to("book")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(strip.text(strip.strip(made)), encoding="utf-8")
+
+
+def _copy_lab(output: Path, book: plain.Book) -> None:
+    """The sheet of the timed lab, which tells how it ends: for instructors alone."""
+    page = LAB.relative_to(project.ROOT)
+    target = output / "instructor" / page.relative_to("book")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = plain.Plain(book, page.as_posix()).text(LAB.read_text(encoding="utf-8"))
+    target.write_text(text, encoding="utf-8")
 
 
 def _copy_project(output: Path, book: plain.Book) -> None:
@@ -205,7 +216,7 @@ def _index(book: plain.Book) -> str:
         "{font:17px/1.6 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
         "td{padding:.2rem 1rem .2rem 0}</style></head><body><main>"
         f"<h1>{title}: course</h1>{START}<h2>Notebooks</h2><table>{rows}</table>"
-        f"<h2>Slides</h2><ul>{decks}</ul><h2>Project</h2>{GIVEN}</main></body></html>\n"
+        f"<h2>Slides</h2><ul>{decks}</ul><h2>Lab</h2>{SHEET}<h2>Project</h2>{GIVEN}</main></body></html>\n"
     )
 
 

@@ -154,6 +154,18 @@ def _costing_nothing(runs: Iterable[Experiment]) -> list[Experiment]:
     return [replace(one, mask_source=source) for one in runs for source in ("centre", "grabcut")]
 
 
+def toy_rounds() -> list[Experiment]:
+    """A second round on `toy-vlcs`, in which masks guide from the first epoch on, 5 seeds.
+
+    The controls, 3 seeds, are guided like that at true masks and at masks that cost nothing.
+    """
+    forms = [{"alignment": alignment} for alignment in ("swap+energy", "energy")]
+    variants = [{"method": "align", "rounds": 2} | form for form in forms]
+    at_once = [{"method": "guided", "warmup": 0} | form for form in forms]
+    given = on_toy("toy-vlcs", at_once, seeds=range(3))
+    return on_toy("toy-vlcs", variants) + given + _costing_nothing(given)
+
+
 def toy_terra_swap() -> list[Experiment]:
     """The intervention aligned on `toy-terra`, at learned masks and at true ones, 5 seeds.
 
@@ -269,10 +281,17 @@ def pattern_looked_at() -> list[Experiment]:
 
 
 def toy_terra_looked_at() -> list[Experiment]:
-    """The swap on `toy-terra`, the masker held at what a few true masks taught it, 5 seeds."""
+    """The swap on `toy-terra`, the masker held at what a few true masks taught it, 5 seeds.
+
+    The last runs are held at what 400 of GrabCut's masks taught: nobody has drawn those.
+    """
     held = {"method": "align", "alignment": "swap", "masker_lr": 0.0}
     variants = [held | {"looked_at_masks": count} for count in LOOKED_AT[1:]]
-    return on_toy("toy-terra", variants, controls=False, localisation_only=True)
+    cut_out = [held | {"looked_at_masks": 400}]
+    brief = {"controls": False, "localisation_only": True}
+    return on_toy("toy-terra", variants, **brief) + [
+        replace(one, mask_source="grabcut") for one in on_toy("toy-terra", cut_out, **brief)
+    ]
 
 
 def composite_methods() -> list[Experiment]:

@@ -1,0 +1,123 @@
+"""A second round: the classifier begins anew, guided by the masker of the first."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import align
+from align import Config
+from align.data.batches import Batches
+from align.training import start
+
+ONCE = Config(epochs=3, batch_size=32, warmup=1, head_start=1, alignment="swap+energy")
+TWICE = replace(ONCE, rounds=2)
+
+
+def weights(network):
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+@pytest.fixture(scope="module")
+def runs(domain):
+    """The same run in one round, in two and in three."""
+    return [
+        align.train("align", domain, config=replace(ONCE, rounds=rounds), progress=False)
+        for rounds in (1, 2, 3)
+    ]
+
+
+def test_the_masker_is_that_of_the_first_round_and_the_classifier_another(runs):
+    once, *more = runs
+    for run in more:
+        assert torch.equal(weights(run.masker), weights(once.masker))
+        assert not torch.equal(weights(run.classifier), weights(once.classifier))
+    # Each later round has the same masker, seed and first weights.
+    assert torch.equal(weights(more[0].classifier), weights(more[1].classifier))
+
+
+def test_only_the_first_round_waits_and_only_there_the_masker_learns(runs):
+    once, twice, _ = runs
+    assert ["swap" in row for row in once.history] == [False, False, True]
+    assert ["mask" in row for row in once.history] == [False, True, True]
+    assert all("swap" in row and "mask" not in row for row in twice.history)
+
+
+def test_every_round_counts_as_images_and_as_time(runs):
+    once, twice, thrice = runs
+    assert (twice.images, thrice.images) == (2 * once.images, 3 * once.images)
+    assert twice.seconds > once.seconds / 2 and len(twice.history) == ONCE.epochs
+
+
+def test_the_classifier_begins_with_the_seeds_first_weights(runs, domain):
+    once, twice, _ = runs
+    again = start("align", domain, TWICE, masker=once.masker)
+    assert torch.equal(weights(again.classifier), weights(start("align", domain, ONCE).classifier))
+    batches = Batches(domain, TWICE.batch_size, TWICE.seed, TWICE.augment)
+    for epoch in range(TWICE.epochs):
+        align.training.train_epoch(again, batches, epoch)
+    assert torch.equal(weights(again.classifier), weights(twice.classifier))
+
+
+@pytest.mark.parametrize("rounds_whole", [1, 0])
+def test_a_run_broken_off_in_either_round_goes_on_to_the_same_end(
+    rounds_whole, runs, domain, tmp_path, monkeypatch
+):
+    class Broken(Exception):
+        pass
+
+    steps, write = [], align.training.loop.checkpoints.write
+
+    def breaking(path, *rest):
+        write(path, *rest)
+        steps.append(path.parent)
+        if len(steps) == 3 * rounds_whole + 2:
+            raise Broken
+
+    monkeypatch.setattr(align.training.loop.checkpoints, "write", breaking)
+    options = {"config": TWICE, "checkpoint": tmp_path, "progress": False}
+    with pytest.raises(Broken):
+        align.train("align", domain, **options)
+    resumed = align.train("align", domain, **options)
+    _, twice, _ = runs
+    assert len(steps) == 2 * 3  # no epoch was trained twice
+    assert {path.name for path in steps} == {"round-1", tmp_path.name}
+    assert torch.equal(weights(resumed.classifier), weights(twice.classifier))
+    assert resumed.images == twice.images
+
+
+def test_a_masker_of_frozen_maps_has_rounds_too(domain):
+    config = replace(TWICE, masker_reads="pretrained", looked_at_masks=8)
+    once, twice = (
+        align.train("align", domain, config=replace(config, rounds=n), progress=False)
+        for n in (1, 2)
+    )
+    assert torch.equal(weights(once.masker.decoder), weights(twice.masker.decoder))
+    images = domain.images[:4].float().div(255)
+    with torch.no_grad():
+        assert torch.equal(once.masker(images), twice.masker(images))
+
+
+def test_a_run_of_two_rounds_is_saved_and_read_as_any_other(runs, tmp_path):
+    runs[1].save(tmp_path)
+    found = align.Run.load(tmp_path)
+    assert found.config == TWICE
+    assert torch.equal(weights(found.classifier), weights(runs[1].classifier))
+
+
+def test_methods_that_learn_no_masks_have_one_round(domain):
+    for method in ("erm", "guided"):
+        config = replace(TWICE, method=method)
+        assert config.hash() == replace(ONCE, method=method).hash()
+        one, two = (
+            align.train(method, domain, config=given, progress=False)
+            for given in (replace(ONCE, method=method), config)
+        )
+        assert one.history == two.history and one.images == two.images
+
+
+def test_rounds_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="rounds is 0, expected at least 1"):
+        Config(rounds=0)
+    with pytest.raises(ValueError, match="rounds is 2 and masker_reads is 'classifier', expected"):
+        Config(rounds=2, masker_reads="classifier")
