@@ -63,7 +63,7 @@ def test_the_classifier_begins_with_the_seeds_first_weights(runs, domain):
 def test_a_run_broken_off_in_either_round_goes_on_to_the_same_end(
     rounds_whole, runs, domain, tmp_path, monkeypatch
 ):
-    class Broken(Exception):
+    class BrokenError(Exception):
         pass
 
     steps, write = [], align.training.loop.checkpoints.write
@@ -72,11 +72,11 @@ def test_a_run_broken_off_in_either_round_goes_on_to_the_same_end(
         write(path, *rest)
         steps.append(path.parent)
         if len(steps) == 3 * rounds_whole + 2:
-            raise Broken
+            raise BrokenError
 
     monkeypatch.setattr(align.training.loop.checkpoints, "write", breaking)
     options = {"config": TWICE, "checkpoint": tmp_path, "progress": False}
-    with pytest.raises(Broken):
+    with pytest.raises(BrokenError):
         align.train("align", domain, **options)
     resumed = align.train("align", domain, **options)
     _, twice, _ = runs

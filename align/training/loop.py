@@ -19,6 +19,8 @@ from align.data.batches import Batches
 from align.data.benchmark import Benchmark, Domain
 from align.methods import Method
 from align.networks.compilation import check_compile, compiled
+from align.networks.feature_masker import FeatureMasker
+from align.networks.masker import Masker
 from align.training import checkpoint as checkpoints
 from align.training.contract import Contract
 from align.training.judged import learn_from_judge
