@@ -26,3 +26,12 @@ def test_the_recorded_figures_are_those_of_the_records():
         assert f"Recorded for {label} on toy-" in said and "2,500 images of 64 pixels" in said
         assert "12 epochs, mean of 5 seeds" in said
     assert captions.recorded("toy", "nobody") == "No run of nobody is recorded in the grid `toy`."
+
+
+def test_the_spots_share_is_that_of_the_recorded_control():
+    table = results.recorded("toy")
+    tests = results.tested(table[table["label"] == "ERM"], "control_centre_energy_inside", "out")
+    share = tests["control_centre_energy_inside"].mean()
+    assert 0 < share < 0.5 and captions.spot() == (
+        f"A spot in the middle has {share:.2f} of its light inside."
+    )

@@ -56,6 +56,16 @@ def recorded(grid: str = "toy", label: str = "ERM") -> str:
     )
 
 
+def spot(grid: str = "toy") -> str:
+    """Say what share inside the object a map has that knows nothing but where the middle is.
+
+    Args:
+        grid: a grid of recorded runs in which the controls were measured.
+    """
+    inside = results.by_seed(results.recorded(grid), "control_centre_energy_inside")
+    return f"A spot in the middle has {inside['ERM'].mean():.2f} of its light inside."
+
+
 def _what(domain: Domain, config: Config) -> str:
     return (
         f"{len(domain):,} images of {domain.images.shape[-1]} pixels from {domain.name}, "

@@ -71,7 +71,7 @@ class PublishedGroups:
     def frame(self) -> pd.DataFrame:
         """Text cells, one row a method, indexed by (who, method), who being "published [mark]".
 
-        The network, which is the same in each, stands in `attrs["note"]`.
+        The network, which is the same in each, and the source stand in `attrs["note"]`.
         """
         labels = [f"group labels in {part}" for part in ("training", "selection")]
         columns = ["worst group", *labels]
@@ -85,7 +85,10 @@ class PublishedGroups:
         }
         index = pd.MultiIndex.from_tuples(list(cells), names=["who", "method"])
         table = pd.DataFrame(list(cells.values()), columns=columns, index=index)
-        table.attrs["note"] = f"Network of every row: {self.backbone}, {self.size} px."
+        table.attrs["note"] = (
+            f"Published: {self.backbone}, {self.size} px; [{self.mark}] is second hand, read from "
+            f"{self.source}, where it is not noted which row is whose."
+        )
         return table
 
 
