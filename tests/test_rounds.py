@@ -21,10 +21,11 @@ def weights(network):
 
 @pytest.fixture(scope="module")
 def runs(domain):
-    """The same run in one round, in two and in three."""
+    """The first round, and the runs of two rounds and of three."""
+    first = replace(ONCE, alignment="energy")
     return [
-        align.train("align", domain, config=replace(ONCE, rounds=rounds), progress=False)
-        for rounds in (1, 2, 3)
+        align.train("align", domain, config=config, progress=False)
+        for config in (first, TWICE, replace(ONCE, rounds=3))
     ]
 
 
@@ -39,9 +40,21 @@ def test_the_masker_is_that_of_the_first_round_and_the_classifier_another(runs):
 
 def test_only_the_first_round_waits_and_only_there_the_masker_learns(runs):
     once, twice, _ = runs
-    assert ["swap" in row for row in once.history] == [False, False, True]
+    assert ["alignment" in row for row in once.history] == [False, False, True]
     assert ["mask" in row for row in once.history] == [False, True, True]
-    assert all("swap" in row and "mask" not in row for row in twice.history)
+    for row in twice.history:
+        assert {"alignment", "swap"} <= row.keys() and "mask" not in row
+
+
+@pytest.mark.parametrize("form", ["energy", "bce", "swap"])
+def test_the_first_round_exchanges_nothing_and_keeps_a_form_of_evidence(form, domain):
+    first = "energy" if form == "swap" else form
+    once, twice = (
+        align.train("align", domain, config=replace(config, alignment=name), progress=False)
+        for config, name in ((ONCE, first), (TWICE, form))
+    )
+    assert torch.equal(weights(once.masker), weights(twice.masker))
+    assert ("swap" in twice.history[0]) == (form == "swap")
 
 
 def test_every_round_counts_as_images_and_as_time(runs, domain, monkeypatch):
@@ -92,7 +105,7 @@ def test_a_run_broken_off_in_either_round_goes_on_to_the_same_end(
 
 
 def test_a_masker_of_frozen_maps_has_rounds_too(domain):
-    config = replace(TWICE, masker_reads="pretrained", looked_at_masks=8)
+    config = replace(TWICE, masker_reads="pretrained", looked_at_masks=8, alignment="energy")
     once, twice = (
         align.train("align", domain, config=replace(config, rounds=n), progress=False)
         for n in (1, 2)

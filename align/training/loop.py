@@ -161,7 +161,9 @@ def _round_before(
     """The run whose masker guides this one, made or found in a folder of its own; or None."""
     if config.rounds == 1 or not config.method_class.learns_masks:
         return None
-    earlier = replace(config, rounds=config.rounds - 1)
+    # A swap at a mask that is not there yet would exchange the object: evidence comes first.
+    form = "energy" if config.alignment.startswith("swap") else config.alignment
+    earlier = replace(config, rounds=config.rounds - 1, alignment=form)
     folder = None if checkpoint is None else Path(checkpoint) / f"round-{earlier.rounds}"
     return train(config.method, domain, config=earlier, checkpoint=folder, **options)
 

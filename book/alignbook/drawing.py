@@ -104,7 +104,9 @@ def ends(table: pd.DataFrame, metric: str) -> str:
     )
 
 
-def dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> None:
+def dots(
+    ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str], *, cut: bool = False
+) -> None:
     """One row a label: its mean over seeds with its 95 % interval, or a word that it was not run.
 
     Args:
@@ -112,7 +114,9 @@ def dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> No
         table: rows with the columns label, method and seed.
         metric: a column.
         names: labels, from top to bottom.
+        cut: whether the axis ends beyond the means; an interval that goes on ends in an arrow.
     """
+    drawn = []
     for row, name in enumerate(names):
         part = table[table["label"] == name]
         if part.empty:
@@ -121,8 +125,23 @@ def dots(ax: Axes, table: pd.DataFrame, metric: str, names: Sequence[str]) -> No
         values = part.groupby("seed")[metric].mean()
         if found := estimates.mean(values, metric):
             estimate(ax, row, found, *look(name, part["method"].iloc[0]))
+            drawn.append((row, found, look(name, part["method"].iloc[0])[0]))
+    if cut and drawn:
+        _end_at_means(ax, drawn)
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
+
+
+def _end_at_means(ax: Axes, drawn: Sequence[tuple[int, Interval, str]]) -> None:
+    """Limits that hold every row's mean, and arrows where an interval goes on beyond them."""
+    means = [found.mean for _, found, _ in drawn]
+    room = 0.1 * (max(means) - min(means)) or 0.01
+    left, right = min(means) - room, max(means) + room
+    ax.set_xlim(left, right)
+    for row, found, color in drawn:
+        for beyond, edge, mark in ((found.low < left, left, "<"), (found.high > right, right, ">")):
+            if beyond:
+                ax.plot(edge, row, mark, color=color, markersize=7, clip_on=False)
 
 
 def gains(ax: Axes, table: pd.DataFrame, names: Sequence[str], shift: str) -> dict[str, str]:

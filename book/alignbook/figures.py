@@ -26,13 +26,17 @@ CONTROLS = {
 """Control explanations: label, marker and colour. A constant map scores as random ones do."""
 
 
-def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> Drawn:
+def by_domain(
+    table: pd.DataFrame, metric: str = "accuracy", shift: str = "out", *, own_axes: bool = False
+) -> Drawn:
     """Each method's mean over seeds with its 95 % interval, one panel a test domain.
 
     Args:
         table: what `results.frame` returns, of one benchmark or several.
         metric: a metric's name.
         shift: tests "in" or "out" of distribution.
+        own_axes: whether each panel has its own axis, which ends beyond its means; an interval
+            that goes on ends in an arrow.
     """
     where = "in distribution" if shift == "in" else "out of distribution"
     table = tested(table, metric, shift)
@@ -47,13 +51,15 @@ def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out")
     # On a phone three panels have no room side by side, and none stands alone in its row.
     columns = 1 if len(domains) in (1, 3) else 2
     rows = -(-len(domains) // columns)
-    size = (5.0 if columns == 1 else 5.6, rows * (0.7 + 0.24 * len(names)) + 0.4)
-    fig, axes = plotting.figure(rows, columns, size=size, squeeze=False, sharex=True, sharey=True)
+    high = (0.9 if own_axes else 0.7) + 0.24 * len(names)
+    size = (5.0 if columns == 1 else 5.6, rows * high + 0.4)
+    shared = {"sharex": not own_axes, "sharey": True}
+    fig, axes = plotting.figure(rows, columns, size=size, squeeze=False, **shared)
     fig.get_layout_engine().set(wspace=0.08)  # a panel's last number keeps off the next one's first
     order = axes.T if several else axes  # a benchmark's domains stand in one column
     for ax, (benchmark, domain) in zip(order.flat, domains, strict=False):
         part = table[(table["benchmark"] == benchmark) & (table["domain"] == domain)]
-        dots(ax, part, metric, names)
+        dots(ax, part, metric, names, cut=own_axes)
         plain = part.loc[part["label"] == "ERM", metric].mean()
         if not np.isnan(plain):
             ax.axvline(plain, color=MUTED, linestyle=":", linewidth=1.5)
@@ -67,6 +73,7 @@ def by_domain(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out")
     for ax in order.flat[len(domains) :]:
         ax.set_visible(False)
     lines = "dotted: ERM's mean" + ("; dashed: a spot in the middle" if spot else "")
+    lines += "; arrow: goes on" if own_axes else ""
     fig.supxlabel(f"{words(metric)}, mean and 95 % interval\n({lines})", fontsize=10.5)
     said = f" A spot in the middle has {table[spot].mean():.3f}." if spot else ""
     return Drawn(fig, f"{_sentence(metric, where, len(domains))} {ends(table, metric)}{said}")
@@ -307,16 +314,20 @@ FIGURES: dict[str, Named] = {
     "in-distribution": Named(
         "accuracy in distribution",
         ("toy", "toy-terra"),
-        lambda table: by_domain(table, shift="in"),
+        lambda table: by_domain(table, shift="in", own_axes=True),
     ),
     "in-distribution-insertion": Named(
         "insertion AUC in distribution",
         ("toy", "toy-terra"),
-        lambda table: by_domain(table, "insertion_auc", "in"),
+        lambda table: by_domain(table, "insertion_auc", "in", own_axes=True),
     ),
     "out-of-distribution": Named("accuracy out of distribution", ("toy",), by_domain),
     "out-of-distribution-terra": Named("accuracy at other cameras", ("toy-terra",), by_domain),
-    "leave-one-out": Named("accuracy on the domain left out", ("toy-leave-one-out",), by_domain),
+    "leave-one-out": Named(
+        "accuracy on the domain left out",
+        ("toy-leave-one-out",),
+        lambda table: by_domain(table, own_axes=True),
+    ),
     "matrix": Named("train on one domain, test on each", ("toy", "toy-sources"), matrix),
     "curves": Named("insertion and deletion curves", ("toy",), curves),
     "out-of-distribution-insertion": Named(

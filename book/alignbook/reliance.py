@@ -64,6 +64,7 @@ def plane(
     way: str = "logits",
     shift: str = "out",
     domains: Sequence[str] | None = None,
+    named: Sequence[str] | None = None,
 ) -> Drawn:
     """Every method at its evidence inside the object and its reliance on the background.
 
@@ -79,26 +80,33 @@ def plane(
         way: one of `WAYS`.
         shift: tests "in" or "out" of distribution.
         domains: the domains tested on; None means all of that shift.
+        named: the labels that are numbered and named; the others are grey dots without intervals,
+            named in the alt text alone. None names all.
     """
     how = f"reliance_{way}"
     everything, table = table, plane_table(table, way, shift, domains)
     if table.empty:
         return absent("evidence inside the object and reliance on the background")
     names = list(table["label"].drop_duplicates())
-    fig, ax = plotting.figure(size=(5.0, 3.8 + 0.23 * len(names)))
-    words, points = [], []
-    for number, name in enumerate(names, start=1):
+    shown = [name for name in names if named is None or name in named]
+    fig, ax = plotting.figure(size=(5.0, 3.8 + 0.23 * len(shown)))
+    words, points, others = [], [], []
+    for name in [*shown, *(other for other in names if other not in shown)]:
         part = table[table["label"] == name]
         across = _interval(part[WHERE]).within(0, 1)
         up = _interval(part[how]).within(0, math.inf)
+        words.append(f"{name} {across.mean:.2f} inside, reliance {up.mean:.2f}")
+        if name not in shown:
+            ax.plot(across.mean, up.mean, "o", color=MUTED, markersize=5, zorder=1)
+            others.append(labels.Point(*(Interval(*[at.mean] * 3) for at in (across, up)), MUTED))
+            continue
         style = plotting.method_style(part["method"].iloc[0])
         points.append(labels.Point(across, up, style.color))
-        _point(ax, points[-1], style.marker, f"{number}  {name}")
-        words.append(f"{name} {across.mean:.2f} inside, reliance {up.mean:.2f}")
+        _point(ax, points[-1], style.marker, f"{len(points)}  {name}")
     known = _means(table, "object_area"), _means(table, f"control_{how}")
     words += _lines(ax, *known)
     ax.set(xlabel="evidence inside the object", ylabel=WAYS[way])
-    labels.frame(ax, points, *known)
+    labels.frame(ax, points + others, *known)
     fig.legend(loc="outside lower left", fontsize=10)
     labels.number(ax, points)
     left = _left_out(everything, names)

@@ -154,16 +154,31 @@ def _costing_nothing(runs: Iterable[Experiment]) -> list[Experiment]:
     return [replace(one, mask_source=source) for one in runs for source in ("centre", "grabcut")]
 
 
-def toy_rounds() -> list[Experiment]:
-    """A second round on `toy-vlcs`, in which masks guide from the first epoch on, 5 seeds.
+AT_ONCE = {"method": "guided", "alignment": "swap+energy", "warmup": 0}
+"""Guided by given masks as ALIGN's second round is by learned ones: from the first epoch on."""
 
-    The controls, 3 seeds, are guided like that at true masks and at masks that cost nothing.
+
+def toy_rounds() -> list[Experiment]:
+    """A second round on `toy-vlcs`, with the evidence aligned and with both, 5 seeds.
+
+    The controls, 3 seeds, are given true masks and masks that cost nothing in its place.
     """
-    forms = [{"alignment": alignment} for alignment in ("swap+energy", "energy")]
-    variants = [{"method": "align", "rounds": 2} | form for form in forms]
-    at_once = [{"method": "guided", "warmup": 0} | form for form in forms]
-    given = on_toy("toy-vlcs", at_once, seeds=range(3))
-    return on_toy("toy-vlcs", variants) + given + _costing_nothing(given)
+    forms = ("swap+energy", "energy")
+    variants = [{"method": "align", "rounds": 2, "alignment": form} for form in forms]
+    evidence = on_toy("toy-vlcs", [AT_ONCE | {"alignment": "energy"}], seeds=range(3))
+    return on_toy("toy-vlcs", variants) + _at_once("toy-vlcs") + evidence
+
+
+def toy_terra_rounds() -> list[Experiment]:
+    """A second round on `toy-terra`, 5 seeds, with the controls of `toy_rounds`."""
+    variants = [{"method": "align", "rounds": 2, "alignment": "swap+energy"}]
+    return on_toy("toy-terra", variants) + _at_once("toy-terra")
+
+
+def _at_once(world: str) -> list[Experiment]:
+    """Swap and energy from the first epoch on, at true masks and at those that cost nothing."""
+    given = on_toy(world, [AT_ONCE], seeds=range(3))
+    return given + _costing_nothing(given)
 
 
 def toy_terra_swap() -> list[Experiment]:
