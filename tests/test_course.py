@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import re
 import runpy
 import subprocess
@@ -11,8 +13,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from browser import chromium, console_errors, needs_browser, served, settle
+from PIL import Image
 
-from book.tools import build, check_pages, course, execute, minutes, plain, project
+from book.tools import build, check_pages, course, execute, minutes, plain, project, slides
 
 NOTEBOOKS = project.notebooks()
 PROJECT = course.PROJECT
@@ -147,6 +150,7 @@ def test_slides_say_what_the_chapters_claim_and_fetch_nothing(made):
             assert title in deck, f"{part}: {title}"
         assert not re.search(r'(src|href)="https?://[^"]*\.(js|css)', deck)
         assert "def solved" not in deck and 'class="notes"' in deck
+        assert "No description has been provided" not in deck  # said of a picture without a text
         beside = re.findall(r'<a [^>]*href="(?!https?:|#|mailto:)([^"#]+)', deck)
         assert all((made / "slides" / link).exists() for link in beside), (part, beside)
 
@@ -235,6 +239,12 @@ const walk = async () => {
             const words = slide.innerText.slice(0, 60);
             cut.push(`${words}: ${slide.scrollWidth} x ${slide.scrollHeight}`);
         }
+        for (const image of slide.querySelectorAll(".jp-RenderedImage img")) {
+            const share = image.offsetWidth / image.naturalWidth;
+            if (share < 0.74) cut.push(`a picture at ${share} of its size: ${image.alt}`);
+        }
+        if (slide.querySelector("table") && parseFloat(slide.style.fontSize) < 70)
+            cut.push(`a table in letters of ${slide.style.fontSize}`);
         for (const box of slide.querySelectorAll(".jp-MarkdownOutput")) {
             const scrolls = ["auto", "scroll"].includes(getComputedStyle(box).overflowY);
             if (scrolls && box.clientHeight && box.scrollHeight > box.clientHeight)
@@ -257,6 +267,84 @@ def test_every_slide_fits_its_room(made, part):
         driver.set_script_timeout(180)
         cut, size = driver.execute_async_script(CUT)
         assert cut == [] and size == 30  # the theme would have larger letters and capitals
+
+
+ROWS = 45
+PICTURES = {"low": (743, 400), "tall": (743, 900), "taller": (743, 1369), "strip": (480, 1500)}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one deck: pictures of several heights under long captions, a long table."""
+    cells, labels = [nbformat.v4.new_markdown_cell("# A chapter\n\nA claim.\n\n## Look")], {}
+    for name, room in PICTURES.items():
+        file = io.BytesIO()
+        Image.new("L", room, "lightgrey").save(file, "PNG")
+        data = {"image/png": base64.b64encode(file.getvalue()).decode()}
+        output = nbformat.v4.new_output("display_data", data)
+        cell = nbformat.v4.new_code_cell("1", outputs=[output])
+        cell.metadata["mystnb"] = {"figure": {"name": name, "caption": "What is seen. " * 30}}
+        cell.metadata["mystnb"]["image"] = {"alt": name}
+        cells.append(cell)
+        labels[name] = plain.Label(f"Figure {len(cells)}", "book/x.ipynb")
+    rows = "".join(f"<tr><th>row {row}</th><td>0.5</td></tr>" for row in range(ROWS))
+    table = {"text/html": f"<table><thead><tr><th>a</th></tr></thead><tbody>{rows}</tbody></table>"}
+    output = nbformat.v4.new_output("display_data", table)
+    cells.append(nbformat.v4.new_code_cell("2", outputs=[output]))
+    folder = tmp_path_factory.mktemp("drawn")
+    slides.assets(folder)
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    book = plain.Book(labels, {"book/x.ipynb": "A chapter"}, {})
+    slides.write("Drawn", [("book/x.ipynb", notebook)], book, folder / "drawn.html")
+    return folder
+
+
+@needs_browser
+def test_tall_pictures_are_shown_whole_in_their_size_and_long_tables_by_their_first_rows(drawn):
+    with served(drawn) as address, chromium() as driver:
+        driver.set_window_size(1280, 800)
+        driver.get(f"{address}/drawn.html")
+        settle(driver)
+        cut, _ = driver.execute_async_script(CUT)
+        assert cut == []
+        seen = driver.execute_script(
+            "return [...document.querySelectorAll('.jp-RenderedImage img')].map((image) => "
+            "[image.alt.split(' ')[0], image.offsetHeight, image.parentElement.clientHeight])"
+        )
+        for name in PICTURES:
+            whole = {height for alt, height, _ in seen if alt == name}
+            assert len(whole) == 1 and sum(h for alt, _, h in seen if alt == name) >= min(whole)
+        assert [alt for alt, *_ in seen] == ["low", "tall", "taller", "taller", "strip", "strip"]
+        rows = driver.execute_script(
+            "return [...document.querySelectorAll('tbody tr')].filter((row) => !row.hidden)"
+            ".map((row) => row.textContent)"
+        )
+        assert rows[0].startswith("row 0") and 10 < len(rows) < ROWS
+        assert rows[-1] == f"Further rows on the page: {ROWS - len(rows) + 1}"
+
+
+@needs_browser
+def test_each_slide_is_printed_whole_on_one_sheet(drawn):
+    with served(drawn) as address, chromium() as driver:
+        driver.get(f"{address}/drawn.html?print-pdf")
+        driver.set_script_timeout(30)
+        sheets, beyond = driver.execute_async_script("""
+            const done = arguments[0];
+            const look = () => {
+                if (!document.body.dataset.printable) return setTimeout(look, 50);
+                const sheets = [...document.querySelectorAll(".pdf-page")];
+                const beyond = sheets.filter((sheet) => {
+                    const slide = sheet.querySelector("section");
+                    const top = slide.offsetTop, height = slide.scrollHeight;
+                    return sheet.clientHeight > 750 || top < 0 || height > 722
+                        || top + height > sheet.clientHeight;
+                });
+                done([sheets.length, beyond.map((sheet) => sheet.innerText.slice(0, 60))]);
+            };
+            look();
+        """)
+        assert beyond == []
+        assert sheets == driver.execute_script("return Reveal.getTotalSlides()")
 
 
 def test_numbers_are_those_of_the_pages(site):

@@ -113,6 +113,11 @@ def test_minutes_announced_for_the_pages_are_at_most_twice_or_half_the_measured_
         assert took / 2 <= told <= took * 2, f"{name}: took {took:.2f}, announced {told}"
 
 
+def test_a_page_announces_the_minutes_that_stand_under_its_title():
+    for name, told, took in announced_and_measured("book"):
+        assert told == pytest.approx(max(0.1, took), abs=0.051), name
+
+
 def test_measured_minutes_come_from_a_build_and_from_nowhere_else(tmp_path):
     with pytest.raises(ValueError, match="no build"):
         minutes.measured(tmp_path, "book")

@@ -323,6 +323,21 @@ def test_a_label_names_the_papers_terms_only_where_all_are_the_papers():
         assert results.label(Experiment("toy-vlcs", "noon", config).description()) == name
 
 
+def test_a_label_says_the_rounds_what_guides_at_once_and_whose_masks_were_looked_at():
+    def name(source="", **choices):
+        one = Experiment("toy-vlcs", "noon", Config(**choices), mask_source=source)
+        return results.label(one.description())
+
+    assert name(alignment="swap+energy", rounds=2) == "ALIGN, swap and energy, 2 rounds"
+    held = {"alignment": "swap", "looked_at_masks": 30, "masker_lr": 0.0}
+    assert name(**held, rounds=3) == "ALIGN, swap, 30 looked-at masks held, 3 rounds"
+    assert name("grabcut", **held) == "ALIGN, swap, 30 of GrabCut's masks held"
+    assert name("centre", **held) == "ALIGN, swap, 30 discs held"
+    given = {"method": "guided", "alignment": "energy"}
+    assert name("centre", **given, warmup=0) == "centre as masks, energy, at once"
+    assert name("centre", **given, warmup=1) == "centre as masks, energy"
+
+
 def test_the_summary_shows_both_distributions_and_the_differences():
     table = frame(made([ERM, GUIDED, MIXUP]))
     summary = tables.summary(table)

@@ -114,7 +114,8 @@ def dots(
         table: rows with the columns label, method and seed.
         metric: a column.
         names: labels, from top to bottom.
-        cut: whether the axis ends beyond the means; an interval that goes on ends in an arrow.
+        cut: whether the axis ends a little beyond the means; an interval that goes on ends in an
+            arrow.
     """
     drawn = []
     for row, name in enumerate(names):
@@ -133,10 +134,15 @@ def dots(
 
 
 def _end_at_means(ax: Axes, drawn: Sequence[tuple[int, Interval, str]]) -> None:
-    """Limits that hold every row's mean, and arrows where an interval goes on beyond them."""
+    """Limits a little beyond every row's mean, and arrows where an interval goes on."""
     means = [found.mean for _, found, _ in drawn]
-    room = 0.1 * (max(means) - min(means)) or 0.01
-    left, right = min(means) - room, max(means) + room
+    extent = max(means) - min(means) or 0.05
+    reach = [min(means), max(means)]  # of what is drawn, a fourth of the means' extent at most
+    for _, found, _ in drawn:
+        if found.low < found.high:
+            reach[0] = min(reach[0], max(found.low, min(means) - extent / 4))
+            reach[1] = max(reach[1], min(found.high, max(means) + extent / 4))
+    left, right = reach[0] - extent / 20, reach[1] + extent / 20
     ax.set_xlim(left, right)
     for row, found, color in drawn:
         for beyond, edge, mark in ((found.low < left, left, "<"), (found.high > right, right, ">")):

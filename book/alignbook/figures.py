@@ -35,8 +35,8 @@ def by_domain(
         table: what `results.frame` returns, of one benchmark or several.
         metric: a metric's name.
         shift: tests "in" or "out" of distribution.
-        own_axes: whether each panel has its own axis, which ends beyond its means; an interval
-            that goes on ends in an arrow.
+        own_axes: whether each panel has its own axis, which ends a little beyond its means; an
+            interval that goes on ends in an arrow.
     """
     where = "in distribution" if shift == "in" else "out of distribution"
     table = tested(table, metric, shift)
@@ -319,7 +319,7 @@ FIGURES: dict[str, Named] = {
     "in-distribution-insertion": Named(
         "insertion AUC in distribution",
         ("toy", "toy-terra"),
-        lambda table: by_domain(table, "insertion_auc", "in", own_axes=True),
+        lambda table: by_domain(table, "insertion_auc", "in"),
     ),
     "out-of-distribution": Named("accuracy out of distribution", ("toy",), by_domain),
     "out-of-distribution-terra": Named("accuracy at other cameras", ("toy-terra",), by_domain),

@@ -1,8 +1,8 @@
 """How long each chapter runs: measured by the build, kept by tier, with the machine that measured.
 
-    make minutes        # after a build: keep what it measured in book/minutes.json
+    make minutes        # after a build: keep what it measured, and let first cells announce it
 
-Nothing in the file is typed by hand.
+Nothing in `book/minutes.json` is typed by hand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from book.tools import execute, first_cell, project
+from book.tools import execute, first_cell, project, strip
 
 RECORD = project.ROOT / "book" / "minutes.json"
 
@@ -102,6 +102,23 @@ def keep(found: dict[str, Any], tier: str, path: Path = RECORD) -> None:
     path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def announce(found: dict[str, Any], tier: str) -> None:
+    """Let the first cell of each measured chapter announce what was measured.
+
+    Args:
+        found: what `measured` returned.
+        tier: the tier that was measured.
+    """
+    repository = project.config()["repository"]
+    for path in project.notebooks():
+        seconds = found["seconds"].get(project.page(path))
+        if seconds is not None:
+            notebook = project.notebook(path)
+            notebook.metadata["align"]["minutes"][tier] = max(0.1, round(seconds / 60, 1))
+            first_cell.update(notebook, repository)
+            path.write_text(strip.text(notebook), encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tier", default=os.environ.get("ALIGN_TIER", "book"))
@@ -113,6 +130,7 @@ def main() -> int:
         print(f"{error}; run `make book` first", file=sys.stderr)
         return 1
     keep(found, options.tier)
+    announce(found, options.tier)
     print(f"kept the minutes of {len(found['seconds'])} chapters at tier {options.tier}")
     return 0
 

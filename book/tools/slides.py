@@ -6,8 +6,11 @@ prose goes into the speaker's notes (key S). Nothing is fetched from a network.
 
 from __future__ import annotations
 
+import base64
+import copy
 import re
 import shutil
+import struct
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +33,18 @@ SPOKEN = {
     "minutes",
 }
 SHOWN = ("image/png", "text/html")
+LOW = 500
+"""Up to this height, in pixels, a picture has its words below it; a taller one has them beside."""
+TALL, WIDE = 690, 740
+"""The room of a picture that has its words beside it; the sheet of the template knows it too."""
+LEAST = 0.75
+"""A picture that would be shown at a smaller share of its size is shown on two slides."""
+SEEN = 0.575
+"""The share of such a picture's height on each of the two."""
+UPPER_AND_LOWER = {
+    "upper": "The upper part; the next slide shows the lower one.",
+    "lower": "The lower part.",
+}
 
 
 class Projected(Plain):
@@ -167,19 +182,51 @@ def _output(deck: Any, cell: Any, book: Book, section: str) -> None:
     shown = [out for out in cell.get("outputs", []) if set(SHOWN) & set(out.get("data", {}))]
     if not shown:
         return
-    figure = cell.metadata.get("mystnb", {}).get("figure")
     kept = nbformat.v4.new_code_cell(cell.source, outputs=[nbformat.from_dict(o) for o in shown])
     for output in kept.outputs:
         if "image/png" in output.data:
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             alt = page_figures.said(output) or alt
             output.metadata = {"image/png": {"alt": alt}}
-    if section:
-        _slide(deck, f"### {section}", below=True)
+    figure = cell.metadata.get("mystnb", {}).get("figure")
+    caption = f"*{book.labels[figure['name']].words}. {figure['caption']}*" if figure else ""
+    heading = f"### {section}" if section else ""
+    picture = kept.outputs[0]
+    if len(shown) == 1 and "image/png" in picture.data and size(picture)[1] > LOW:
+        _beside(deck, kept, heading, caption)
+        return
+    _slide(deck, heading, below=True)
     kept.metadata["slideshow"] = {"slide_type": "-" if section else "subslide"}
     deck.cells.append(kept)
-    if figure:
-        _fragmentless(deck, f"*{book.labels[figure['name']].words}. {figure['caption']}*")
+    _fragmentless(deck, caption)
+
+
+def size(output: Any) -> tuple[int, int]:
+    """Return width and height of an output's PNG, which stand in its first bytes."""
+    return struct.unpack(">II", base64.b64decode(output.data["image/png"][:32])[16:24])
+
+
+def _beside(deck: Any, kept: Any, heading: str, caption: str) -> None:
+    """Show a tall picture on the slide's whole height, its words beside it.
+
+    One that would still be too small is shown on two slides, as if it were scrolled. They share
+    some rows, so that no line of text is cut on both.
+    """
+    (width, height), alt = size(kept.outputs[0]), kept.outputs[0].metadata["image/png"]["alt"]
+    parts = UPPER_AND_LOWER if height * LEAST > TALL else {"whole": ""}
+    seen = height * (SEEN if len(parts) > 1 else 1)
+    share = min(1.0, WIDE / width, TALL / seen)
+    for part, words in parts.items():
+        cell = nbformat.v4.new_code_cell(kept.source, outputs=copy.deepcopy(kept.outputs))
+        cell.metadata |= {"slideshow": {"slide_type": "subslide"}, "tags": ["beside", part]}
+        cell.outputs[0].metadata["image/png"] = {
+            "alt": f"{alt} {words}".strip(),
+            "width": round(share * width),
+            "height": round(share * height),
+        }
+        deck.cells.append(cell)
+        for text in (heading, caption, words):
+            _fragmentless(deck, text)
 
 
 def _slide(deck: Any, source: str, below: bool = False) -> None:

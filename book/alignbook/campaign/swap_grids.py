@@ -154,25 +154,27 @@ def _costing_nothing(runs: Iterable[Experiment]) -> list[Experiment]:
     return [replace(one, mask_source=source) for one in runs for source in ("centre", "grabcut")]
 
 
+TWO_ROUNDS = {"method": "align", "alignment": "swap+energy", "rounds": 2}
 AT_ONCE = {"method": "guided", "alignment": "swap+energy", "warmup": 0}
 """Guided by given masks as ALIGN's second round is by learned ones: from the first epoch on."""
 
 
 def toy_rounds() -> list[Experiment]:
-    """A second round on `toy-vlcs`, with the evidence aligned and with both, 5 seeds.
+    """A second round on `toy-vlcs`, with swap and energy, 5 seeds, and with the energy alone, 3.
 
     The controls, 3 seeds, are given true masks and masks that cost nothing in its place.
     """
-    forms = ("swap+energy", "energy")
-    variants = [{"method": "align", "rounds": 2, "alignment": form} for form in forms]
-    evidence = on_toy("toy-vlcs", [AT_ONCE | {"alignment": "energy"}], seeds=range(3))
-    return on_toy("toy-vlcs", variants) + _at_once("toy-vlcs") + evidence
+    evidence = [TWO_ROUNDS | {"alignment": "energy"}, AT_ONCE | {"alignment": "energy"}]
+    return (
+        on_toy("toy-vlcs", [TWO_ROUNDS])
+        + _at_once("toy-vlcs")
+        + on_toy("toy-vlcs", evidence, seeds=range(3))
+    )
 
 
 def toy_terra_rounds() -> list[Experiment]:
     """A second round on `toy-terra`, 5 seeds, with the controls of `toy_rounds`."""
-    variants = [{"method": "align", "rounds": 2, "alignment": "swap+energy"}]
-    return on_toy("toy-terra", variants) + _at_once("toy-terra")
+    return on_toy("toy-terra", [TWO_ROUNDS]) + _at_once("toy-terra")
 
 
 def _at_once(world: str) -> list[Experiment]:

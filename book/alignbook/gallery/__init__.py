@@ -241,10 +241,11 @@ def _map_over(ax, one: Photograph) -> None:
 
 
 def _outline(ax, one: Photograph) -> None:
-    """The boxes that hold the thing."""
+    """The boxes that hold the thing, all four sides within the picture."""
     high, wide = one.pixels().shape[:2]
+    edge = 3.5  # pixels from the edge to the middle of a line on it: a strip of picture shows
     for left, top, right, bottom in one.boxes:
-        xs = np.array([left, right, right, left, left]) * wide / GRID - 0.5
-        ys = np.array([top, top, bottom, bottom, top]) * high / GRID - 0.5
-        ax.plot(xs, ys, color="#ffffff", linewidth=1.2, clip_on=True)
+        xs = np.clip(np.array([left, right, right, left, left]) * wide / GRID, edge, wide - edge)
+        ys = np.clip(np.array([top, top, bottom, bottom, top]) * high / GRID, edge, high - edge)
+        ax.plot(xs - 0.5, ys - 0.5, color="#ffffff", linewidth=1.2, clip_on=True)
     ax.set(xlim=(-0.5, wide - 0.5), ylim=(high - 0.5, -0.5))
