@@ -412,6 +412,9 @@ def test_the_labs_sheet_is_for_instructors_whole_and_its_links_lead_to_notebooks
     assert "<!--" not in text and "(sec-" not in text
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert "../gallery.ipynb" in links
+    address = project.config()["repository"]["url"]
+    assert f"git clone {address} align-book" in text and "ADDRESS" not in text
+    assert "{numref}" not in text and "hand-in" in text.rpartition("\n| 10 |")[2]
     assert all((sheet.parent / link).is_file() for link in links)
 
 
@@ -472,6 +475,41 @@ def test_the_unedited_starter_earns_nothing_and_is_told_why(tmp_path, monkeypatc
     monkeypatch.setitem(GRADER["grade"].__globals__, "POINTS", {"verdict": 10})
     found = GRADER["grade"](PROJECT / "starter.py")
     assert found["verdict"]["points"] == 0 and "NotImplementedError" in found["verdict"]["why"]
+
+
+BORROWED = {
+    "import grade": "grade",
+    "from alignbook.campaign.statistics import paired": "alignbook.campaign.statistics",
+    "from align import losses\nf = losses.alignment_energy": "alignment_energy",
+    "import importlib\nf = importlib.import_module('grade')": "grade",
+    "import sys\nf = sys.modules['__main__']._tolerable": "_tolerable",
+}
+
+
+@pytest.mark.parametrize("borrowed", BORROWED)
+def test_a_submission_that_names_what_it_is_compared_with_is_refused(
+    tmp_path, monkeypatch, borrowed
+):
+    monkeypatch.setitem(GRADER["grade"].__globals__, "POINTS", {"verdict": 10})
+    path = tmp_path / "submission.py"
+    path.write_text(REFERENCE + borrowed + "\n")
+    found = GRADER["grade"](path)
+    assert sum(row["points"] for row in found.values()) == 0
+    (why,) = {row["why"] for row in found.values()}
+    assert f"names '{BORROWED[borrowed]}', which the grader compares with" in why
+
+
+def test_files_that_only_speak_of_the_grader_are_graded(tmp_path):
+    for name in ("starter.py", "reference.py"):
+        assert GRADER["refused"](PROJECT / name) == ""
+    path = tmp_path / "submission.py"
+    path.write_text(
+        "# as grade.py does\ngrades = [1]\nfrom align.losses import mask_to_cells\n"
+        "if __name__ == '__main__':\n    print(grades)\n"
+    )
+    assert GRADER["refused"](path) == ""
+    path.write_text("def broken(:\n")
+    assert GRADER["refused"](path) == ""
 
 
 def test_an_endless_loop_costs_one_task_only(tmp_path, monkeypatch):

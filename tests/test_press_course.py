@@ -30,6 +30,7 @@ def test_the_archive_holds_both_kinds_of_notebooks_the_slides_and_the_project(pu
     for part in course.parts():
         assert f"course/slides/{course.deck_name(part)}" in names
     assert "course/student/project/starter.py" in names
+    assert "course/instructor/teaching/lab.md" in names
     assert "course/student/project/reference.py" not in names
 
 

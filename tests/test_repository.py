@@ -40,6 +40,7 @@ def test_the_citation_is_derived_and_well_formed(tmp_path):
     assert (ROOT / citation.FILE).read_text(encoding="utf-8") == citation.text()
     read = yaml.safe_load(citation.text())
     assert {"cff-version", "message", "title", "authors", "version", "repository-code"} <= set(read)
+    assert read["license"] == "MIT" and "CC-BY-4.0" in read["message"]  # archives refuse a list
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     fork = (ROOT / "_config.yml").read_text().replace(read["repository-code"], "https://x.org/fork")
     (tmp_path / "_config.yml").write_text(fork)

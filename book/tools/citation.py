@@ -17,14 +17,16 @@ FILE = "CITATION.cff"
 TEXT = """\
 # Written by `make cells` from _config.yml and pyproject.toml; change it there.
 cff-version: 1.2.0
-message: If you use this book or its library, please cite it, and the paper that it reconstructs.
+message: >-
+  If you use this book or its library, please cite it, and the paper that it reconstructs.
+  The code is under the MIT licence, text and figures are under CC-BY-4.0.
 title: "{title}"
 type: software
 version: {version}
 authors:
   - name: {authors}
 repository-code: {url}
-license: [MIT, CC-BY-4.0]
+license: MIT
 references:
   - type: conference-paper
     title: "From Attribution to Action: Jointly ALIGNing Predictions and Explanations"

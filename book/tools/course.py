@@ -126,7 +126,8 @@ def _copy_lab(output: Path, book: plain.Book) -> None:
     target = output / "instructor" / page.relative_to("book")
     target.parent.mkdir(parents=True, exist_ok=True)
     text = plain.Plain(book, page.as_posix()).text(LAB.read_text(encoding="utf-8"))
-    target.write_text(text, encoding="utf-8")
+    address = project.config()["repository"]["url"]  # no page with its button is beside the sheet
+    target.write_text(text.replace("ADDRESS", address), encoding="utf-8")
 
 
 def _copy_project(output: Path, book: plain.Book) -> None:

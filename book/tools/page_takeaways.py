@@ -39,7 +39,7 @@ def listed(page: str) -> str:
     )
     rows = [
         f'<a href="{root}/{course.ARCHIVE}" download>{course.ARCHIVE}</a>: the notebooks for '
-        "students and for instructors, the slides, and the project",
+        "students and for instructors, the slides, the lab's sheet, and the project",
         f"Slides: {decks}",
         pdf.offer(f"{root}/{pdf.NAME}"),
     ]

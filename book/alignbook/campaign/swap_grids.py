@@ -178,9 +178,13 @@ def toy_terra_rounds() -> list[Experiment]:
 
 
 def _at_once(world: str) -> list[Experiment]:
-    """Swap and energy from the first epoch on, at true masks and at those that cost nothing."""
+    """Swap and energy from the first epoch on, at true masks and at those that cost nothing.
+
+    The last runs have true masks after the recipe's warm-up: what differs is the warm-up alone.
+    """
     given = on_toy(world, [AT_ONCE], seeds=range(3))
-    return given + _costing_nothing(given)
+    late = on_toy(world, [AT_ONCE | {"warmup": TOY.warmup}], seeds=range(3))
+    return given + _costing_nothing(given) + late
 
 
 def toy_terra_swap() -> list[Experiment]:

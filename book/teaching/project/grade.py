@@ -10,9 +10,11 @@ changes every random case: students practise on 0, the instructor grades with an
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -24,6 +26,8 @@ import numpy as np
 LIMIT = 240  # seconds a task
 POINTS = {"leak": 15, "loss": 15, "verdict": 10, "method": 30}
 Result = tuple[float, str]  # share of the points, and why
+REFUSED = re.compile(r"(grade|alignbook)(\.|$)|_tolerable$|alignment_")
+"""What the grader compares with: to hand that in would be no answer."""
 
 
 def leak(answers: types.ModuleType, seed: int) -> Result:
@@ -175,11 +179,36 @@ def grade(submission: Path, seed: int = 0) -> dict[str, dict[str, object]]:
     Returns:
         For each task its points, the most it can bring, and why.
     """
-    found = {}
+    found, refusal = {}, refused(submission)
     for task, most in POINTS.items():
-        share, why = run_task(submission, task, seed)
+        share, why = (0.0, refusal) if refusal else run_task(submission, task, seed)
         found[task] = {"points": round(share * most, 1), "of": most, "why": why}
     return found
+
+
+def refused(submission: Path) -> str:
+    """Say why a file is not graded; an empty text if it is.
+
+    Args:
+        submission: the student's file.
+    """
+    try:
+        tree = ast.parse(submission.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError):
+        return ""  # each task says what is wrong with it
+    for node in ast.walk(tree):
+        for name in filter(REFUSED.match, _named(node)):
+            line = getattr(node, "lineno", 1)
+            return f"not graded: line {line} names '{name}', which the grader compares with"
+    return ""
+
+
+def _named(node: ast.AST) -> list[str]:
+    """The names in a node, and a text that could be the name of a module."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+    name = getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "value", None)
+    return [name] if isinstance(name, str) else []
 
 
 def _answers(path: Path) -> types.ModuleType:
