@@ -11,8 +11,9 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 6_690
-"""Most lines of code in `align`, less docstrings, comments and empty lines. Asked was 7,000."""
+CODE = 6_720
+"""Most lines of code in `align`, less docstrings, comments and empty lines: 6,714 since there is a
+second round. Asked was 7,000."""
 
 LINES = 11_200
 """Most lines of `align` in all: 11,130, and room for a method that a reader adds. Asked was 11,000,

@@ -302,17 +302,10 @@ def pattern_looked_at() -> list[Experiment]:
 
 
 def toy_terra_looked_at() -> list[Experiment]:
-    """The swap on `toy-terra`, the masker held at what a few true masks taught it, 5 seeds.
-
-    The last runs are held at what 400 of GrabCut's masks taught: nobody has drawn those.
-    """
+    """The swap on `toy-terra`, the masker held at what a few true masks taught it, 5 seeds."""
     held = {"method": "align", "alignment": "swap", "masker_lr": 0.0}
     variants = [held | {"looked_at_masks": count} for count in LOOKED_AT[1:]]
-    cut_out = [held | {"looked_at_masks": 400}]
-    brief = {"controls": False, "localisation_only": True}
-    return on_toy("toy-terra", variants, **brief) + [
-        replace(one, mask_source="grabcut") for one in on_toy("toy-terra", cut_out, **brief)
-    ]
+    return on_toy("toy-terra", variants, controls=False, localisation_only=True)
 
 
 def composite_methods() -> list[Experiment]:
