@@ -349,7 +349,7 @@ def pacs_swap() -> list[Experiment]:
     """PACS dog, horse and person from photographs, the intervention aligned, 3 seeds.
 
     The start has seen horses and people with masks, of other collections, and no dog. The last runs
-    are at a segmenter's masks and at a disc in the middle, on the pictures of `pacs`.
+    are at a segmenter's masks, on the pictures of `pacs`.
     """
     cases = (HELD, OWN)
     given = [
@@ -368,7 +368,7 @@ def pacs_swap() -> list[Experiment]:
         for seed in range(3)
         for choices in cases
     ]
-    return learned + given + [replace(one, mask_source="centre") for one in given]
+    return learned + given
 
 
 def caltech_swap() -> list[Experiment]:
