@@ -111,7 +111,8 @@ class Config:
         hold: epochs of guidance before a masker with a start learns on, judged by a classifier that
             its masks have guided; 0 lets it learn from the end of the warm-up.
         rounds: 2 trains a second time: the classifier begins anew and is guided from the first
-            epoch on by the masker of the first round, which learns no more; 3 does so once again.
+            epoch on by the masker of the first round, which learns no more; 3 does so once again,
+            to the same end.
             With a swap the rounds before the last align the evidence, "energy", in its place.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.

@@ -21,6 +21,11 @@ def untrained(config, domain):
     return Run(config, method.classifier, method.masker)
 
 
+def weights(network):
+    """All weights of a network in one row."""
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
 BARE = {"key": "k", "benchmark": "toy-vlcs", "config": {}, "options": {}, "metrics": {}}
 """The least that a line of JSON must have to be a record."""
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from synthetic import weights
 from torch import nn
 from torch.nn.functional import avg_pool2d, cross_entropy
 
@@ -53,10 +54,6 @@ def pixels(*colours):
 
 def fresh():
     return torch.Generator().manual_seed(0)
-
-
-def weights(module):
-    return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
 @pytest.mark.parametrize("method", NEW)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from synthetic import weights
 
 import align
 from align import Config
@@ -13,10 +14,6 @@ from align.training import start
 
 ONCE = Config(epochs=3, batch_size=32, warmup=1, head_start=1, alignment="swap+energy")
 TWICE = replace(ONCE, rounds=2)
-
-
-def weights(network):
-    return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
 @pytest.fixture(scope="module")

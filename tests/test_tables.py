@@ -333,6 +333,7 @@ def test_a_label_says_the_rounds_what_guides_at_once_and_whose_masks_were_looked
     assert name(**held, rounds=3) == "ALIGN, swap, 30 looked-at masks held, 3 rounds"
     assert name("grabcut", **held) == "ALIGN, swap, 30 of GrabCut's masks held"
     assert name("centre", **held) == "ALIGN, swap, 30 discs held"
+    assert name("random", **held) == "ALIGN, swap, 30 of random masks held"
     given = {"method": "guided", "alignment": "energy"}
     assert name("centre", **given, warmup=0) == "centre as masks, energy, at once"
     assert name("centre", **given, warmup=1) == "centre as masks, energy"

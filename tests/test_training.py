@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
-from synthetic import untrained
+from synthetic import untrained, weights
 
 import align
 from align import Config
@@ -20,10 +20,6 @@ from align.training import start
 from align.training.loop import EpochTerms
 
 TINY = Config(epochs=4, batch_size=32, warmup=1, head_start=1, irm_anneal=1)
-
-
-def weights(module):
-    return torch.cat([p.detach().flatten() for p in module.parameters()])
 
 
 @pytest.mark.parametrize("method", ["erm", "guided", "align"])

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alignbook import estimates, plotting
+from alignbook import estimates, labels, plotting
 from alignbook.campaign.statistics import Interval
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.show import NOT_RUN
@@ -125,29 +125,24 @@ def dots(
             continue
         values = part.groupby("seed")[metric].mean()
         if found := estimates.mean(values, metric):
-            estimate(ax, row, found, *look(name, part["method"].iloc[0]))
-            drawn.append((row, found, look(name, part["method"].iloc[0])[0]))
-    if cut and drawn:
-        _end_at_means(ax, drawn)
+            color, marker = look(name, part["method"].iloc[0])
+            estimate(ax, row, found, color, marker)
+            drawn.append(labels.Point(found, Interval(row, row, row), color))
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
+    if cut and drawn:
+        _end_at_means(ax, [point.across for point in drawn])
+        labels.arrows(ax, drawn)
 
 
-def _end_at_means(ax: Axes, drawn: Sequence[tuple[int, Interval, str]]) -> None:
-    """Limits a little beyond every row's mean, and arrows where an interval goes on."""
-    means = [found.mean for _, found, _ in drawn]
-    extent = max(means) - min(means) or 0.05
-    reach = [min(means), max(means)]  # of what is drawn, a fourth of the means' extent at most
-    for _, found, _ in drawn:
-        if found.low < found.high:
-            reach[0] = min(reach[0], max(found.low, min(means) - extent / 4))
-            reach[1] = max(reach[1], min(found.high, max(means) + extent / 4))
-    left, right = reach[0] - extent / 20, reach[1] + extent / 20
-    ax.set_xlim(left, right)
-    for row, found, color in drawn:
-        for beyond, edge, mark in ((found.low < left, left, "<"), (found.high > right, right, ">")):
-            if beyond:
-                ax.plot(edge, row, mark, color=color, markersize=7, clip_on=False)
+def _end_at_means(ax: Axes, drawn: Sequence[Interval]) -> None:
+    """Limits that hold every mean, and of the intervals what lies near: a fourth of the extent."""
+    low, high = min(one.mean for one in drawn), max(one.mean for one in drawn)
+    extent = high - low or 0.05
+    bars = [one for one in drawn if one.low < one.high]  # one seed alone has none
+    left = min([low, *(max(one.low, low - extent / 4) for one in bars)])
+    right = max([high, *(min(one.high, high + extent / 4) for one in bars)])
+    ax.set_xlim(left - extent / 20, right + extent / 20)
 
 
 def gains(ax: Axes, table: pd.DataFrame, names: Sequence[str], shift: str) -> dict[str, str]:

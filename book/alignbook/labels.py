@@ -41,6 +41,17 @@ def frame(
     left, right = _limits([point.across.mean for point in points] + [*upright])
     bottom, top = _limits([point.up.mean for point in points] + [*level])
     ax.set(xlim=(left, right), ylim=(bottom, top))
+    arrows(ax, points)
+
+
+def arrows(ax: Axes, points: Sequence[Point]) -> None:
+    """End each interval that goes on beyond the axes' limits in an arrow.
+
+    Args:
+        ax: where the points are drawn, with its final limits.
+        points: what is drawn.
+    """
+    (left, right), (bottom, top) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
     for across, up, color in points:
         for beyond, place, mark in (
             (across.low < left, (left, up.mean), "<"),

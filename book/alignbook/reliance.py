@@ -91,7 +91,7 @@ def plane(
     shown = [name for name in names if named is None or name in named]
     fig, ax = plotting.figure(size=(5.0, 3.8 + 0.23 * len(shown)))
     words, points, others = [], [], []
-    for name in [*shown, *(other for other in names if other not in shown)]:
+    for name in names:
         part = table[table["label"] == name]
         across = _interval(part[WHERE]).within(0, 1)
         up = _interval(part[how]).within(0, math.inf)

@@ -256,16 +256,20 @@ STARTS = {"birds": "objectness of birds"}
 """What a masker's start is called in a label, where it isn't its own name."""
 
 
-LOOKED_AT = {"": "looked-at masks", "centre": "discs", "grabcut": "of GrabCut's masks"}
-"""What a masker was shown before training, by the source of the masks."""
-
-
 def _variant(record: dict) -> str:
-    """What a run of ALIGN's second version has chosen: what stands behind, the loss, the start."""
+    """What a run of ALIGN's second version has chosen, and its rounds if there are several."""
+    config = record["config"]
+    parts = _second_version(record)
+    if "rounds" in config:
+        parts.append(f"{config['rounds']} rounds")
+    return "".join(f", {part}" for part in parts)
+
+
+def _second_version(record: dict) -> list[str]:
+    """What stands behind, the loss, the start; nothing where the masker begins as the paper's."""
     config, parts = record["config"], []
-    rounds = [f"{config['rounds']} rounds"] if "rounds" in config else []
     if not {"masker_reads", "looked_at_masks", "judge_epochs"} & config.keys():
-        return "".join(f", {part}" for part in rounds)
+        return parts
     whole = "masker_reads" in config and "swap_background" not in config
     if config["alignment"].startswith("swap") and whole:
         parts.append("whole backgrounds")
@@ -283,7 +287,7 @@ def _variant(record: dict) -> str:
             parts.append("classes as they come")
         if config["epochs"] != WATERBIRDS.epochs:
             parts.append(f"{config['epochs']} epochs")
-    return "".join(f", {part}" for part in parts + rounds)
+    return parts
 
 
 def _taught(record: dict) -> str:
@@ -292,7 +296,9 @@ def _taught(record: dict) -> str:
     if "masker_start" in config:
         lessons.append(STARTS.get(config["masker_start"], config["masker_start"]))
     if count := config.get("looked_at_masks"):
-        lessons.append(f"{count} {LOOKED_AT[record.get('mask_source', '')]}")
+        source = record.get("mask_source", "")
+        known = {"": "looked-at masks", "centre": "discs"}
+        lessons.append(f"{count} {known.get(source) or 'of ' + SOURCES.get(source, source)}")
     if "judge_epochs" in config:
         lessons.append("a frozen judge")
     if not lessons:

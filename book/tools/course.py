@@ -217,7 +217,8 @@ def _index(book: plain.Book) -> str:
         "{font:17px/1.6 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
         "td{padding:.2rem 1rem .2rem 0}</style></head><body><main>"
         f"<h1>{title}: course</h1>{START}<h2>Notebooks</h2><table>{rows}</table>"
-        f"<h2>Slides</h2><ul>{decks}</ul><h2>Lab</h2>{SHEET}<h2>Project</h2>{GIVEN}</main></body></html>\n"
+        f"<h2>Slides</h2><ul>{decks}</ul><h2>Lab</h2>{SHEET}<h2>Project</h2>{GIVEN}"
+        "</main></body></html>\n"
     )
 
 

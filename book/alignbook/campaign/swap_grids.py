@@ -155,6 +155,8 @@ def _costing_nothing(runs: Iterable[Experiment]) -> list[Experiment]:
 
 
 TWO_ROUNDS = {"method": "align", "alignment": "swap+energy", "rounds": 2}
+"""ALIGN with both losses in its second round; the first has the energy alone."""
+
 AT_ONCE = {"method": "guided", "alignment": "swap+energy", "warmup": 0}
 """Guided by given masks as ALIGN's second round is by learned ones: from the first epoch on."""
 
@@ -352,11 +354,6 @@ def pacs_swap() -> list[Experiment]:
     are at a segmenter's masks, on the pictures of `pacs`.
     """
     cases = (HELD, OWN)
-    given = [
-        replace(one, config=replace(one.config, method="guided", alignment="swap"))
-        for one in pacs()
-        if one.config.method == "erm"
-    ]
     learned = [
         Experiment(
             "pacs",
@@ -368,18 +365,19 @@ def pacs_swap() -> list[Experiment]:
         for seed in range(3)
         for choices in cases
     ]
-    return learned + given
+    return learned + _exchanged(pacs(), {"method": "guided"})
 
 
 def caltech_swap() -> list[Experiment]:
     """The grid `caltech` with the intervention aligned: a segmenter's masks, and learned ones."""
-    guided, held = {"method": "guided"}, {"method": "align", "target": "soft"} | HELD
+    return _exchanged(caltech(), {"method": "guided"}, {"method": "align", "target": "soft"} | HELD)
+
+
+def _exchanged(runs: Iterable[Experiment], *cases: dict) -> list[Experiment]:
+    """For each run of plain training, the intervention aligned on its data, in each case."""
     return [
-        replace(
-            one,
-            config=replace(PHOTOS, alignment="swap", seed=one.config.seed, **choices),
-        )
-        for one in caltech()
+        replace(one, config=replace(one.config, alignment="swap", **choices))
+        for one in runs
         if one.config.method == "erm"
-        for choices in (guided, held)
+        for choices in cases
     ]
