@@ -111,9 +111,8 @@ class Config:
         hold: epochs of guidance before a masker with a start learns on, judged by a classifier that
             its masks have guided; 0 lets it learn from the end of the warm-up.
         rounds: 2 trains a second time: the classifier begins anew and is guided from the first
-            epoch on by the masker of the first round, which learns no more; 3 does so once again,
-            to the same end.
-            With a swap the rounds before the last align the evidence, "energy", in its place.
+            epoch on by the masker of the first round, which learns no more. With a swap the first
+            round aligns the evidence, "energy", in its place.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -191,7 +190,7 @@ class Config:
         for name, fits, expected in (
             ("epochs", self.epochs >= 1, "at least 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("rounds", self.rounds >= 1, "at least 1"),
+            ("rounds", self.rounds in (1, 2), "1 or 2: a third would end as the second"),
             ("mixup_concentration", self.mixup_concentration > 0, "a number above 0"),
             ("cgc_temperature", self.cgc_temperature > 0, "a number above 0"),
             ("masker_steps", self.masker_steps > 0, "a number above 0"),
@@ -217,7 +216,7 @@ class Config:
                 f"hold is {self.hold} and the masker has no start to be held at, expected 0; or "
                 "give it masker_start, looked_at_masks or judge_epochs"
             )
-        if self.rounds > 1 and self.masker_reads == "classifier":
+        if self.rounds == 2 and self.masker_reads == "classifier":
             raise ValueError(
                 f"rounds is {self.rounds} and masker_reads is 'classifier', expected 'pixels' or "
                 "'pretrained': the classifier whose maps it reads ends with its round"
@@ -236,7 +235,7 @@ class Config:
     @property
     def joint_from(self) -> int:
         """The first epoch in which the classifier is guided, in the last round."""
-        if "rounds" in self.method_class.reads and self.rounds > 1:
+        if "rounds" in self.method_class.reads and self.rounds == 2:
             return 0  # the masker is there already
         return self.warmup + (self.head_start if "head_start" in self.method_class.reads else 0)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import test_exercises_foundation as foundation
@@ -237,3 +239,22 @@ def test_every_checker_meets_right_and_wrong_answers():
     every = {getattr(exercises, name) for name in dir(exercises) if name.startswith("check_")}
     assert {check for check, _ in RIGHT + foundation.RIGHT} == every
     assert {check for check, _ in WRONG + foundation.WRONG} == every
+
+
+def test_what_a_case_was_is_said_where_a_line_holds_it():
+    worlds = {12, 3}  # of the named cases
+
+    def answer(world, *kept):
+        return world.accuracy(*kept) if world.p in worlds else 0.5
+
+    said = exercises.check_target_accuracy(answer)
+    found = re.search(r"given World\(p=(\d+), .*=(-?\d\.\d{3})\), (\d+), (\d+)$", said)
+    p, *_, kept_object, _ = found.groups()
+    assert said.startswith("Not yet: on random world") and int(kept_object) <= int(p)
+    # Of a picture's evidence the numbers would fill a screen.
+    assert "given" not in exercises.check_frame_share(lambda evidence, mask: 0.1)
+
+
+def test_what_a_case_was_is_said_of_answers_of_which_several_are_right():
+    said = exercises.check_best_penalty(lambda world, *kept: 0.0)
+    assert re.search(r"another λ gives 0\.\d{4}; it was given World\(p=12, .*\), 12, 0$", said)

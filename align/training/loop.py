@@ -163,8 +163,8 @@ def _round_before(
         return None
     # A swap at a mask that is not there yet would exchange the object: evidence comes first.
     form = "energy" if config.alignment.startswith("swap") else config.alignment
-    earlier = replace(config, rounds=config.rounds - 1, alignment=form)
-    folder = None if checkpoint is None else Path(checkpoint) / f"round-{earlier.rounds}"
+    earlier = replace(config, rounds=1, alignment=form)
+    folder = None if checkpoint is None else Path(checkpoint) / "round-1"
     return train(config.method, domain, config=earlier, checkpoint=folder, **options)
 
 

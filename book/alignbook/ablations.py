@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from alignbook import estimates, plotting
+from alignbook import estimates, labels, plotting
 from alignbook.campaign.grid import ablation_levels
+from alignbook.campaign.statistics import Interval
 from alignbook.drawing import Drawn, absent, not_run
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
@@ -99,7 +100,7 @@ def draw(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> D
     )
     # The widest intervals go on beyond the edge, so that the others can be read; no dot does.
     wide = np.nanquantile(rows[["low", "high"]].abs().max(axis=1), 0.9)
-    edge = 1.15 * max(LEAST, wide, rows["difference"].abs().max())
+    edge = 1.2 * max(LEAST, wide, rows["difference"].abs().max())
     for ax, (title, part) in zip(axes[:, 0], groups, strict=True):
         _rows(ax, part, edge, title == TITLES[0])
         ax.set_title(title, fontsize=11)
@@ -110,21 +111,22 @@ def draw(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> D
 def _rows(ax: Axes, part: pd.DataFrame, edge: float, filled: bool) -> None:
     """A dot and an interval a row; an arrow where the interval leaves the picture."""
     color, face = ("#0066cc", "#0066cc") if filled else (MUTED, PAPER)
+    drawn = []
     for row, effect in enumerate(part.itertuples()):
         if np.isnan(effect.difference):
             not_run(ax, row)
             continue
-        ax.hlines(row, max(effect.low, -edge), min(effect.high, edge), color=color)
-        for end, marker in ((effect.low, "<"), (effect.high, ">")):
-            if abs(end) > edge:
-                ax.plot(np.sign(end) * edge, row, marker, color=color, markersize=6)
+        ax.hlines(row, effect.low, effect.high, color=color)
+        found = Interval(effect.difference, effect.low, effect.high)
+        drawn.append(labels.Point(found, Interval(row, row, row), color))
         ax.plot(effect.difference, row, "o", color=color, markerfacecolor=face)
     ax.axvline(0, color=INK, linewidth=1)
     names = [_short(name) for name in part.index]
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-    ax.set_xlim(-1.05 * edge, 1.05 * edge)
+    ax.set_xlim(-edge, edge)
     ax.tick_params(axis="y", labelsize=10)
     ax.grid(axis="y", visible=False)
+    labels.arrows(ax, drawn)
 
 
 def _short(name: str) -> str:

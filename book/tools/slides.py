@@ -35,8 +35,10 @@ SPOKEN = {
 SHOWN = ("image/png", "text/html")
 LOW = 500
 """Up to this height, in pixels, a picture has its words below it; a taller one has them beside."""
+SLIDE = {"width": 1100, "height": 720}
+"""A slide, in pixels."""
 TALL, WIDE = 690, 740
-"""The room of a picture that has its words beside it; the sheet of the template knows it too."""
+"""The room of a picture that has its words beside it."""
 LEAST = 0.75
 """A picture that would be shown at a smaller share of its size is shown on two slides."""
 SEEN = 0.575
@@ -73,6 +75,7 @@ def write(part: str, notebooks: Sequence[tuple[str, Any]], book: Book, target: P
         _chapter(deck, notebook, Projected(book, page), book)
     deck.metadata["title"] = part
     deck.metadata["macros"] = _macros()
+    deck.metadata["room"] = SLIDE | {"tall": TALL}
     options = Config()
     options.SlidesExporter.extra_template_basedirs = [str(TEMPLATES)]
     options.SlidesExporter.template_name = "slides_template"

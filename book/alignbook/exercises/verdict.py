@@ -6,12 +6,14 @@ value and a wrong shape are verdicts too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 TOLERANCE = 1e-6
+LINE = 160  # so many letters are still read
 Case = tuple[str, tuple[Any, ...], Any]  # what it is, the arguments, the expected answer
 
 
@@ -49,18 +51,26 @@ def verdict(
             )
         if np.isnan(value).any():
             return f"Not yet: on {name} your answer is not a number (nan)"
+        problem = None
         if fault is not None:
             problem = fault(float(value), arguments)
-            if problem:
-                return f"Not yet: on {name} {problem}"
         elif not np.allclose(value, expected, rtol=0, atol=tolerance):
-            return f"Not yet: on {name} your answer is {_say(value)}, expected {_say(expected)}"
+            problem = f"your answer is {_say(value)}, expected {_say(expected)}"
+        if problem:
+            return f"Not yet: on {name} {problem}{_given(arguments)}"
     return f"Right: all {len(cases)} cases agree."
 
 
 def _copies(arguments: Iterable[Any]) -> list[Any]:
     """Arrays are copied, so that an answer that writes into them spoils nothing."""
     return [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+
+
+def _given(arguments: Iterable[Any]) -> str:
+    """What the function was called with, where a line holds it: to be tried again by hand."""
+    text = ", ".join(repr(a.tolist() if isinstance(a, np.ndarray) else a) for a in arguments)
+    text = re.sub(r"\d+\.\d{4,}", lambda number: f"{float(number[0]):.3f}", text)
+    return f"; it was given {text}" if len(text) <= LINE else ""
 
 
 def _say(value: np.ndarray) -> str:
