@@ -330,7 +330,7 @@ def test_the_plane_shows_every_method_where_it_was_measured():
     drawn = plane(results.frame(measured()))
     assert "ERM 0.41 inside, reliance 0.71" in drawn.alt
     assert "a constant map has inside 0.15; the control's reliance is 0.80" in drawn.alt
-    points = [line for line in drawn.figure.axes[0].lines if line.get_label()[0].isdigit()]
+    points = [line for line in drawn.figure.axes[0].lines if line.get_label()[0] != "_"]
     at = [(line.get_xdata()[0], line.get_ydata()[0]) for line in points]
     expected = [(inside + 0.01, relied + 0.01) for inside, relied in PAIRS.values()]
     assert at == [pytest.approx(pair) for pair in expected]
@@ -343,11 +343,11 @@ CROWD = {"erm": (0.52, 0.44), "dre": (0.53, 0.45), "align": (0.54, 0.44), "guide
 """Three in a corner and one far away, whose intervals touch."""
 
 
-def test_the_planes_numbers_hide_nothing_and_its_axes_are_as_large_as_what_they_hold():
+def test_the_planes_names_hide_nothing_and_its_axes_are_as_large_as_what_they_hold():
     drawn = plane(results.frame(measured(CROWD)))
     ax = drawn.figure.axes[0]
     drawn.figure.draw_without_rendering()
-    marks = [line for line in ax.lines if line.get_label()[0].isdigit()]
+    marks = [line for line in ax.lines if line.get_label()[0] != "_"]
     centres = [ax.transData.transform(line.get_xydata())[0] for line in marks]
     half = [line.get_markersize() * drawn.figure.dpi / 144 for line in marks]
     taken = [Bbox([at - size, at + size]) for at, size in zip(centres, half, strict=True)]
@@ -356,13 +356,15 @@ def test_the_planes_numbers_hide_nothing_and_its_axes_are_as_large_as_what_they_
     taken += [
         line.get_window_extent().padded(1) for line in ax.lines if line.get_linestyle() == ":"
     ]
-    numbers = [text.get_window_extent() for text in ax.texts]
-    assert len(numbers) == len(marks) == len(CROWD) and len(bars) == 2 * len(CROWD)
-    for place, number in enumerate(numbers):
-        others = taken + numbers[:place]
-        assert not any(Bbox.intersection(number, other) for other in others), place + 1
-        near = np.abs(number.get_points().mean(0) - centres[place]).max()
-        assert near < 30 * drawn.figure.dpi / 72
+    *lines, _, _, _, _ = written = [text.get_window_extent() for text in ax.texts]
+    names = [text.get_text() for text in ax.texts[len(lines) :]]
+    assert names == [line.get_label() for line in marks]
+    assert len(lines) == 2 and len(marks) == len(CROWD) and len(bars) == 2 * len(CROWD)
+    for place, name in enumerate(written[2:]):
+        others = taken + written[: 2 + place]
+        assert not any(Bbox.intersection(name, other) for other in others), names[place]
+        gaps = [np.hypot(*np.maximum(name.min - at, at - name.max).clip(0)) for at in centres]
+        assert np.argmin(gaps) == place and gaps[place] < 30 * drawn.figure.dpi / 72
     # From the constant map's share to the rightmost mean, and from there to the control's.
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     assert 0.05 < left < 0.15 and 0.94 < right < 1.05

@@ -1,4 +1,4 @@
-"""Points in a plane: axes as large as what they hold, and a number beside each, hiding nothing."""
+"""Points in a plane: axes as large as what they hold, and a name beside each, hiding nothing."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from alignbook.campaign.statistics import Interval
 MARGIN = 0.08
 """Room around what the axes hold, as a share of its extent."""
 
-MARKER, BAR, SIZE = 11, 3, 10
-"""In points on paper: a marker's width, a bar's with some room, and a number's size of type."""
+MARKER, BAR, SIZE = 13, 3, 10
+"""In points on paper: a marker's width, a bar's with some room, and a name's size of type."""
 
 
 class Point(NamedTuple):
@@ -63,12 +63,13 @@ def arrows(ax: Axes, points: Sequence[Point]) -> None:
                 ax.plot(*place, mark, color=color, markersize=6, clip_on=False)
 
 
-def number(ax: Axes, points: Sequence[Point]) -> None:
-    """Write 1, 2, 3, ... beside the points, where no marker, bar, line or other number stands.
+def name(ax: Axes, points: Sequence[Point], names: Sequence[str]) -> None:
+    """Write each point's name beside it, where no marker, bar, line or other name stands.
 
     Args:
-        ax: where the points are drawn, with its final limits and its figure's legend.
+        ax: where the points are drawn, with its final limits.
         points: what is drawn.
+        names: of the first so many points; the others have none and are not written on.
     """
     figure = ax.figure
     figure.draw_without_rendering()  # the layout moves the axes, and with them the points
@@ -76,18 +77,21 @@ def number(ax: Axes, points: Sequence[Point]) -> None:
     taken = [box for point in points for box in _boxes(ax, point, unit)]
     taken += [_thick(line.get_window_extent(), unit) for line in ax.lines if _crosses(ax, line)]
     marks = ax.transData.transform([(point.across.mean, point.up.mean) for point in points])
-    for count, point in enumerate(points, start=1):
-        mean, others = (point.across.mean, point.up.mean), np.delete(marks, count - 1, 0)
-        look = {"ha": "center", "va": "center", "fontsize": SIZE}
-        text = ax.annotate(str(count), mean, (0, 0), textcoords="offset points", **look)
+    for at, (point, words) in enumerate(zip(points, names, strict=False)):
+        mean, others = (point.across.mean, point.up.mean), np.delete(marks, at, 0)
+        look = {"ha": "center", "va": "center", "fontsize": SIZE, "color": point.color}
+        text = ax.annotate(words, mean, (0, 0), textcoords="offset points", **look)
         there = text.get_window_extent()
-        places = {o: there.translated(o[0] * unit, o[1] * unit) for o in _offsets()}
+        places = {
+            offset: (there.translated(*np.multiply(offset, unit)), far * unit)
+            for far, offset in _offsets(there.width / unit, there.height / unit)
+        }
         costs = {
-            o: (_covered(box, taken, ax.bbox), _misleads(box, unit * np.hypot(*o), others))
-            for o, box in places.items()
+            offset: (_covered(box, taken, ax.bbox), _misleads(box, own, others), own)
+            for offset, (box, own) in places.items()
         }
         text.xyann = min(costs, key=costs.get)
-        taken.append(places[text.xyann])
+        taken.append(places[text.xyann][0])
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
@@ -96,10 +100,13 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _offsets() -> Iterator[tuple[float, float]]:
-    """Places around a point, in points on paper, from near to far."""
-    for far, angle in product((11, 14, 18, 23, 29), np.deg2rad(np.arange(45, 405, 15))):
-        yield far * np.cos(angle), far * np.sin(angle)
+def _offsets(width: float, height: float) -> Iterator[tuple[float, tuple[float, float]]]:
+    """Middles of a text around a point and how far its near edge is, in points on paper."""
+    for far, angle in product((8, 11, 15, 20, 26), np.deg2rad(np.arange(0, 360, 15))):
+        cos, sin = np.cos(angle), np.sin(angle)
+        # Beside the point the text begins at it, above and below it stands in the middle.
+        across, up = np.clip(1.5 * cos, -1, 1), np.clip(1.5 * sin, -1, 1)
+        yield far, (far * cos + across * width / 2, far * sin + up * height / 2)
 
 
 def _boxes(ax: Axes, point: Point, unit: float) -> list[Bbox]:
@@ -121,9 +128,9 @@ def _crosses(ax: Axes, line: object) -> bool:
 
 
 def _misleads(box: Bbox, own: float, others: np.ndarray) -> bool:
-    """Whether a number stands nearer to another point's marker, `(n, 2)`, than to its own."""
-    middle = np.array([box.x0 + box.x1, box.y0 + box.y1]) / 2
-    return bool((np.hypot(*(others - middle).T) < 1.2 * own).any())
+    """Whether a text stands nearer to another point's marker, `(n, 2)`, than to its own."""
+    gaps = np.maximum(box.min - others, others - box.max).clip(0)
+    return bool((np.hypot(*gaps.T) < 1.2 * own).any())
 
 
 def _covered(box: Bbox, taken: Sequence[Bbox], whole: Bbox) -> float:

@@ -80,8 +80,8 @@ def plane(
         way: one of `WAYS`.
         shift: tests "in" or "out" of distribution.
         domains: the domains tested on; None means all of that shift.
-        named: the labels that are numbered and named; the others are grey dots without intervals,
-            named in the alt text alone. None names all.
+        named: the labels that stand beside their points; the others are grey dots without
+            intervals, named in the alt text alone. None names all.
     """
     how = f"reliance_{way}"
     everything, table = table, plane_table(table, way, shift, domains)
@@ -89,7 +89,7 @@ def plane(
         return absent("evidence inside the object and reliance on the background")
     names = list(table["label"].drop_duplicates())
     shown = [name for name in names if named is None or name in named]
-    fig, ax = plotting.figure(size=(5.0, 3.8 + 0.23 * len(shown)))
+    fig, ax = plotting.figure(size=(5.0, 4.6))
     words, points, others = [], [], []
     for name in names:
         part = table[table["label"] == name]
@@ -102,13 +102,12 @@ def plane(
             continue
         style = plotting.method_style(part["method"].iloc[0])
         points.append(labels.Point(across, up, style.color))
-        _point(ax, points[-1], style.marker, f"{len(points)}  {name}")
+        _point(ax, points[-1], style.marker, name)
     known = _means(table, "object_area"), _means(table, f"control_{how}")
     words += _lines(ax, *known)
     ax.set(xlabel="evidence inside the object", ylabel=WAYS[way])
     labels.frame(ax, points + others, *known)
-    fig.legend(loc="outside lower left", fontsize=10)
-    labels.number(ax, points)
+    labels.name(ax, points + others, shown)
     left = _left_out(everything, names)
     text = f"A point for each of {len(names)} ways of training: {'; '.join(words)}."
     return Drawn(fig, text + (f" Not measured for: {', '.join(left)}." if left else ""))
@@ -145,10 +144,14 @@ def _means(table: pd.DataFrame, column: str) -> list[float]:
 def _lines(ax: Axes, upright: Sequence[float], level: Sequence[float]) -> list[str]:
     """What knows nothing of the object, as lines and in words."""
     look = {"color": MUTED, "linestyle": ":", "linewidth": 1.5}
+    text = {"va": "bottom", "ha": "right", "fontsize": labels.SIZE, "color": MUTED}
     for mean in upright:
         ax.axvline(mean, **look)
+        place = {"transform": ax.get_xaxis_transform(), "rotation": 90}
+        ax.text(mean, 0.02, "a map of one value ", **place, **text)
     for mean in level:
         ax.axhline(mean, **look)
+        ax.text(0.98, mean, "another region kept", transform=ax.get_yaxis_transform(), **text)
     return [f"a constant map has inside {mean:.2f}" for mean in upright] + [
         f"the control's reliance is {mean:.2f}" for mean in level
     ]
