@@ -416,6 +416,16 @@ def test_the_labs_sheet_is_for_instructors_whole_and_its_links_lead_to_notebooks
     assert f"git clone {address} align-book" in text and "ADDRESS" not in text
     assert "{numref}" not in text and "hand-in" in text.rpartition("\n| 10 |")[2]
     assert all((sheet.parent / link).is_file() for link in links)
+    printed = sheet.with_suffix(".html").read_text(encoding="utf-8")
+    assert "<title>One lab of 90 minutes</title>" in printed
+    assert printed.count("<tr>") == 1 + len(minutes) and "| 10 |" not in printed
+
+
+def test_each_question_has_a_place_of_its_own_for_its_answer(made):
+    for notebook in (made / "student").rglob("*.ipynb"):
+        for cell in nbformat.read(notebook, 4).cells:
+            if cell.cell_type == "markdown":
+                assert not re.search(rf"{re.escape(plain.YOUR_ANSWER)}\n\S", cell.source), notebook
 
 
 @pytest.mark.parametrize("kind", ["student", "instructor"])

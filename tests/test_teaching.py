@@ -60,10 +60,12 @@ def test_every_chapter_has_a_misconception_of_its_own():
     assert set(CHAPTERS) <= linked(section("exercises.md", "sec-misconceptions"))
 
 
-def test_the_lab_has_a_sheet_with_maps_and_one_without():
+def test_the_lab_has_a_sheet_with_maps_and_one_without(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = (TEACHING / "lab.md").read_text(encoding="utf-8")
     names = {"gallery": gallery, "photographs": gallery.photographs()}
     exec(re.search(r"(?s)```python\n(.*?)```", text)[1], names)  # the book's own page
+    assert all((tmp_path / f"{name}.pdf").read_bytes()[:4] == b"%PDF" for name in ("maps", "plain"))
     mixed = names["mixed"]
     assert sorted(one.name for one in mixed) == sorted(one.name for one in names["photographs"])
     for maps in (True, False):

@@ -24,7 +24,7 @@ LEAST = 0.01
 TITLES = ("shown to matter", "not shown to matter")
 
 SHORT = {
-    "all of the paper's: as far as known": "all of the paper's",
+    "all of the paper's: as far as known": "the paper's four terms",
     "first or second order: first": "first order",
     "masker's steps a batch": "masker's steps",
     "masker's head start": "head start",

@@ -19,9 +19,9 @@ from alignbook.show import NOT_RUN
 RANDOM = "random maps (ERM)"
 
 CONTROLS = {
-    "random": ("random", "x", "#8c959f"),
-    "centre": ("spot in the middle", "+", "#8c959f"),
-    "true_mask": ("true mask", "d", INK),
+    "random": ("random", "|", "#b6bcc4"),
+    "centre": ("spot in the middle", "|", "#6b7280"),
+    "true_mask": ("true mask", "|", INK),
 }
 """Control explanations: label, marker and colour. A constant map scores as random ones do."""
 

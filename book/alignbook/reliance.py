@@ -114,9 +114,9 @@ def plane(
 
 
 def _interval(values: pd.Series) -> Interval:
-    if len(values) > 2:  # of two runs it would cover the whole plane
+    if len(values) > 2:  # that of two runs would cover the whole plane
         return interval(values.tolist())
-    return Interval(*[values.iloc[0]] * 3)
+    return Interval(*[values.mean()] * 3)
 
 
 def _point(ax: Axes, point: labels.Point, marker: str, name: str) -> None:

@@ -45,7 +45,7 @@ GIVEN = (
     '(<a href="instructor/project/">folder</a>)</li></ul>'
 )
 """The project, where `_copy_project` puts it."""
-SHEET = '<p>For instructors: <a href="instructor/teaching/lab.md">one lab of 90 minutes</a>.</p>'
+SHEET = '<p>For instructors: <a href="instructor/teaching/lab.html">one lab of 90 minutes</a>.</p>'
 
 
 def make(output: Path, cache: Path, key: str | None = None) -> dict[str, int]:
@@ -121,13 +121,18 @@ def _write_notebook(path: Path, book: plain.Book, page: str, output: Path, kind:
 
 
 def _copy_lab(output: Path, book: plain.Book) -> None:
-    """The sheet of the timed lab, which tells how it ends: for instructors alone."""
+    """The sheet of the timed lab, which tells how it ends: for instructors alone; once to print."""
+    from nbconvert.filters import markdown2html
+
     page = LAB.relative_to(project.ROOT)
     target = output / "instructor" / page.relative_to("book")
     target.parent.mkdir(parents=True, exist_ok=True)
     text = plain.Plain(book, page.as_posix()).text(LAB.read_text(encoding="utf-8"))
     address = project.config()["repository"]["url"]  # no page with its button is beside the sheet
-    target.write_text(text.replace("ADDRESS", address), encoding="utf-8")
+    text = text.replace("ADDRESS", address)
+    target.write_text(text, encoding="utf-8")
+    title = re.match("# (.+)", text)[1]
+    target.with_suffix(".html").write_text(_page(title, markdown2html(text)), encoding="utf-8")
 
 
 def _copy_project(output: Path, book: plain.Book) -> None:
@@ -211,14 +216,20 @@ def _index(book: plain.Book) -> str:
     decks = "".join(
         f'<li><a href="slides/{deck_name(part)}">{html.escape(part)}</a></li>' for part in parts()
     )
+    return _page(
+        f"{title}: course",
+        f"<h1>{title}: course</h1>{START}<h2>Notebooks</h2><table>{rows}</table>"
+        f"<h2>Slides</h2><ul>{decks}</ul><h2>Lab</h2>{SHEET}<h2>Project</h2>{GIVEN}",
+    )
+
+
+def _page(title: str, body: str) -> str:
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: course</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><style>body'
         "{font:17px/1.6 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
-        "td{padding:.2rem 1rem .2rem 0}</style></head><body><main>"
-        f"<h1>{title}: course</h1>{START}<h2>Notebooks</h2><table>{rows}</table>"
-        f"<h2>Slides</h2><ul>{decks}</ul><h2>Lab</h2>{SHEET}<h2>Project</h2>{GIVEN}"
-        "</main></body></html>\n"
+        "td{padding:.2rem 1rem .2rem 0;vertical-align:top}pre{white-space:pre-wrap}"
+        f"</style></head><body><main>{body}</main></body></html>\n"
     )
 
 

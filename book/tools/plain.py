@@ -275,7 +275,7 @@ def version(notebook: Any, book: Book, page: str, *, solutions: bool) -> Any:
             if isinstance(part, str):
                 if within_solution and not solutions:
                     continue
-                source = part if solutions else ANSWER.sub(YOUR_ANSWER + "\n", part)
+                source = part if solutions else ANSWER.sub(YOUR_ANSWER + "\n\n", part)
                 _add(made.cells, plain.text(source))
                 continue
             if part.name in ("solution-start", "solution-end"):

@@ -43,7 +43,8 @@ RESNET = Config(
 """Fine-tuning of ResNet-50 at 224 px; needs a GPU. The paper's own length and rate are unknown."""
 
 PAPER = {"alignment": "bce", "distinction": "probability", "fill": "zero", "target": "soft"}
-"""ALIGN in the paper's own terms, as far as they are known."""
+"""ALIGN in the paper's own terms, as far as they are known, less the regulariser: of that the terms
+are known and the weight is not."""
 
 RRR = 0.002
 """A weight for the penalty on input gradients, a sum over pixels that with the default drowns the
