@@ -47,6 +47,14 @@ def test_a_page_takes_the_minutes_of_its_sections(root):
         reading.minutes("book/x", ["B"], root)
 
 
+def test_what_a_page_includes_is_read_and_what_it_folds_is_not(root):
+    whole = "```{include} ../LIST.md\n:start-after: \"## Faults\"\n```\n"
+    folded = ":::{dropdown} More\n" + "word " * 300 + "\n:::\n"
+    (root / "LIST.md").write_text("word " * 300 + "## Faults\n" + "word " * 149)
+    (root / "book" / "y.md").write_text(f"# T\n\n{folded}{whole}")
+    assert reading.minutes("book/y", root=root).reading == pytest.approx(1, abs=0.01)
+
+
 def test_measured_minutes_take_the_place_of_announced_ones(root):
     record = {"book": {"seconds": {"book/x": 30.0}}}
     (root / "book" / "minutes.json").write_text(json.dumps(record))

@@ -19,11 +19,12 @@ from alignbook.show import NOT_RUN
 RANDOM = "random maps (ERM)"
 
 CONTROLS = {
-    "random": ("random", "|", "#b6bcc4"),
-    "centre": ("spot in the middle", "|", "#6b7280"),
+    "random": ("random", "|", "#c2c7cd"),
+    "centre": ("spot in the middle", "|", "#b8860b"),
     "true_mask": ("true mask", "|", INK),
 }
 """Control explanations: label, marker and colour. A constant map scores as random ones do."""
+TICK = {"markersize": 9, "markeredgewidth": 2.6}
 
 
 def by_domain(
@@ -225,7 +226,7 @@ def faithfulness(
             column = f"control_{key}_{metric}"
             if column in table:
                 means = table.groupby("label")[column].mean().reindex(names)
-                ax.plot(means, range(len(names)), marker, color=color, label=name, markersize=7)
+                ax.plot(means, range(len(names)), marker, color=color, label=name, **TICK)
         dots(ax, table, metric, names)
         ax.set_title(words(metric), fontsize=11)
         ax.tick_params(axis="y", labelsize=11)

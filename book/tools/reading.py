@@ -24,6 +24,8 @@ WORTH = {"equation": 15, "figure": 40, "code": 20}
 SKIPPED = ("Exercises", "Three questions")
 TOP = "the claim"
 FENCED = re.compile(r"(?ms)^(`{3,}|:{3,})\{(?:solution|exercise)[^\n]*\n.*?^\1[ \t]*$")
+FOLDED = re.compile(r"(?ms)^:::\{dropdown\}.*?^:::$")
+INCLUDE = re.compile(r'(?m)^```\{include\} (?P<file>\S+)\n:start-after: "(?P<after>.+)"\n```$')
 NOT_READ = (
     r"(?s)<!--.*?-->",
     r"(?s)<details.*?</details>",
@@ -131,10 +133,17 @@ def line(found: Minutes) -> str:
     return " · ".join(parts)
 
 
+def _included(found: re.Match[str], folder: Path) -> str:
+    """The part of another file that a page shows as its own."""
+    return (folder / found["file"]).read_text(encoding="utf-8").partition(found["after"])[2]
+
+
 def _cells(page: str, root: Path) -> Iterator[tuple[str, str]]:
     path = root / f"{page}.ipynb"
     if not path.is_file():
-        yield "markdown", (root / f"{page}.md").read_text(encoding="utf-8")
+        path = root / f"{page}.md"
+        source = FOLDED.sub("", path.read_text(encoding="utf-8"))
+        yield "markdown", INCLUDE.sub(lambda found: _included(found, path.parent), source)
         return
     for cell in nbformat.read(path, as_version=4).cells:
         tags = cell.metadata.get("tags", [])
