@@ -48,7 +48,7 @@ def test_a_page_takes_the_minutes_of_its_sections(root):
 
 
 def test_what_a_page_includes_is_read_and_what_it_folds_is_not(root):
-    whole = "```{include} ../LIST.md\n:start-after: \"## Faults\"\n```\n"
+    whole = '```{include} ../LIST.md\n:start-after: "## Faults"\n```\n'
     folded = ":::{dropdown} More\n" + "word " * 300 + "\n:::\n"
     (root / "LIST.md").write_text("word " * 300 + "## Faults\n" + "word " * 149)
     (root / "book" / "y.md").write_text(f"# T\n\n{folded}{whole}")
