@@ -112,7 +112,7 @@ def running(page: str, root: Path = project.ROOT) -> float:
     kept: dict[str, Any] = json.loads(record.read_text("utf-8")) if record.is_file() else {}
     seconds = kept.get("book", {}).get("seconds", {}).get(page)
     if seconds is not None:
-        return seconds / 60
+        return round(seconds / 60, 1)  # as the notebook's first cell says it
     notebook = nbformat.read(root / f"{page}.ipynb", as_version=4)
     return float(notebook.metadata.get("align", {}).get("minutes", {}).get("book", 0))
 
