@@ -371,6 +371,14 @@ def test_the_planes_names_hide_nothing_and_its_axes_are_as_large_as_what_they_ho
     assert 0.35 < bottom < 0.41 and 0.8 < top < 0.9
 
 
+def test_two_runs_stand_at_their_mean_without_an_interval():
+    drawn = plane(results.frame(measured({"erm": (0.5, 0.4)})[:2]))
+    ax = drawn.figure.axes[0]
+    (point,) = [line for line in ax.lines if line.get_label()[0] != "_"]
+    assert point.get_xydata()[0] == pytest.approx((0.505, 0.405))
+    assert {len(set(map(tuple, s))) for part in ax.collections for s in part.get_segments()} == {1}
+
+
 def test_an_interval_that_leaves_the_plane_ends_in_an_arrow():
     found = measured({"erm": (0.5, 0.5), "guided": (0.9, 0.4)})
     for one, relied in zip(found[:3], (0.1, 0.5, 0.9), strict=True):
