@@ -300,7 +300,6 @@ NOT_YET = {
     "terra-leave-one-out",
     "waterbirds",
     "waterbirds-128",
-    "caltech-swap",
 }
 
 
