@@ -229,6 +229,7 @@ def _page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><style>body'
         "{font:17px/1.6 sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
         "td{padding:.2rem 1rem .2rem 0;vertical-align:top}pre{white-space:pre-wrap}"
+        ".anchor-link{display:none}"
         f"</style></head><body><main>{body}</main></body></html>\n"
     )
 
