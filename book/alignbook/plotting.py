@@ -201,28 +201,10 @@ def image_grid(
         picture = pictures[index]
         ax.imshow(picture if saliency_ is None else blend(picture, saliency_[index]))
         if masks_ is not None:
-            outline(ax, masks_[index], picture.shape[:2])
+            _outline(ax, masks_[index], picture.shape[:2])
         if titles is not None:
             ax.set_title(titles[index], fontsize=11, loc="center", pad=3)
     return fig
-
-
-def outline(ax: Axes, mask: ArrayLike, shape: tuple[int, int] | None = None) -> None:
-    """Draw a mask's outline on a picture that is shown already.
-
-    Args:
-        ax: where the picture is.
-        mask: `(h, w)` in [0, 1], outlined at one half; nothing is drawn where it does not cross it.
-        shape: the picture's height and width in pixels, to which the mask is stretched; None means
-            the mask's own.
-    """
-    mask = np.asarray(mask, dtype=np.float64)
-    if not mask.min() < 0.5 < mask.max():
-        return
-    inside = _stretch(mask, shape or mask.shape)
-    # A light line within a dark one shows on any picture.
-    ax.contour(inside, levels=[0.5], colors="#111111", linewidths=2.6)
-    ax.contour(inside, levels=[0.5], colors="#ffffff", linewidths=1.1)
 
 
 def overlay(image: ArrayLike, heat: ArrayLike, *, title: str = "", width: float = 3.2) -> Figure:
@@ -406,3 +388,12 @@ def _stretch(values: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.
         share = (at - below).reshape((-1, 1) if axis == 0 else (1, -1))
         values = (1 - share) * values.take(below, axis) + share * values.take(above, axis)
     return values
+
+
+def _outline(ax: Axes, mask: NDArray[np.float64], shape: tuple[int, int]) -> None:
+    if not mask.min() < 0.5 < mask.max():
+        return
+    inside = _stretch(mask, shape)
+    # A light line within a dark one shows on any picture.
+    ax.contour(inside, levels=[0.5], colors="#111111", linewidths=2.6)
+    ax.contour(inside, levels=[0.5], colors="#ffffff", linewidths=1.1)
