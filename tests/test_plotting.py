@@ -114,56 +114,6 @@ def test_a_figure_is_shown_once_only():
     assert mpl.colors.to_hex(fig.get_facecolor()) == plotting.PAPER
 
 
-def images(count: int = 5) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
-
-
-def test_image_grid_draws_every_image_title_and_outline():
-    masks = np.zeros((5, 16, 16))
-    masks[:, 4:12, 4:12] = 1
-    fig = plotting.image_grid(
-        images(), list("abcde"), masks=masks, saliency=np.ones((5, 4, 4)), columns=3
-    )
-    drawn = [ax for ax in fig.axes if ax.images]
-    assert len(drawn) == 5 and [ax.get_title() for ax in drawn] == list("abcde")
-    assert all(len(ax.collections) == 2 for ax in drawn)
-
-
-def test_image_grid_shows_the_pixels_it_was_given():
-    given = images(2)
-    fig = plotting.image_grid(given)
-    shown = fig.axes[1].images[0].get_array()
-    np.testing.assert_allclose(shown, given[1].transpose(1, 2, 0) / 255)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"titles": ["one"]}, {"masks": np.zeros((4, 16, 16))}, {"saliency": np.zeros((16, 16))}],
-)
-def test_image_grid_refuses_what_does_not_fit(options):
-    with pytest.raises(ValueError, match="expected"):
-        plotting.image_grid(images(), **options)
-
-
-def test_blend_is_lightest_where_the_heat_is():
-    heat = np.zeros((4, 4))
-    heat[1, 2] = 5.0
-    mixed = plotting.blend(np.full((16, 16, 3), 0.5), heat).sum(axis=-1)
-    row, column = np.unravel_index(mixed.argmax(), mixed.shape)
-    assert (row // 4, column // 4) == (1, 2)
-
-
-def test_blend_of_a_constant_map_is_finite_and_of_a_broken_one_refused():
-    assert np.isfinite(plotting.blend(np.zeros((8, 8, 3)), np.ones((2, 2)))).all()
-    with pytest.raises(ValueError, match="finite"):
-        plotting.blend(np.zeros((8, 8, 3)), np.full((2, 2), np.nan))
-
-
-def test_overlay_names_its_scale():
-    fig = plotting.overlay(images(1)[0], np.eye(4), title="bird")
-    assert [text.get_text() for text in fig.axes[1].get_yticklabels()] == ["least", "most"]
-
-
 def test_with_interval_draws_line_and_band_in_the_methods_style():
     fig, ax = plotting.figure()
     returned = plotting.with_interval(ax, [0, 1], [2, 3], [1, 2], [3, 5], method="dre")
@@ -181,20 +131,3 @@ def test_with_interval_refuses_an_interval_beside_its_mean():
         plotting.with_interval(ax, [0], [2], [2.5], [3])
     with pytest.raises(ValueError, match="one and the same"):
         plotting.with_interval(ax, [0, 1], [2], [1], [3])
-
-
-def test_the_line_around_cells_follows_their_edges_and_closes_at_the_maps_border():
-    cells = np.zeros((3, 4))
-    cells[:2, 1:3] = 1
-    _, ax = plotting.figure()
-    ax.imshow(cells)
-    limits = ax.axis()
-    plotting.outline_cells(ax, cells)
-    assert ax.axis() == limits
-    (line,) = ax.collections[0].get_paths()
-    (left, top), (right, bottom) = line.vertices.min(0), line.vertices.max(0)
-    np.testing.assert_allclose([left, right, top, bottom], [0.5, 2.5, -0.5, 1.5], atol=0.04)
-    # No corner is cut: each point lies on a vertical or on a horizontal edge.
-    beside = np.abs(line.vertices[:, :1] - [0.5, 2.5]).min(1)
-    below = np.abs(line.vertices[:, 1:] - [-0.5, 1.5]).min(1)
-    assert np.minimum(beside, below).max() < 0.04

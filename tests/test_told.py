@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import align
 from align import cli, records
 from align.cli import app
-from alignbook import commands, plotting
+from alignbook import commands, overlays, plotting
 from alignbook.campaign import grid, rerun
 from book.tools import build, execute, first_cell, project, strip
 
@@ -208,20 +208,20 @@ def pixels(figure):
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_pictures_of_either_scale_and_any_precision_look_alike(kind):
-    shown = pixels(plotting.image_grid((PICTURES * 255).round().to(torch.uint8)))
+    shown = pixels(overlays.image_grid((PICTURES * 255).round().to(torch.uint8)))
     for given in (PICTURES, PICTURES * 255):
-        found = pixels(plotting.image_grid(given.to(kind)))
+        found = pixels(overlays.image_grid(given.to(kind)))
         assert 0.2 < found.mean() < 0.8
         np.testing.assert_allclose(found, shown, atol=0.01)
     whole = (PICTURES * 255).round().long()
-    np.testing.assert_allclose(pixels(plotting.image_grid(whole)), shown)
+    np.testing.assert_allclose(pixels(overlays.image_grid(whole)), shown)
 
 
 def test_an_overshoot_is_clipped_and_another_scale_refused():
-    assert pixels(plotting.image_grid(PICTURES * 1.05 - 0.02)).max() <= 1
+    assert pixels(overlays.image_grid(PICTURES * 1.05 - 0.02)).max() <= 1
     for given in (PICTURES * 4 - 2, PICTURES * 70_000, PICTURES - float("nan")):
         with pytest.raises(ValueError, match="expected 0 to 1 or 0 to 255"):
-            plotting.image_grid(given)
+            overlays.image_grid(given)
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
@@ -229,11 +229,10 @@ def test_maps_and_masks_with_a_graph_or_in_half_precision_are_drawn(kind):
     maps = PICTURES[:, 0].clone().requires_grad_().to(kind)
     masks = (PICTURES[:, 1] > 0.5).to(kind).requires_grad_()
     given = PICTURES.clone().requires_grad_()
-    drawn = pixels(plotting.image_grid(given, masks=masks, saliency=maps))
-    plain = pixels(plotting.image_grid(PICTURES, saliency=PICTURES[:, 0]))
+    drawn = pixels(overlays.image_grid(given, masks=masks, saliency=maps))
+    plain = pixels(overlays.image_grid(PICTURES, saliency=PICTURES[:, 0]))
     np.testing.assert_allclose(drawn, plain, atol=0.02)
-    plotting.overlay(given[0], maps[0])
-    assert plotting.blend(given[0], maps[0]).shape == (8, 8, 3)
+    assert overlays.blend(given[0], maps[0]).shape == (8, 8, 3)
     axes = plotting.figure()[1]
     mean = torch.ones(3, dtype=kind, requires_grad=True)
     plotting.with_interval(axes, torch.arange(3), mean, mean - 1, mean + 1)

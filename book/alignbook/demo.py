@@ -14,7 +14,7 @@ from align.data.benchmark import Domain
 from align.experiment import Experiment, run
 from align.saliency import grad_cam
 from align.training import Run
-from alignbook import plotting
+from alignbook import overlays
 from alignbook.campaign.recipes import TOY
 
 SHOWN = ("accuracy", "energy_inside", "masker_iou", "random_iou")
@@ -63,8 +63,8 @@ def figure(domain: Domain, runs: dict[str, Run], shown: int = 4) -> Figure:
     for i in range(shown):
         picture = images[i].movedim(0, 2).numpy()
         pictures.append(picture)
-        pictures += [plotting.blend(picture, values[i].numpy()) for values in maps.values()]
+        pictures += [overlays.blend(picture, values[i].numpy()) for values in maps.values()]
         titles += [domain.classes[int(labels[i])], *maps]
         outlines += [domain.masks[i].numpy()] * (1 + len(maps))
     grid = np.stack(pictures).transpose(0, 3, 1, 2)
-    return plotting.image_grid(grid, titles, masks=np.stack(outlines), columns=1 + len(maps))
+    return overlays.image_grid(grid, titles, masks=np.stack(outlines), columns=1 + len(maps))

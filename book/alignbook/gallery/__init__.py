@@ -18,7 +18,7 @@ from torchvision.models import MobileNet_V2_Weights
 import align
 from align.networks.weights import read_tensors
 from align.saliency import contrastive_evidence
-from alignbook import plotting
+from alignbook import overlays, plotting
 
 FOLDER = Path(__file__).parent
 MAPS = FOLDER / "maps.json"
@@ -237,7 +237,7 @@ def _strips(high: int, count: int, columns: int, width: float, *, title: float):
 
 def _map_over(ax, one: Photograph) -> None:
     """The map over its photograph."""
-    ax.imshow(plotting.blend(one.pixels(), np.maximum(one.evidence, 0)))
+    ax.imshow(overlays.blend(one.pixels(), np.maximum(one.evidence, 0)))
 
 
 def _outline(ax, one: Photograph) -> None:
