@@ -12,7 +12,7 @@ from align import records
 from alignbook import ablations, figures, plotting
 from alignbook.campaign import grid
 from alignbook.campaign.statistics import paired
-from alignbook.drawing import look, name_lines
+from alignbook.drawing import look, name_lines, pairs
 from alignbook.figures import FIGURES
 from alignbook.results import frame
 
@@ -175,6 +175,17 @@ def test_names_beside_lines_do_not_touch():
     places = sorted(text.xyann[1] for text in ax.texts)
     assert np.diff(places).min() > 0.099 and 0 <= places[0] and places[-1] <= 1
     assert [text.get_text() for text in ax.texts][-1] == "c"
+
+
+def test_pairs_stand_at_their_values_and_names_of_meeting_marks_do_not_touch():
+    fig, ax = plotting.figure()
+    pairs(ax, ["equal", "apart"], {"at home": [0.5, 0.9], "away": [0.5, 0.2]})
+    fig.draw_without_rendering()
+    drawn = [mark.get_offsets().tolist() for mark in ax.collections[1:]]
+    assert drawn == [[[0.5, 0], [0.9, 1]], [[0.5, 0], [0.2, 1]]]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["equal", "apart"]
+    first, second = (Text.get_window_extent(text) for text in ax.texts)
+    assert not first.overlaps(second) and {t.get_text() for t in ax.texts} == {"at home", "away"}
 
 
 def test_cost_is_the_ratio_to_plain_training_with_the_same_seed(recorded):

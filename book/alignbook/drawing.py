@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -172,6 +173,28 @@ def gains(ax: Axes, table: pd.DataFrame, names: Sequence[str], shift: str) -> di
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
     return said
+
+
+def pairs(ax: Axes, names: Sequence[str], values: dict[str, Sequence[float]]) -> None:
+    """Two values in each row, joined by a line; the first row's are named, which names all.
+
+    Args:
+        ax: where to draw; the first row stands on top.
+        names: `(n,)` what stands beside the rows.
+        values: under its name, `(n,)` values, of two kinds: hollow circles, then blue diamonds.
+    """
+    rows = np.arange(len(names))
+    ax.hlines(rows, *values.values(), color="#c5cad1", zorder=1)
+    # The diamond is the smaller one: where both meet, it stands within the circle.
+    looks = (("o", "#4d4d4d", 120, "white", 11), ("D", "#0066cc", 40, "#0066cc", -20))
+    for (kind, of), (marker, edge, area, face, shift) in zip(values.items(), looks, strict=True):
+        at = np.asarray(of)
+        look = {"marker": marker, "s": area, "edgecolor": edge, "facecolor": face}
+        ax.scatter(at, rows, linewidth=2, zorder=2, **look)
+        # One above and one below: they may meet.
+        place = {"xytext": (0, shift), "textcoords": "offset points", "ha": "center"}
+        ax.annotate(kind, (at[0], 0), color=edge, **place)
+    ax.set(yticks=rows, yticklabels=list(names), ylim=(len(rows) - 0.5, -0.8))
 
 
 def name_lines(ax: Axes, ends: dict[str, tuple[float, float, str]], apart: float = 0.085) -> None:
