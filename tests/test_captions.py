@@ -2,7 +2,7 @@
 
 import torch
 
-from align import Config
+from align import Config, records
 from align.data import Domain
 from alignbook import captions, results
 
@@ -15,6 +15,16 @@ def test_the_line_says_what_ran_and_what_the_records_have():
     assert said.endswith(captions.recorded())
     several = captions.ran(domain, Config(epochs=7, seed=3), seeds=2)
     assert several == said.replace("seed 3", "means of seeds 3 to 4")
+
+
+def test_a_recorded_network_is_named_with_its_seed_and_another_is_not(tmp_path):
+    folder = records.RESULTS / "checkpoints" / "toy-vlcs-erm"
+    said = captions.network(folder)
+    assert said.startswith("The recorded network of seed 0, on pictures drawn for this page.")
+    assert said.endswith(captions.recorded())
+    assert captions.network(tmp_path / "none").startswith(
+        "A network that was trained for this page"
+    )
 
 
 def test_the_recorded_figures_are_those_of_the_records():

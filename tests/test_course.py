@@ -15,6 +15,7 @@ import pytest
 from browser import chromium, console_errors, needs_browser, served, settle
 from PIL import Image
 
+from align import losses
 from book.tools import build, check_pages, course, execute, minutes, plain, project, slides
 
 NOTEBOOKS = project.notebooks()
@@ -509,12 +510,18 @@ def test_a_submission_that_names_what_it_is_compared_with_is_refused(
     assert f"names '{BORROWED[borrowed]}', which the grader compares with" in why
 
 
+def test_each_alignment_loss_of_the_library_is_refused_by_name():
+    named = [name for name in vars(losses) if name.startswith("alignment_")]
+    assert len(named) >= 4 and all(map(GRADER["REFUSED"].match, named))
+
+
 def test_files_that_only_speak_of_the_grader_are_graded(tmp_path):
     for name in ("starter.py", "reference.py"):
         assert GRADER["refused"](PROJECT / name) == ""
     path = tmp_path / "submission.py"
     path.write_text(
-        "# as grade.py does\ngrades = [1]\nfrom align.losses import mask_to_cells\n"
+        "# as grade.py does\ngrades = [1]\nalignment_weight = 2\n"
+        "from align.losses import mask_to_cells\n"
         "if __name__ == '__main__':\n    print(grades)\n"
     )
     assert GRADER["refused"](path) == ""

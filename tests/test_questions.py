@@ -89,3 +89,10 @@ def test_faulty_questions_are_noticed():
     assert faults(begun + heading + rest.replace("</details>", "", 1))
     assert faults(re.sub(r"(\*\*\([abc]\)\.\*\* ).*", r"\1It is so.", good))
     assert faults(re.sub(r"\*\*\([abc]\)\.\*\*", "**(b).**", good))
+
+
+def test_the_glossary_is_in_the_alphabets_order():
+    text = (project.ROOT / "book" / "notation.md").read_text()
+    listed = text.partition("```{glossary}\n")[2].partition("\n```")[0]
+    words = [line.casefold() for line in listed.splitlines() if line and not line[0].isspace()]
+    assert len(words) > 50 and words == sorted(words)

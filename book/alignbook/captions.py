@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 from align import Config
 from align.data import Domain
+from align.training import Run
 from alignbook import estimates, results
 from alignbook.worlds.toy import load_toy
 
@@ -29,6 +31,18 @@ def ran(
     which = f"seed {first}" if seeds == 1 else f"means of seeds {first} to {last}"
     live = f"Run for this page: {_what(domain, config)}, {which}."
     return f"{live} {recorded(grid, label)}"
+
+
+def network(folder: Path) -> str:
+    """Say which network a page reads, and what the records say of plain training.
+
+    Args:
+        folder: where the recorded one lies; without it the page has trained its own.
+    """
+    if not folder.is_dir():
+        return f"A network that was trained for this page. {recorded()}"
+    seed = Run.load(folder).config.seed
+    return f"The recorded network of seed {seed}, on pictures drawn for this page. {recorded()}"
 
 
 def recorded(grid: str = "toy", label: str = "ERM") -> str:

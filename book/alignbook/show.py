@@ -121,12 +121,20 @@ def cell(parts: Mapping[Any, Any], digits: int = 3) -> str:
         return str(value)
     low, high, error = (parts.get(name, np.nan) for name in ("low", "high", "error"))
     text = _signed(value, sign, digits) if digits >= 0 else f"{value:{sign}g}"
+    told = int(low > 0) - int(high < 0) if sign else parts.get("verdict", 0)
     if not np.isnan(low):
-        text += f" [{_signed(low, sign, digits)}, {_signed(high, sign, digits)}]"
+        ends = (_end(end, sign, digits, told) for end in (low, high))
+        text += f" [{', '.join(ends)}]"
     if not np.isnan(error):
         text += f" ± {error:.{digits}f} s.e."
-    told = int(low > 0) - int(high < 0) if sign else parts.get("verdict", 0)
     return text.replace("-", "−") + MARKS.get(told, "")
+
+
+def _end(value: float, sign: str, digits: int, told: int) -> str:
+    """An interval's end; one that excludes zero has the digits that show it."""
+    while sign and told and value and digits < 9 and not float(f"{value:.{digits}f}"):
+        digits += 1
+    return _signed(value, sign, digits)
 
 
 def _signed(value: float, sign: str, digits: int) -> str:

@@ -26,7 +26,7 @@ import numpy as np
 LIMIT = 240  # seconds a task
 POINTS = {"leak": 15, "loss": 15, "verdict": 10, "method": 30}
 Result = tuple[float, str]  # share of the points, and why
-REFUSED = re.compile(r"(grade|alignbook)(\.|$)|_tolerable$|alignment_")
+REFUSED = re.compile(r"(grade|alignbook)(\.|$)|_tolerable$|alignment_(bce|energy|l1|rrr)$")
 """What the grader compares with: to hand that in would be no answer."""
 
 
