@@ -49,6 +49,8 @@ class Experiment:
         leaked: share of the background that they mark.
         target: the one domain not trained on, or "" where `source` is given.
         controls: also measure control explanations; they take five times as long.
+        mask_area: share of each picture that a source which looks at nothing marks; 0 for as much
+            as the picture's true mask does, so that the masks are told the object's size.
         localisation_only: measure of explanations only where they lie, see `align.evaluate`.
         mask_source: where the training masks come from, see `align.data.mask_sources`; "" takes the
             data's own.
@@ -69,6 +71,7 @@ class Experiment:
     target: str = ""
     controls: bool = False
     mask_source: str = ""
+    mask_area: float = 0.0
     localisation_only: bool = False
 
     def __post_init__(self) -> None:
@@ -78,6 +81,12 @@ class Experiment:
         check_texts("human_masks", self.human_masks)
         check_number("missed", self.missed, 0, 1)
         check_number("leaked", self.leaked, 0, 1)
+        check_number("mask_area", self.mask_area, 0, 1)
+        if self.mask_area and self.mask_source not in ("centre", "random"):
+            raise ValueError(
+                f"mask_area is {self.mask_area} and mask_source is '{self.mask_source}', expected "
+                "'centre' or 'random': other masks have the size that they have"
+            )
         if bool(self.source) == bool(self.target):
             raise ValueError(
                 f"source is '{self.source}' and target is '{self.target}', expected one of them: "
@@ -158,7 +167,8 @@ class Experiment:
             held_out = {name: second for name, (_, second) in zip(names, parts, strict=True)}
         training = learnt[0] if self.source else join(learnt)
         if self.mask_source:
-            training = mask_source(self.mask_source, training, seed=self.config.seed)
+            options = {"area": self.mask_area or None, "seed": self.config.seed}
+            training = mask_source(self.mask_source, training, **options)
         if self.missed or self.leaked:
             masks = corrupt(training.masks, self.missed, self.leaked, self.config.seed)
             source = f"{training.mask_source or 'given'}, spoilt"

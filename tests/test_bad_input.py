@@ -302,6 +302,10 @@ def test_a_domain_that_does_not_fit_together(changes, message) -> None:
         (lambda: experiment(human_masks="x"), "human_masks is 'x', expected a tuple of texts"),
         (lambda: experiment(missed=1.5), "missed is 1.5, expected a number from 0 to 1"),
         (lambda: experiment(leaked="x"), "leaked is 'x', expected a number"),
+        (
+            lambda: experiment(mask_area=0.2, mask_source="gray"),
+            "mask_area is 0.2 and mask_source is 'gray', expected 'centre' or 'random'",
+        ),
         (lambda: experiment(controls=1), "controls is 1, expected True or False"),
         (lambda: load_composite(seed=-1), "seed is -1, expected a whole number from 0"),
         (lambda: load_folder("x", progress=3), "progress is 3, expected True or False"),

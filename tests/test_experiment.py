@@ -90,6 +90,16 @@ def test_training_and_held_out_images_are_disjoint_and_the_seed_draws_them():
     assert other.fingerprint() != training.fingerprint()
 
 
+def test_a_disc_of_one_size_is_told_nothing_of_the_object():
+    told = replace(tiny("guided"), mask_source="centre")
+    blind = replace(told, mask_area=0.2)
+    sizes = [one.split(one.data())[0].masks.flatten(1).sum(1).unique() for one in (told, blind)]
+    assert len(sizes[0]) > 20 and sizes[1].tolist() == [round(0.2 * 32 * 32)]
+    assert results.label(told.description()) == "centre as masks, energy"
+    assert results.label(blind.description()) == "one disc of 20%, energy"
+    assert told.key() != blind.key()
+
+
 def test_tables_pair_methods_by_seed(recorded, tmp_path, monkeypatch):
     path, wanted = tmp_path / "tiny.jsonl", recorded[1]
     first = records.read(recorded[0])[0]

@@ -33,7 +33,7 @@ def tiny(seed=0, **changes):
 
 
 def test_a_run_that_could_be_made_before_keeps_its_key():
-    newer = ("target", "controls", "mask_source", "localisation_only")
+    newer = ("target", "controls", "mask_source", "mask_area", "localisation_only")
     every = (*grid.rho(), *grid.noisy_masks(), *grid.pacs())
     older = [one for one in every if not any(getattr(one, name) for name in newer)]
     assert len(older) == len(grid.rho()) + len(grid.noisy_masks()) + 9  # 3 ways, 3 seeds

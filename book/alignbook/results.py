@@ -39,6 +39,9 @@ def label(record: dict) -> str:
     config = record["config"]
     if config["method"] == "guided":
         source = SOURCES[_masks(record)]
+        if area := record.get("mask_area"):
+            what = "one disc" if record["mask_source"] == "centre" else source
+            source = f"{what} of {area:.0%}"
         shares = {name: record.get(name, 0) for name in ("missed", "leaked")}
         spoilt = "".join(f", {share:.0%} {name}" for name, share in shares.items() if share)
         at_once = ", at once" if config["warmup"] == 0 else ""

@@ -56,6 +56,7 @@ def _fingerprints(record: dict, rendered: bool) -> Iterator[tuple[tuple, str]]:
         yield (*benchmark, f"domain {domain}", domain in trained, seed), fingerprint
     source = record.get("mask_source", "")
     if "training_data" in record and source not in COMPUTED:
-        masks = (source, record.get("missed", 0), record.get("leaked", 0))
+        shares = ("mask_area", "missed", "leaked")
+        masks = (source, *(record.get(share, 0) for share in shares))
         what = f"the training part of {' and '.join(trained)}"
         yield (*benchmark, what, masks, config.get("seed")), record["training_data"]

@@ -111,13 +111,18 @@ def waterbirds_128() -> list[Experiment]:
         ({"method": "align", "target": "soft"} | swap | JUDGED_FROM_NOTHING, "boxes"),
         ({"method": "align", "target": "soft"} | swap | HELD | JUDGED, "boxes"),
     ]
-    # The control: a disc in the middle, as large as the box of its picture, and no look at it.
+    # Controls: discs in the middle, as large as the picture's box, and as large as ALIGN's masks.
     discs = _on_waterbirds([({"method": "guided"} | swap, "boxes")], 128)
     return [
         *_on_waterbirds(variants, 128),
         *(replace(one, mask_source="centre") for one in discs),
         *_on_waterbirds(headline, 128, seeds=range(3, 5)),
+        *_one_size(discs, BIRDS_SIZE),
     ]
+
+
+BIRDS_SIZE = 0.13
+"""Share of the picture that ALIGN's held masks mark on the birds, in the mean."""
 
 
 def _on_waterbirds(
@@ -139,20 +144,31 @@ def _on_waterbirds(
 def toy_swap() -> list[Experiment]:
     """The intervention aligned on `toy-vlcs`, at true masks and at learned ones, 5 seeds.
 
-    The controls, 3 seeds, swap at masks that cost nothing: a disc in the middle, and GrabCut's.
+    The controls, 3 seeds, swap at `_unlearned` masks; at a disc of one size so does the energy.
     """
     variants = (
         {"method": "guided", "alignment": "swap"},
         {"method": "align", "alignment": "swap"},
         {"method": "align", "alignment": "swap+energy"},
     )
-    controls = _costing_nothing(on_toy("toy-vlcs", variants[:1], seeds=range(3)))
-    return on_toy("toy-vlcs", variants) + controls
+    swaps = on_toy("toy-vlcs", variants[:1], seeds=range(3))
+    energies = on_toy("toy-vlcs", [{"method": "guided"}], seeds=range(3))
+    return on_toy("toy-vlcs", variants) + _unlearned(swaps) + _one_size(energies, ONE_SIZE)
 
 
-def _costing_nothing(runs: Iterable[Experiment]) -> list[Experiment]:
-    """The same runs at a disc in the middle, and at GrabCut's masks."""
-    return [replace(one, mask_source=source) for one in runs for source in ("centre", "grabcut")]
+def _unlearned(runs: Sequence[Experiment]) -> list[Experiment]:
+    """The same runs at GrabCut's masks, and at discs: as large as the object, and of one size."""
+    told = [replace(one, mask_source=source) for one in runs for source in ("centre", "grabcut")]
+    return told + _one_size(runs, ONE_SIZE)
+
+
+ONE_SIZE = 0.2
+"""Share of each toy picture that a disc marks which isn't told the object's size; not tuned."""
+
+
+def _one_size(runs: Iterable[Experiment], area: float) -> list[Experiment]:
+    """The same runs at one disc for all pictures, which costs nothing."""
+    return [replace(one, mask_source="centre", mask_area=area) for one in runs]
 
 
 TWO_ROUNDS = {"method": "align", "alignment": "swap+energy", "rounds": 2}
@@ -165,7 +181,7 @@ AT_ONCE = {"method": "guided", "alignment": "swap+energy", "warmup": 0}
 def toy_rounds() -> list[Experiment]:
     """A second round on `toy-vlcs`, with swap and energy, 5 seeds, and with the energy alone, 3.
 
-    The controls, 3 seeds, are given true masks and masks that cost nothing in its place.
+    The controls, 3 seeds, are given true masks and `_unlearned` ones in its place.
     """
     evidence = [TWO_ROUNDS | {"alignment": "energy"}, AT_ONCE | {"alignment": "energy"}]
     return (
@@ -181,13 +197,13 @@ def toy_terra_rounds() -> list[Experiment]:
 
 
 def _at_once(world: str) -> list[Experiment]:
-    """Swap and energy from the first epoch on, at true masks and at those that cost nothing.
+    """Swap and energy from the first epoch on, at true masks and at `_unlearned` ones.
 
     The last runs have true masks after the recipe's warm-up: what differs is the warm-up alone.
     """
     given = on_toy(world, [AT_ONCE], seeds=range(3))
     late = on_toy(world, [AT_ONCE | {"warmup": TOY.warmup}], seeds=range(3))
-    return given + _costing_nothing(given) + late
+    return given + _unlearned(given) + late
 
 
 def toy_terra_swap() -> list[Experiment]:
@@ -200,7 +216,7 @@ def toy_terra_swap() -> list[Experiment]:
         {"method": "align", "alignment": "swap+energy"},
         {"method": "guided", "alignment": "swap"},
     )
-    controls = _costing_nothing(on_toy("toy-terra", variants[-1:], seeds=range(3)))
+    controls = _unlearned(on_toy("toy-terra", variants[-1:], seeds=range(3)))
     return on_toy("toy-terra", variants) + controls
 
 
@@ -314,9 +330,9 @@ def toy_terra_looked_at() -> list[Experiment]:
 def composite_methods() -> list[Experiment]:
     """Every method on scenes at the strongest correlation, with every measure of explanations.
 
-    Those that are given no masks (GroupDRO, without groups, is ERM), the swap at true masks and at
-    masks that cost nothing, and ALIGN held at what birds taught it, with the evidence aligned too,
-    and with 30 true masks.
+    Those that are given no masks (GroupDRO, without groups, is ERM), the swap at true masks, at
+    discs as large as the object and at GrabCut's, and ALIGN held at what birds taught it, with the
+    evidence aligned too, and with 30 true masks.
     """
     held, given = {"method": "align"} | BIRDS, {"method": "guided"}
     cases = (
@@ -327,7 +343,9 @@ def composite_methods() -> list[Experiment]:
         held | {"looked_at_masks": LOOKED_AT[1]},
     )
     at = {"rhos": COMPOSITE_RHOS[-1:], "localisation_only": False}
-    return _on_scenes(cases, **at) + _costing_nothing(_on_scenes([given], **at))
+    swaps = _on_scenes([given], **at)
+    sources = ("centre", "grabcut")
+    return _on_scenes(cases, **at) + [replace(o, mask_source=s) for o in swaps for s in sources]
 
 
 def _on_scenes(

@@ -203,7 +203,7 @@ def _masks(record: dict) -> str:
 
 def _setting(record: dict) -> str:
     """The same for runs that differ by their seed alone, and for no others."""
-    names = ("source", "target", "options", "missed", "leaked", "mask_source")
+    names = ("source", "target", "options", "missed", "leaked", "mask_source", "mask_area")
     told = {name: record.get(name) for name in names if record.get(name)}
     told["config"] = {name: v for name, v in record["config"].items() if name != "seed"}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:6]
