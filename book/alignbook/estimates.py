@@ -6,10 +6,13 @@ import math
 from statistics import fmean
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from align import records
+from alignbook import group_pictures
 from alignbook.campaign.statistics import Interval, interval, paired, paired_bootstrap
+from alignbook.group_pictures import Groups
 from alignbook.measures import bounds
 from alignbook.results import TEST, refuse_mixed, refuse_unknown
 
@@ -43,7 +46,9 @@ def compare(
 
     Pairs are the seeds that have the metric on both sides, over the tests that all of these seeds
     have on both sides. Accuracy is paired over seeds and images (`paired_bootstrap`) where both
-    sides say which images were right and were tested on the same; everything else over seeds.
+    sides say which images were right and were tested on the same, and so are the worst group, the
+    mean of groups and the accuracy in the training set's mix where each image's group is known
+    (`group_pictures`); everything else over seeds.
 
     Args:
         table: what `results.frame` returns, of one benchmark and protocol.
@@ -69,7 +74,8 @@ def compare(
     wanted &= table["shift"].isin(("in", "out") if shift is None else (shift,))
     if domain is not None:
         wanted &= table["domain"] == domain
-    rows = table.loc[wanted, [*TEST, *dict.fromkeys((metric, "images", "correct", "count"))]]
+    columns = dict.fromkeys((metric, "images", "correct", "count", "benchmark"))
+    rows = table.loc[wanted, [*TEST, *columns]]
     refuse_mixed(rows)
     sides = [_by_seed(rows, name, metric) for name in (first, second)]
     seeds = sorted(set(sides[0]) & set(sides[1]))
@@ -79,7 +85,12 @@ def compare(
     if len(seeds) < 2 or not common:
         return None
     ours, theirs = ([[side[seed][test] for test in common] for seed in seeds] for side in sides)
-    found = _over_images(ours, theirs, common) if metric == "accuracy" else None
+    found = None
+    if metric == "accuracy":
+        found = _over_images(ours, theirs, common)
+    elif metric in group_pictures.METRICS and len(common) == 1:
+        groups = group_pictures.groups(rows["benchmark"].iloc[0], common[0][1])
+        found = groups and _over_groups(metric, ours, theirs, groups)
     if found is None:
         found = paired(
             *([fmean(t.value for t in seed) for seed in side] for side in (ours, theirs))
@@ -107,6 +118,18 @@ def _by_seed(
     for seed, source, domain, *values in zip(*columns, strict=True):
         found.setdefault(seed, {})[source, domain] = _Tested(*values)
     return found
+
+
+def _over_groups(
+    metric: str, ours: list[list[_Tested]], theirs: list[list[_Tested]], groups: Groups
+) -> Interval | None:
+    """The interval over seeds and a grouped test's images, if the records let it be drawn."""
+    (first, second) = ([seed[0] for seed in side] for side in (ours, theirs))
+    count = len(groups.of_pictures)
+    if not all(one.correct and int(one.total) == count for one in (*first, *second)):
+        return None
+    right = (np.stack([records.unpack(t.correct, count) for t in side]) for side in (first, second))
+    return group_pictures.compare(metric, *right, groups)
 
 
 def _over_images(
