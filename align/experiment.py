@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from align import records
-from align.checks import check_kind, check_number, check_texts
+from align.checks import check_choice, check_kind, check_number, check_texts
 from align.config import Config, check_values
 from align.data import Benchmark, Domain, is_rendered, join, load
 from align.data.mask_sources import mask_source
@@ -82,11 +82,8 @@ class Experiment:
         check_number("missed", self.missed, 0, 1)
         check_number("leaked", self.leaked, 0, 1)
         check_number("mask_area", self.mask_area, 0, 1)
-        if self.mask_area and self.mask_source not in ("centre", "random"):
-            raise ValueError(
-                f"mask_area is {self.mask_area} and mask_source is '{self.mask_source}', expected "
-                "'centre' or 'random': other masks have the size that they have"
-            )
+        if self.mask_area:  # other masks have the size that they have
+            check_choice("the mask source of an area", self.mask_source, ("centre", "random"))
         if bool(self.source) == bool(self.target):
             raise ValueError(
                 f"source is '{self.source}' and target is '{self.target}', expected one of them: "

@@ -304,7 +304,7 @@ def test_a_domain_that_does_not_fit_together(changes, message) -> None:
         (lambda: experiment(leaked="x"), "leaked is 'x', expected a number"),
         (
             lambda: experiment(mask_area=0.2, mask_source="gray"),
-            "mask_area is 0.2 and mask_source is 'gray', expected 'centre' or 'random'",
+            "the mask source of an area is 'gray', expected 'centre' or 'random'",
         ),
         (lambda: experiment(controls=1), "controls is 1, expected True or False"),
         (lambda: load_composite(seed=-1), "seed is -1, expected a whole number from 0"),

@@ -1,6 +1,7 @@
 """What is run: each grid is a list of experiments, and the file that its records go to.
 
-The grids on toy worlds stand here, those on photographs in `alignbook.campaign.photo_grids`.
+The grids on toy worlds stand here, those of the swap in `toy_swap_grids` and `swap_grids`, those
+on photographs in `photo_grids`.
 """
 
 from __future__ import annotations
@@ -30,16 +31,18 @@ from alignbook.campaign.swap_grids import (
     composite_methods,
     composite_swap,
     composite_swap_weaker,
-    on_toy,
     pacs_swap,
+    waterbirds,
+    waterbirds_128,
+)
+from alignbook.campaign.toy_swap_grids import (
+    on_toy,
     pattern_looked_at,
     toy_rounds,
     toy_swap,
     toy_terra_looked_at,
     toy_terra_rounds,
     toy_terra_swap,
-    waterbirds,
-    waterbirds_128,
 )
 from alignbook.worlds.toy import WORLDS
 
