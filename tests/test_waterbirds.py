@@ -450,10 +450,10 @@ def test_published_rows_say_who_was_told_the_groups():
     # The network is the same in every row, so it stands once, under the table.
     assert "network" not in table
     note = show(table).note
-    assert note.startswith(f"Published: {found.backbone}, {found.size} px; [N] is second hand")
+    assert note.startswith(f"Published: {found.backbone}, {found.size} px; [T] is second hand")
     assert found.source in note
     assert found.source and all(row.paper for row in found.rows)
-    erm, best = (table.loc["published [N]"].loc[name] for name in ("ERM", "GroupDRO"))
+    erm, best = (table.loc["published [T]"].loc[name] for name in ("ERM", "GroupDRO"))
     assert (erm["group labels in training"], best["group labels in training"]) == (
         "none",
         "training split",

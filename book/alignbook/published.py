@@ -16,6 +16,7 @@ import pandas as pd
 MARKS = {
     "A": "the paper's abstract",
     "N": "one secondary reading note of the paper",
+    "T": "read second hand, in one table that names the papers",
     "C": "read in the named public code or table",
     "I": "our inference",
     "?": "unknown",
