@@ -25,13 +25,14 @@ def align(images):
 
 def test_each_step_is_measured_beside_its_count():
     table = speed.step_times(steps=2, **SMALL)
-    assert list(table.index) == [*METHODS, "align, L_reg"]
+    assert list(table.index) == [*METHODS, "align, L_reg", "align, on features"]
     assert (table["ms"] > 0).all() and table.loc["erm", "ratio to erm"] == 1
     counts = {name: 1.0 for name in ("erm", "mixup", "irm", "groupdro", "guided")}
     counts |= {"sgt": 7 / 3, "dre": 2, "cgc": 2, "align": 7 / 3, "align, L_reg": 10 / 3}
+    counts["align, on features"] = 7 / 3
     assert {name: table.loc[name, "by forward passes"] for name in counts} == pytest.approx(counts)
     own = table["with its own parts"] > table["by forward passes"]
-    assert set(own.index[own]) == {"align", "align, L_reg", "sgt"}
+    assert set(own.index[own]) == {"align", "align, L_reg", "align, on features", "sgt"}
 
 
 @pytest.mark.parametrize("name", speed.kinds_of_step())
@@ -138,7 +139,7 @@ def test_loops_and_peers_are_measured_in_one_call():
     assert set(shares) == {"erm", "align"} and min(shares.values()) > 0
     table = speed.metric_times(size=32, images=8, rounds=1, device="cpu")
     assert (table["of pure inference"] > 0).all()
-    assert table["RISE-style time over ours"].notna().tolist() == [True, True, False, False]
+    assert table["RISE-style time over ours"].notna().tolist() == [True, True, False, False, False]
 
 
 def test_tasks_take_turns_and_the_first_rounds_do_not_count():

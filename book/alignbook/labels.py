@@ -27,19 +27,19 @@ class Point(NamedTuple):
     color: str
 
 
-def frame(
-    ax: Axes, points: Sequence[Point], upright: Sequence[float], level: Sequence[float]
-) -> None:
-    """Set limits that hold every mean and every line; an interval that goes on ends in an arrow.
+def frame(ax: Axes, points: Sequence[Point], upright: Sequence[float]) -> None:
+    """Set limits that hold every mean and line; an interval that goes on ends in an arrow.
+
+    Upwards the axis begins at 0 where a mean comes near it.
 
     Args:
         ax: where the points are drawn.
         points: what is drawn.
         upright: where lines cross the axes from below to above.
-        level: where lines cross them from left to right.
     """
     left, right = _limits([point.across.mean for point in points] + [*upright])
-    bottom, top = _limits([point.up.mean for point in points] + [*level])
+    bottom, top = _limits([point.up.mean for point in points])
+    bottom = 0.0 if bottom < top / 3 else bottom
     ax.set(xlim=(left, right), ylim=(bottom, top))
     arrows(ax, points)
 

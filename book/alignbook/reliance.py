@@ -71,8 +71,8 @@ def plane(
     A method that moves evidence alone goes to the right, one that moves reliance alone goes down.
     Dotted lines: the share of evidence that a constant map has inside, and the reliance on the
     rest of the picture when a region of the object's shape is kept elsewhere (over all runs).
-    Intervals are of three runs or more. The axes hold every mean and both lines; an interval that
-    goes on beyond them ends in an arrow.
+    Intervals are of three runs or more. The axes hold every mean and the share of a constant map.
+    An interval that goes on beyond them ends in an arrow; a control that lies above is named.
 
     Args:
         table: what `results.frame` returns; runs without either number are left out, and their
@@ -104,9 +104,9 @@ def plane(
         points.append(labels.Point(across, up, style.color))
         _point(ax, points[-1], style.marker, name)
     known = _means(table, "object_area"), _means(table, f"control_{how}")
-    words += _lines(ax, *known)
     ax.set(xlabel="evidence inside the object", ylabel=WAYS[way])
-    labels.frame(ax, points + others, *known)
+    labels.frame(ax, points + others, known[0])
+    words += _lines(ax, *known)
     labels.name(ax, points + others, shown)
     left = _left_out(everything, names)
     text = f"A point for each of {len(names)} ways of training: {'; '.join(words)}."
@@ -150,6 +150,10 @@ def _lines(ax: Axes, upright: Sequence[float], level: Sequence[float]) -> list[s
         place = {"transform": ax.get_xaxis_transform(), "rotation": 90}
         ax.text(mean, 0.02, "a map of one value ", **place, **text)
     for mean in level:
+        if mean > ax.get_ylim()[1]:  # a control far above would press the points together
+            beyond = f"another region kept: {mean:.2f} ↑"
+            ax.text(0.98, 0.99, beyond, transform=ax.transAxes, **text | {"va": "top"})
+            continue
         ax.axhline(mean, **look)
         ax.text(0.98, mean, "another region kept", transform=ax.get_yaxis_transform(), **text)
     return [f"a constant map has inside {mean:.2f}" for mean in upright] + [

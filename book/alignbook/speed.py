@@ -20,7 +20,7 @@ from align.data.batches import Batch
 from align.methods import ERM, METHODS, Align
 from align.methods.base import Passes, descend
 from align.methods.sgt import replace_least
-from align.metrics import comprehensiveness, deletion_auc, insertion_auc, sufficiency
+from align.metrics import comprehensiveness, deletion_auc, insertion_auc, reliance, sufficiency
 from align.metrics.inputs import images_at_once
 from align.training import start, train
 from alignbook import peers, timing
@@ -29,19 +29,25 @@ from alignbook.timing import Task
 L_REG = {"lambda4": 0.5}
 """ALIGN with its regulariser, which also shows the batch's mixtures, forward and back."""
 
-OWN = {"sgt": "noise"}
-"""Methods other than those with a masker that do much besides the classifier's passes."""
+ON_FEATURES = {"masker_reads": "classifier"}
+"""ALIGN with a masker that decodes feature maps, here the classifier's own."""
+
+OWN = {"sgt": "noise", "align, on features": "decoder"}
+"""Steps that do much besides the classifier's passes; others with a masker have its work."""
 
 
 def kinds_of_step() -> dict[str, tuple[str, dict, Passes]]:
-    """The steps to measure: every method's, and ALIGN's with its regulariser.
+    """The steps to measure: every method's, ALIGN's with its regulariser and on feature maps.
 
     Returns:
         For each its method, choices of the configuration, and what it asks of the classifier.
     """
     kinds = {name: (name, {}, kind.passes) for name, kind in METHODS.items()}
     more = Align.passes._replace(forward=4, to_weights=2)
-    return kinds | {"align, L_reg": ("align", L_REG, more)}
+    return kinds | {
+        "align, L_reg": ("align", L_REG, more),
+        "align, on features": ("align", ON_FEATURES, Align.passes),
+    }
 
 
 def generator_rate(size: int = 64, n: int = 4000) -> float:
@@ -81,7 +87,8 @@ def step_times(
         One row a method: milliseconds a step, images per second, the ratio to ERM, the ratio that
         counting forward passes of the classifier predicts, and that prediction with the time of
         the method's own parts added, measured alone: ALIGN's masker (forward, backward and its
-        optimiser's step, and once more forward for the target), SGT's choice of pixels and noise.
+        optimiser's step, and once more forward for the target; on feature maps with the passes that
+        make them), SGT's choice of pixels and noise.
     """
     device = timing.chosen(device)
     domain = timing.images(size, max(4 * batch_size, 200))
@@ -93,11 +100,17 @@ def step_times(
         )
         for name, (method, changes, _) in wanted.items()
     }
-    masker = timing.ready({"method": "align"}, backbone, domain, device)
-    parts = {"masker": _masker_alone(masker, batch), "noise": _noise_alone(batch)}
+    alone = {"masker": {}, "decoder": ON_FEATURES}
+    parts = {
+        name: _masker_alone(
+            timing.ready({"method": "align", **changes}, backbone, domain, device), batch
+        )
+        for name, changes in alone.items()
+    }
+    parts["noise"] = _noise_alone(batch)
     times = timing.in_turn(updates | parts, steps, device)
     masked = {name: "masker" for name, (own, *_) in wanted.items() if METHODS[own].learns_masks}
-    own = OWN | masked
+    own = masked | OWN
     counted = {name: passes.cost / ERM.passes.cost for name, (*_, passes) in wanted.items()}
     return pd.DataFrame(
         {
@@ -158,7 +171,7 @@ def metric_times(
     rounds: int = 3,
     device: torch.device | str | None = None,
 ) -> pd.DataFrame:
-    """The faithfulness metrics' rates, beside pure inference and beside a RISE-style loop.
+    """The metrics' rates, beside pure inference and beside a RISE-style loop.
 
     Args:
         backbone: see `align.Classifier`.
@@ -184,6 +197,7 @@ def metric_times(
         "deletion": (lambda: deletion_auc(model, pictures, maps, **known), steps + 1),
         "sufficiency": (lambda: sufficiency(model, pictures, maps), len(shares) + 1),
         "comprehensiveness": (lambda: comprehensiveness(model, pictures, maps), len(shares) + 1),
+        "reliance": (lambda: reliance(model, pictures, maps), 3),
     }
     named = {name: task for name, (task, _) in tasks.items()}
     floors = {
