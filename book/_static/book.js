@@ -30,8 +30,9 @@ document.addEventListener("DOMContentLoaded", function () {
 const showMore = function (place, region) {
   const left = region.scrollWidth - region.clientWidth - region.scrollLeft;
   place.classList.toggle("goes-on", left > 4);
-  place.style.setProperty("--top", `${region.offsetTop}px`);
-  place.style.setProperty("--height", `${region.clientHeight}px`);
+  const table = region.querySelector("table.dataframe") ?? region; // not the note below it
+  place.style.setProperty("--top", `${table.offsetTop}px`);
+  place.style.setProperty("--height", `${Math.min(table.offsetHeight, region.clientHeight)}px`);
 };
 
 document.addEventListener("DOMContentLoaded", function () {
