@@ -64,3 +64,10 @@ def test_a_recorded_comparison_is_wider_than_over_seeds_alone():
 def test_a_benchmark_without_groups_has_none():
     assert group_pictures.groups("toy-vlcs", "dusk") is None
     assert group_pictures.groups("waterbirds", "elsewhere") is None
+
+
+def test_no_interval_leaves_what_a_share_can_be():
+    table = results.recorded("waterbirds-128")
+    for metric in group_pictures.METRICS:
+        wide = estimates.compare(table, "IRM", "ERM, balanced", metric, domain="test")
+        assert -1 <= wide.low < wide.high <= 1

@@ -40,7 +40,8 @@ NAMES = {
 
 
 SHARES = re.compile(
-    r"(accuracy|confidence|auc|normalized|inside|iou|iou_matched|area|masker_mean|pointing_game)$"
+    r"(accuracy|accuracy_adjusted|worst_group|mean_group|confidence|auc|normalized|inside|iou"
+    r"|iou_matched|area|masker_mean|pointing_game)$"
 )
 """Metrics that are shares or probabilities."""
 
