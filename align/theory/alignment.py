@@ -2,7 +2,8 @@ r"""From the alignment loss to the gap, for a classifier with a pooled linear he
 
 The head's logits are $z_c=\frac1{hw}\sum_u w_c\cdot A(u)+b_c$, over the cells u of the feature
 map A. The margin of the label y over a class c is then a sum over cells of contrastive evidence,
-$$z_y-z_c=\sum_u e_c(u)+b_y-b_c,\qquad e_c(u)=(w_y-w_c)\cdot A(u)/(hw).$$
+$$\begin{aligned}z_y-z_c&=\sum_u e_c(u)+b_y-b_c,\\
+e_c(u)&=(w_y-w_c)\cdot A(u)/(hw).\end{aligned}$$
 Everything here takes plain arrays: `features (N, K, h, w)`, `weight (C, K)`, `bias (C,)`,
 `labels (N,)`, integers from 0 to C − 1, `evidence (N, C, h, w)`, and a `mask (N, h, w)` or
 `(h, w)` in [0, 1], 1 on the object's cells; `swapped` is made of the same objects on other
@@ -90,8 +91,9 @@ def alignment_bound(
 ) -> Bound:
     r"""How much the loss can move when only the background changes, image by image.
 
-    $$|\Delta\mathrm{CE}|\le\max_{c\ne y}\Big[
-      \sum_u(1-M(u))\big(|e_c(u)|+|e'_c(u)|\big)+\Big|\sum_uM(u)\,(e_c(u)-e'_c(u))\Big|\Big],$$
+    $$\begin{aligned}&|\Delta\mathrm{CE}|\\
+      &\le\max_{c\ne y}\Big[\sum_u(1-M(u))\big(|e_c(u)|+|e'_c(u)|\big)\\
+      &\qquad+\Big|\sum_uM(u)\,(e_c(u)-e'_c(u))\Big|\Big],\end{aligned}$$
     e on the image and e' on the same object before another background. Any mask, hard or soft,
     gives a valid bound.
 

@@ -25,7 +25,7 @@ class Head(NamedTuple):
 def carry(region: Any, amount: float = 1.0) -> Array:
     r"""The layer that carries what all cells hold into a region.
 
-    $$T^t=(1-t)\,I+t\,r\,\mathbf 1^\top,\qquad r(u)\ge0,\quad\sum_ur(u)=1 .$$
+    $$\begin{aligned}T^t&=(1-t)\,I+t\,r\,\mathbf 1^\top,\\r(u)&\ge0,\;\sum_ur(u)=1.\end{aligned}$$
     Its columns sum to one, so it changes no mean over the cells.
 
     Args:
@@ -64,8 +64,8 @@ def carried_head(
 ) -> Head:
     r"""T5: a head with the same logits on every image and its evidence where you want it.
 
-    $$A^t(u)=(1-t)\,A(u)+t\,r(u)\sum_vA(v),\qquad
-      e^t_c(u)=(1-t)\,e_c(u)+t\,r(u)\sum_ve_c(v),$$
+    $$\begin{aligned}A^t(u)&=(1-t)\,A(u)+t\,r(u)\sum_vA(v),\\
+      e^t_c(u)&=(1-t)\,e_c(u)+t\,r(u)\sum_ve_c(v),\end{aligned}$$
     r the region, scaled to a sum of one. With a marker α > 0 there is one more channel,
     $A_0(u)=\alpha\,hw\,r(u)$, which every class weighs by 1, and α is taken from every bias: then
     the min-max map of class y is that of r, if $\alpha>-\frac1{hw}\sum_uw_y\cdot A(u)$.

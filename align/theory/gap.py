@@ -66,7 +66,8 @@ def best_coupling(joint_source: Any, joint_target: Any, distance: Any) -> Coupli
 
     For every (o, y) of positive probability it is an optimal transport plan from
     $P_S(B\mid o,y)$ to $P_T(B\mid o,y)$, so that
-    $$E\,d(B_S, B_T) = E_{O,Y}\,W_1\big(P_S(B\mid O,Y), P_T(B\mid O,Y)\big),$$
+    $$\begin{aligned}&E\,d(B_S, B_T)\\
+      &= E_{O,Y}\,W_1\big(P_S(B\mid O,Y), P_T(B\mid O,Y)\big),\end{aligned}$$
     the least value that any coupling with a common (O, Y) can have. Only pairs of positive
     probability are returned.
     """
@@ -94,8 +95,8 @@ def sensitivity_bound(
     r"""T1: how far a prediction moves when only the background changes.
 
     Under `best_coupling`
-    $$E\,|f_Y(O,B_T) - f_Y(O,B_S)| \;\le\; L_B\,E_{O,Y}\,W_1\big(P_S(B\mid O,Y),
-      P_T(B\mid O,Y)\big) = \varepsilon .$$
+    $$\begin{aligned}&E\,|f_Y(O,B_T) - f_Y(O,B_S)|\\
+      &\le L_B\,E_{O,Y}\,W_1\big(P_S(B\mid O,Y),P_T(B\mid O,Y)\big)\\&=\varepsilon .\end{aligned}$$
     The `prediction` $f_y(o,b)$ is of the joints' shape, any real numbers. $L_B$ is taken as small
     as the table allows: the largest $|f_y(o,b)-f_y(o,b')|/d(b,b')$ over the (o, y) of positive
     probability and all b ≠ b'.
@@ -123,7 +124,8 @@ def mse_gap(
 ) -> Bound:
     r"""T2: the gap in squared error, for predictions and labels in one interval [l, u].
 
-    $$|\mathrm{MSE}_T-\mathrm{MSE}_S|\;\le\;2(u-l)\;E\,|f(O,B_T)-f(O,B_S)| ,$$
+    $$\begin{aligned}&|\mathrm{MSE}_T-\mathrm{MSE}_S|\\
+      &\le2(u-l)\;E\,|f(O,B_T)-f(O,B_S)| ,\end{aligned}$$
     under any coupling that shares (O, Y): $2\varepsilon$ on [0, 1] and $4\varepsilon$ on [−1, 1].
     The form with $|E_T f - E_S f|$ on the right is false: see `mean_difference_counterexample`.
 
@@ -169,8 +171,8 @@ def ce_gap_logits(
 ) -> Bound:
     r"""T3, with logits: the gap in cross-entropy without any clipping.
 
-    $$|\mathrm{CE}_T-\mathrm{CE}_S|\;\le\;E\max_c|\Delta(z_Y-z_c)|
-      \;\le\;2\,E\,\lVert z_T-z_S\rVert_\infty ;$$
+    $$\begin{aligned}|\mathrm{CE}_T-\mathrm{CE}_S|&\le E\max_c|\Delta(z_Y-z_c)|\\
+      &\le2\,E\,\lVert z_T-z_S\rVert_\infty ;\end{aligned}$$
     the right side returned is the last. Labels are integers from 0 to C − 1.
 
     Book: theory/sensitivity, eq-ce-gap-logits.

@@ -115,8 +115,8 @@ class World:
         r"""How much of the object a mask must keep to be no worse than no mask, on the target.
 
         With $t_1$ the unguided rule's separation the hard mask ties with it where
-        $$k_o\mu^2=\ell^2-k_b\beta_S^2,\qquad
-          \ell=\tfrac12\Big(t_1+\sqrt{t_1^2+4k_b\beta_S(\beta_S-\beta_T)}\Big),$$
+        $$\begin{aligned}k_o\mu^2&=\ell^2-k_b\beta_S^2,\\
+          \ell&=\tfrac12\Big(t_1+\sqrt{t_1^2+4k_b\beta_S(\beta_S-\beta_T)}\Big),\end{aligned}$$
         and is worse exactly below. This $k_o$ is a real number: 0 where even a mask that keeps no
         object is no worse than none, above p where no mask that leaks this much is as good as none.
 

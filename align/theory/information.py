@@ -97,8 +97,8 @@ def bayes_risk(
 def conditional_mutual_information(joint: Any, features: Any, given: Any = None) -> float:
     r"""How much some features tell about the label, once others are known.
 
-    $$I(Y;X_A\mid X_G)=\sum_{x,y}p(x_A,x_G,y)\log\frac{p(x_A,x_G,y)\,p(x_G)}
-      {p(x_A,x_G)\,p(x_G,y)}.$$
+    $$\begin{aligned}&I(Y;X_A\mid X_G)\\
+      &=\sum_{x,y}p(x_A,x_G,y)\log\frac{p(x_A,x_G,y)\,p(x_G)}{p(x_A,x_G)\,p(x_G,y)}.\end{aligned}$$
 
     `features` A and `given` G are bool `(d,)`; None means none.
     """
@@ -117,11 +117,11 @@ def incomplete_mask_cost(
 ) -> Identity:
     r"""T4: what it costs to keep only the part Õ of the object O.
 
-    $$R^*(\tilde O)-R^*(O)=I(Y;O\mid\tilde O)\quad\text{(log)},\qquad
-      R^*(\tilde O)-R^*(O)=E\operatorname{Var}\big(E[Y\mid O]\,\big|\,\tilde O\big)
-      \quad\text{(squared)}.$$
+    $$\begin{aligned}R^*(\tilde O)-R^*(O)&=I(Y;O\mid\tilde O),\\
+      R^*(\tilde O)-R^*(O)&=E\operatorname{Var}\big(E[Y\mid O]\,\big|\,\tilde O\big),\end{aligned}$$
+    the first if `loss` is `log`, the second if it is `squared`, with `values` as in `bayes_risk`.
     Neither is ever negative. The joint is $P(o,y)$ over the object's features; `kept`, one mask,
-    says which of them Õ has; `loss` is `log` or `squared`, with `values` as in `bayes_risk`.
+    says which of them Õ has.
 
     Book: theory/noisy_masks, eq-complete-log, eq-complete-squared.
     """
@@ -149,10 +149,10 @@ def noisy_supervision_terms(
 
     Let $\tilde f=P_S(Y\mid\tilde O,\tilde B)$ be the source's best prediction from what the mask
     keeps, $f_2=P(Y\mid O)$, and let source and target share $P(O,Y)$. Then, exactly,
-    $$R_T(\tilde f)-R(f_2)=\underbrace{I(Y;O\mid\tilde O)}_{\text{missed object}}
-      -\underbrace{I_T(Y;\tilde B\mid\tilde O)}_{\text{leaked information}}
-      +\underbrace{E_T\,\mathrm{KL}\big(P_T(Y\mid\tilde O,\tilde B)\,\big\|\,
-      P_S(Y\mid\tilde O,\tilde B)\big)}_{\text{mismatch}} .$$
+    $$\begin{aligned}&R_T(\tilde f)-R(f_2)\\&=\underbrace{I(Y;O\mid\tilde O)}_{\text{missed object}}
+      -\underbrace{I_T(Y;\tilde B\mid\tilde O)}_{\text{leaked information}}\\
+      &+\underbrace{E_T\,\mathrm{KL}\big(P_T(Y\mid\tilde O,\tilde B)\,\big\|\,
+      P_S(Y\mid\tilde O,\tilde B)\big)}_{\text{mismatch}} .\end{aligned}$$
     The vanilla learner is the mask that keeps everything (its first term is zero), the strict
     learner the one that keeps no background (its last two are).
 

@@ -86,8 +86,8 @@ def intervention_chain(
 ) -> Chain:
     r"""T6: from the gap to the logits, over pairs that share object and label.
 
-    $$|\mathrm{CE}_T-\mathrm{CE}_S|\le E\,|\Delta\mathrm{CE}|\le
-      E\max_c|\Delta(z_Y-z_c)|\le2\,E\,\lVert\Delta z\rVert_\infty .$$
+    $$\begin{aligned}|\mathrm{CE}_T-\mathrm{CE}_S|&\le E\,|\Delta\mathrm{CE}|\\
+      &\le E\max_c|\Delta(z_Y-z_c)|\\&\le2\,E\,\lVert\Delta z\rVert_\infty .\end{aligned}$$
 
     `logits` `(n, C)` are those of each input, `changed` those of the same object before the other
     background; labels and weights are as in `gap`.
@@ -109,8 +109,8 @@ def home_bounds(joint_target: Any, logits: Any, replacement: Any) -> HomeBounds:
 
     Let Q draw the background from `replacement`, independently of object and label, and let
     $P_T(b\mid o,y)\le\kappa\,Q(b)$, κ as small as possible. Then
-    $$\mathrm{CE}_T\le\kappa\,\mathrm{CE}_Q,\qquad
-      |\mathrm{CE}_T-\mathrm{CE}_Q|\le\kappa\,E_Q\max_c|\Delta(z_Y-z_c)|,$$
+    $$\begin{aligned}\mathrm{CE}_T&\le\kappa\,\mathrm{CE}_Q,\\
+      |\mathrm{CE}_T-\mathrm{CE}_Q|&\le\kappa\,E_Q\max_c|\Delta(z_Y-z_c)|,\end{aligned}$$
     the last over two backgrounds drawn independently from Q before one object.
 
     Args:
@@ -144,8 +144,8 @@ def swap_loss(joint: Any, kept: Any, prediction: Any, replacement: Any = None) -
     r"""T6: what the swap loss at a mask drives to zero, whatever the classifier.
 
     With U what the mask keeps, the loss on the swapped law splits exactly,
-    $$E\,[-\log f_Y(U,V')]=H(Y\mid U)+\eta,\qquad
-      \eta=E\,\mathrm{KL}\big(P(Y\mid U)\,\big\|\,f(U,V')\big),$$
+    $$\begin{aligned}&E\,[-\log f_Y(U,V')]=H(Y\mid U)+\eta,\\
+      &\eta=E\,\mathrm{KL}\big(P(Y\mid U)\,\big\|\,f(U,V')\big),\end{aligned}$$
     and η bounds the movement when the rest is replaced once more,
     $E\,\mathrm{TV}\big(f(U,V'),f(U,V'')\big)\le\sqrt{2\eta}$.
 
@@ -175,8 +175,8 @@ def swap_rule(joint: Any, kept: Any, strength: float, replacement: Any = None) -
     r"""The best prediction for the cross-entropy plus s times the swap loss at a mask.
 
     It is the posterior of the mixed law $P_S+s\,P_S(u,y)q(v)$, and an average of two rules:
-    $$f_s=(1-\omega)\,P_S(Y\mid X)+\omega\,P_S(Y\mid U),\qquad
-      \omega=\frac{s\,q(v)}{s\,q(v)+P_S(v\mid u)} .$$
+    $$\begin{aligned}f_s&=(1-\omega)\,P_S(Y\mid X)+\omega\,P_S(Y\mid U),\\
+      \omega&=\frac{s\,q(v)}{s\,q(v)+P_S(v\mid u)} .\end{aligned}$$
 
     Returns:
         $f_s$ of the joint's shape (an even guess where neither law ever goes), ω
@@ -205,8 +205,8 @@ def swap_risk(
 
     With $f_1=P_S(Y\mid X)$, $\tilde f=P_S(Y\mid U)$, $f_s$ as in `swap_rule` and
     $\rho=s\,q(V)/P_S(V\mid U)$,
-    $$R_T(f_s)\le\min\Big(R_T(f_1)+E_T\log(1+\rho),\;
-      R_T(\tilde f)+E_T\log\big(1+\tfrac1\rho\big)\Big).$$
+    $$\begin{aligned}R_T(f_s)\le\min\Big(&R_T(f_1)+E_T\log(1+\rho),\\
+      &R_T(\tilde f)+E_T\log\big(1+\tfrac1\rho\big)\Big).\end{aligned}$$
 
     These are excess risks over $f_2=P(Y\mid O)$. Every input that `joint_target` shows must be one
     of the source's; s > 0; the first `objects` of the d features belong to the object.

@@ -75,9 +75,9 @@ def evidence(weights: ArrayLike, means: ArrayLike) -> Array:
 def masker_loss(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> float:
     r"""The masker's loss for a frozen two-class classifier.
 
-    $$L(M)=(\mathrm{dist}-1)^2+\frac{\lambda_1}{d}\sum_j M_j,\qquad
-      \mathrm{dist}=\sigma(S)-\sigma(a_{\mathrm{tot}}-S),\quad S=\sum_j M_ja_j,\quad
-      a_{\mathrm{tot}}=\sum_j a_j .$$
+    $$\begin{aligned}L(M)&=(\mathrm{dist}-1)^2+\frac{\lambda_1}{d}\sum_j M_j,\\
+      \mathrm{dist}&=\sigma(S)-\sigma(a_{\mathrm{tot}}-S),\\
+      S&=\sum_j M_ja_j,\quad a_{\mathrm{tot}}=\sum_j a_j .\end{aligned}$$
 
     Book: theory/masker_threshold, eq-masker-loss.
     """
@@ -89,8 +89,9 @@ def masker_loss(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> float:
 def masker_gradient(mask: ArrayLike, evidence: ArrayLike, sparsity: float) -> Array:
     r"""The gradient of the masker's loss, float64 `(d,)`: per feature, a threshold on its evidence.
 
-    $$\frac{\partial L}{\partial M_j}=-g(S)\,a_j+\frac{\lambda_1}{d},\qquad
-      g(S)=2(1-\mathrm{dist})\big(\sigma'(S)+\sigma'(a_{\mathrm{tot}}-S)\big)>0 .$$
+    $$\begin{aligned}\frac{\partial L}{\partial M_j}&=-g(S)\,a_j+\frac{\lambda_1}{d},\\
+      g(S)&=2(1-\mathrm{dist})\\
+      &\quad\cdot\big(\sigma'(S)+\sigma'(a_{\mathrm{tot}}-S)\big)>0 .\end{aligned}$$
 
     Book: theory/masker_threshold, eq-masker-gradient.
     """

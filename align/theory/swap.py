@@ -102,8 +102,8 @@ def capped(log_odds: ArrayLike, strength: ArrayLike) -> Any:
 
     If kept part and rest are independent given the label, the best rule for the cross-entropy
     plus s times the swap loss adds to the kept part's log-odds not the rest's ℓ but
-    $$g_s(\ell)=\log\frac{2\sigma(\ell)+s}{2\sigma(-\ell)+s},\qquad
-      |g_s(\ell)|<\log\Big(1+\frac2s\Big),\quad g_s'(0)=\frac1{1+s} .$$
+    $$\begin{aligned}g_s(\ell)&=\log\frac{2\sigma(\ell)+s}{2\sigma(-\ell)+s},\\
+      |g_s(\ell)|&<\log\Big(1+\frac2s\Big),\quad g_s'(0)=\frac1{1+s} .\end{aligned}$$
 
     Args:
         log_odds: ℓ, any shape.
