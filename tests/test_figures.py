@@ -1,18 +1,21 @@
 """Figures from records: they show the records' numbers, and say so where there are none."""
 
 import re
+from itertools import combinations
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
 from synthetic import record
+from test_plotting import VISIONS, contrast, lab, linear
 
 from align import records
-from alignbook import ablations, figures, plotting
+from alignbook import ablations, figures, photographs, plotting, weighting
 from alignbook.campaign import grid
 from alignbook.campaign.statistics import paired
-from alignbook.drawing import look, name_lines, pairs
+from alignbook.drawing import FORM_STYLES, half_width, look, name_lines, pairs, text_on
 from alignbook.figures import FIGURES
 from alignbook.results import frame
 
@@ -126,6 +129,28 @@ def test_an_ablation_matters_if_it_is_clear_and_large(recorded):
     assert f"{len(told)} were shown to matter" in drawn.alt
 
 
+def test_a_row_has_one_name_in_figure_and_table_and_each_part_is_in_order(recorded):
+    table = frame(recorded["ablations"])
+    effects = ablations.effects(table)
+    drawn = ablations.draw(table)
+    names = [text.get_text() for ax in drawn.figure.axes for text in ax.get_yticklabels()]
+    assert sorted(names) == sorted(map(ablations.named, effects.index))
+    assert len(set(names)) == len(names) and "sparsity λ₁: 0.0" in names
+    assert {"the paper's four terms", "gradient's order: first, BCE"} <= set(names)
+    assert ablations.named("masker's steps a batch") == "masker's steps"  # a factor alone
+    # A synthetic change is the same everywhere; here they differ, and two were not run.
+    levels = grid.ablation_levels()
+    away = {name: 0.001 * (7 * i % 11) for i, name in enumerate(dict.fromkeys(levels.values()))}
+    moved = table.assign(accuracy=table["accuracy"] + table["key"].map(levels).map(away))
+    drawn = ablations.draw(moved[~moved["key"].map(levels).isin([("fill", "zero")])])
+    changes = {ablations.named(i): x for i, x in ablations.effects(moved)["difference"].items()}
+    for ax in drawn.figure.axes:
+        shown = [changes[text.get_text()] for text in ax.get_yticklabels()]
+        there = shown[:-1] if ax is drawn.figure.axes[-1] else shown
+        assert there == sorted(there)
+    assert ax.get_yticklabels()[-1].get_text() == "fill: zero"  # not run: last
+
+
 def test_no_two_rows_of_a_figure_look_alike():
     rows = {
         "ERM": "erm",
@@ -139,6 +164,53 @@ def test_no_two_rows_of_a_figure_look_alike():
         **dict.fromkeys(("brightness", "centre", "random", "GrabCut's"), "guided"),
     }
     assert len({look(label, method) for label, method in rows.items()}) == len(rows)
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_forms_of_alignment_differ_in_colour_for_every_eye(vision):
+    colors = [color for color, *_ in FORM_STYLES.values()]
+    colors += [plotting.method_style(name).color for name in ("erm", "align")]
+    seen = [lab(np.clip(VISIONS[vision] @ linear(color), 0, 1)) for color in colors]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) >= 20
+    # The BCE form stands among all methods too.
+    methods = [linear(style.color) for style in plotting.METHODS.values()]
+    others = [lab(np.clip(VISIONS[vision] @ color, 0, 1)) for color in methods]
+    bce = seen[list(FORM_STYLES).index("BCE")]
+    assert min(np.linalg.norm(bce - other) for other in others) >= 20
+    assert min(contrast(color, plotting.PAPER) for color in colors) >= 3
+    assert all(look(form, "guided") == style[:2] for form, style in FORM_STYLES.items())
+
+
+def test_a_run_of_a_form_is_a_small_copy_of_its_mark(recorded):
+    drawn = weighting.draw(frame(recorded["weights"]))
+    for form, (color, marker, _) in FORM_STYLES.items():
+        for ax in drawn.figure.axes:
+            runs, means = (x for x in ax.lines if x.get_color() == color and len(x.get_xdata()) > 2)
+            assert means.get_label() == form and runs.get_marker() == means.get_marker() == marker
+            assert runs.get_markersize() < means.get_markersize() and runs.get_alpha() < 0.5
+
+
+def test_a_number_can_be_read_on_any_colour():
+    shades = [mpl.colormaps[name](i) for name in ("Blues", "cividis", "gray") for i in range(256)]
+    assert min(contrast(text_on(color), color) for color in shades) >= 4.5
+
+
+def test_lines_that_marks_are_read_against_lie_behind_them(recorded):
+    for name, draw in (("pacs", photographs.guidance), ("composite", photographs.composite_masks)):
+        drawn = draw(frame(recorded[name]))
+        for ax in drawn.figure.axes:
+            (line,) = (x for x in ax.lines if x.get_transform() != ax.transData)
+            marks = [x for x in ax.lines if x is not line]
+            assert line.get_zorder() < min(x.get_zorder() for x in (*marks, *ax.collections))
+            assert line.get_zorder() > ax.xaxis.get_zorder()  # and over the grid
+            assert not {x.get_marker() for x in marks} & set("+x|")  # which a line would hide
+
+
+def test_lines_of_composite_worlds_are_named_once(recorded):
+    for metric, place in (("accuracy", -1), ("evidence_inside", 0)):
+        panels = photographs.composite(frame(recorded["composite"]), metric).figure.axes
+        named = [len(ax.texts) for ax in panels]
+        assert named[place] == sum(named) == len(panels[0].lines) - 1  # one is level
 
 
 PHONE = 358
@@ -196,6 +268,41 @@ def test_cost_is_the_ratio_to_plain_training_with_the_same_seed(recorded):
     assert table.loc["ALIGN, energy", "cost"] == 3 and table.loc["ERM", "cost"] == 1
     assert table.loc["ALIGN, energy", "seconds"] == 36
     assert figures.cost_table(frame(found).query("method != 'erm'")).empty
+
+
+def test_names_stand_four_points_beside_their_marks(recorded):
+    found = [dict(r) for r in recorded["toy"]]
+    for r in found:
+        slow = {"mixup": 1.13, "irm": 1.5, "dre": 2, "sgt": 2.5, "cgc": 2.7, "align": 3.4}
+        r["seconds"] = 10 * slow.get(r["config"]["method"], 1)
+    drawn = figures.cost(frame(found))
+    drawn.figure.draw_without_rendering()
+    (ax,), unit = drawn.figure.axes, drawn.figure.dpi / 72
+    assert ax.get_ylabel() == "accuracy out of distribution" and len(ax.texts) > 4
+    marks = [(m, ax.transData.transform((m.get_xdata()[0], m.get_ydata()[0]))) for m in ax.lines]
+    for text in ax.texts:
+        box = Text.get_window_extent(text)
+        edges = []
+        for mark, (x, y) in marks:
+            wide = half_width(mark.get_marker(), mark.get_markersize()) * unit
+            edges += [max(box.x0 - x - wide, x - wide - box.x1)] if box.y0 < y < box.y1 else []
+        assert min(edge for edge in edges if edge > 0) == pytest.approx(4 * unit, abs=unit)
+    assert half_width("s", 10) == 5 and half_width("D", 10) == pytest.approx(50**0.5)
+
+
+def test_no_control_hides_another(recorded):
+    drawn = figures.faithfulness(frame(recorded["toy"]))
+    drawn.figure.draw_without_rendering()
+    for ax in drawn.figure.axes:
+        controls = [x for x in ax.lines if not str(x.get_label()).startswith("_")]
+        assert len({x.get_marker() for x in controls}) == len(controls) == len(figures.CONTROLS)
+        up = [
+            ax.transData.transform(x.get_xydata())[:, 1] * 72 / drawn.figure.dpi for x in controls
+        ]
+        spot, true = up[1:]
+        # Whatever their values: within a row, and between neighbours.
+        gaps = np.abs(spot[:, None] - true[None])
+        assert gaps.min() >= controls[1].get_markersize()
 
 
 def test_controls_and_curves_are_drawn_from_the_records(recorded):

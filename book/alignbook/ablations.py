@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from alignbook import estimates, labels, plotting
 from alignbook.campaign.grid import ablation_levels
 from alignbook.campaign.statistics import Interval
-from alignbook.drawing import Drawn, absent, not_run
+from alignbook.drawing import BEHIND, Drawn, absent, not_run
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.results import tested
@@ -24,12 +24,25 @@ LEAST = 0.01
 TITLES = ("shown to matter", "not shown to matter")
 
 SHORT = {
-    "all of the paper's: as far as known": "the paper's four terms",
-    "first or second order: first": "first order",
+    "all of the paper's": "the paper's four terms",
+    ": as far as known": "",
+    "first or second order": "gradient's order",
     "masker's steps a batch": "masker's steps",
     "masker's head start": "head start",
+    **{f"λ{digit}": f"λ{low}" for digit, low in zip("1234", "₁₂₃₄", strict=True)},
 }
-"""Names that would take the room of the intervals, and what they are called beside them."""
+"""Parts of names that would take the room of the intervals, and what they are called instead."""
+
+
+def named(name: str) -> str:
+    """What a factor, or a row of `effects`, is called in figures and tables.
+
+    Args:
+        name: a factor, or `factor: level`.
+    """
+    for long, brief in SHORT.items():
+        name = name.replace(long, brief)
+    return name
 
 
 def effects(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> pd.DataFrame:
@@ -80,7 +93,7 @@ def mattered(effects: pd.DataFrame) -> pd.DataFrame:
 def draw(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> Drawn:
     """What one changed choice does to ALIGN: differences to its default, grouped by what they say.
 
-    Above stands what was shown to matter, from the worst change up, below what was not.
+    Above stands what was shown to matter, below what was not, both from the worst change up.
 
     Args:
         table: what `results.frame` returns of the grid "ablations".
@@ -91,7 +104,7 @@ def draw(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> D
     if rows.empty:
         return absent("ablations")
     told = mattered(rows).sort_values("difference")
-    rest = rows.drop(index=told.index)
+    rest = rows.drop(index=told.index).sort_values("difference")
     groups = [(title, part) for title, part in zip(TITLES, (told, rest), strict=True) if len(part)]
     heights = [len(part) for _, part in groups]
     size = (4.8, 1.6 + 0.24 * sum(heights))
@@ -120,8 +133,8 @@ def _rows(ax: Axes, part: pd.DataFrame, edge: float, filled: bool) -> None:
         found = Interval(effect.difference, effect.low, effect.high)
         drawn.append(labels.Point(found, Interval(row, row, row), color))
         ax.plot(effect.difference, row, "o", color=color, markerfacecolor=face)
-    ax.axvline(0, color=INK, linewidth=1)
-    names = [_short(name) for name in part.index]
+    ax.axvline(0, color=INK, linewidth=1, zorder=BEHIND)
+    names = [named(name) for name in part.index]
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.set_xlim(-edge, edge)
     ax.tick_params(axis="y", labelsize=10)
@@ -129,15 +142,9 @@ def _rows(ax: Axes, part: pd.DataFrame, edge: float, filled: bool) -> None:
     labels.arrows(ax, drawn)
 
 
-def _short(name: str) -> str:
-    for long, brief in SHORT.items():
-        name = name.replace(long, brief)
-    return name
-
-
 def _words(rows: pd.DataFrame, metric: str) -> str:
     told = mattered(rows)
-    listed = "; ".join(f"{e.Index} {e.difference:+.3f}" for e in told.itertuples())
+    listed = "; ".join(f"{named(e.Index)} {e.difference:+.3f}" for e in told.itertuples())
     return (
         f"A row for each changed choice, with the change in {words(metric)} against ALIGN's "
         f"default. {(rows['runs'] > 0).sum()} of {len(rows)} were run; {len(told)} were shown to "

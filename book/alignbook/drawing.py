@@ -9,7 +9,10 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.markers import MarkerStyle
+from matplotlib.typing import ColorType
 
 from alignbook import estimates, labels, plotting
 from alignbook.campaign.statistics import Interval
@@ -18,7 +21,7 @@ from alignbook.show import NOT_RUN
 
 FORM_STYLES: dict[str, tuple[str, str, str]] = {
     "energy": (plotting.METHODS["guided"].color, "D", "-"),
-    "BCE": (plotting.METHODS["guided"].color, "d", ":"),
+    "BCE": ("#9a4498", "d", ":"),  # as far from every method's colour as these are from each other
     "L1": ("#a5875a", "s", "--"),
     "input gradient": ("#5a0f78", "^", "--"),
 }
@@ -36,11 +39,9 @@ ROWS: dict[str, tuple[str | None, str]] = {
     "brightness": (NO_LOOK, "8"),
     "centre": (NO_LOOK, "p"),
     "disc": (NO_LOOK, "p"),
-    "random": (NO_LOOK, "+"),
+    "random": (NO_LOOK, "s"),
     "GrabCut": (None, "P"),
-    "BCE": (None, "d"),
-    "L1": ("#a5875a", "s"),
-    "input gradient": ("#5a0f78", "^"),
+    **{form: FORM_STYLES[form][:2] for form in ("BCE", "L1", "input gradient")},
     "the paper's terms": (None, "x"),
 }
 """Colour and marker of rows of one method that differ in a word; None is the method's colour."""
@@ -56,6 +57,33 @@ def look(label: str, method: str) -> tuple[str, str]:
     style = plotting.method_style(method)
     color, marker = next((v for word, v in ROWS.items() if word in label), (None, style.marker))
     return color or style.color, marker
+
+
+BEHIND = 0.9
+"""Where lines lie that marks are read against: over the grid, and behind marks and intervals."""
+
+
+def half_width(marker: str, size: float) -> float:
+    """How far a marker reaches to either side of its middle, in points.
+
+    Args:
+        marker: a matplotlib marker.
+        size: its size in points, as `Axes.plot` takes it.
+    """
+    style = MarkerStyle(marker)
+    return size * style.get_path().transformed(style.get_transform()).get_extents().width / 2
+
+
+def text_on(color: ColorType) -> str:
+    """Black or white, whichever is easier to read on a colour: the contrast is 4.5 at least.
+
+    Args:
+        color: what is written on.
+    """
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    # At this luminance both have the same contrast, by WCAG's formula.
+    return "black" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "white"
 
 
 @dataclass(frozen=True)
@@ -168,7 +196,7 @@ def gains(ax: Axes, table: pd.DataFrame, names: Sequence[str], shift: str) -> di
             continue
         estimate(ax, row, gain, *look(name, methods[name]))
         said[name] = f"{name} {gain.mean:+.3f}"
-    ax.axvline(0, color=INK, linewidth=1)
+    ax.axvline(0, color=INK, linewidth=1, zorder=BEHIND)
     ax.locator_params(axis="x", nbins=5)
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     ax.grid(axis="y", visible=False)
@@ -240,6 +268,28 @@ def name_lines(ax: Axes, ends: dict[str, tuple[float, float, str]], apart: float
             },
             annotation_clip=False,
         )
+
+
+def named_marks(ax: Axes, points: pd.DataFrame, columns: tuple[str, str], far: float) -> None:
+    """Marks that fall together, and once their names: four points beside them.
+
+    Args:
+        ax: where they are drawn.
+        points: a row a label; columns method and both of `columns`.
+        columns: what is drawn across and what upwards.
+        far: from here on the names stand on the left, for want of room.
+    """
+    across, up = (points[column] for column in columns)
+    wide = 0.0
+    for name, method in points["method"].items():
+        color, marker = look(name, method)
+        ax.plot(across[name], up[name], marker, color=color, markersize=10)
+        wide = max(wide, half_width(marker, 10))
+    left = across.mean() >= far
+    at = (across.min() if left else across.max(), up.mean())
+    shift = (-wide - 4 if left else wide + 4, 0)
+    place = {"textcoords": "offset points", "ha": "right" if left else "left", "va": "center"}
+    ax.annotate(", ".join(points.index), at, shift, fontsize=10, **place)
 
 
 def row_of(ax: Axes) -> object:

@@ -10,7 +10,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from alignbook import ablations, photographs, plotting, results, weighting
-from alignbook.drawing import NO_LOOK, Drawn, absent, dots, ends, look, name_lines
+from alignbook.drawing import (
+    BEHIND,
+    NO_LOOK,
+    Drawn,
+    absent,
+    dots,
+    ends,
+    name_lines,
+    named_marks,
+    text_on,
+)
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.results import tested
@@ -19,12 +29,12 @@ from alignbook.show import NOT_RUN
 RANDOM = "random maps (ERM)"
 
 CONTROLS = {
-    "random": ("random", "|", "#c2c7cd"),
-    "centre": ("spot in the middle", "|", "#b8860b"),
-    "true_mask": ("true mask", "|", INK),
+    "random": ("random", "|", NO_LOOK, 0.0),
+    "centre": ("spot in the middle", "^", "#b8860b", 0.25),
+    "true_mask": ("true mask", "v", INK, -0.25),
 }
-"""Control explanations: label, marker and colour. A constant map scores as random ones do."""
-TICK = {"markersize": 9, "markeredgewidth": 2.6}
+"""Control explanations: label, marker, colour, and by how much of a row it stands below the middle,
+so that none hides another. A constant map scores as random ones do."""
 
 
 def by_domain(
@@ -63,9 +73,10 @@ def by_domain(
         dots(ax, part, metric, names, cut=own_axes)
         plain = part.loc[part["label"] == "ERM", metric].mean()
         if not np.isnan(plain):
-            ax.axvline(plain, color=MUTED, linestyle=":", linewidth=1.5)
+            ax.axvline(plain, color=MUTED, linestyle=":", linewidth=1.5, zorder=BEHIND)
         if spot:
-            ax.axvline(part[spot].mean(), color=NO_LOOK, linestyle="--", linewidth=1.5)
+            dashed = {"color": NO_LOOK, "linestyle": "--", "linewidth": 1.5, "zorder": BEHIND}
+            ax.axvline(part[spot].mean(), **dashed)
         ax.locator_params(axis="x", nbins=3)
         ax.tick_params(axis="y", labelsize=11)
         title = words(domain) + (", held out" if shift == "in" else "")
@@ -122,10 +133,11 @@ def matrix(table: pd.DataFrame, metric: str = "accuracy") -> Drawn:
 
 
 def _heatmap(ax: Axes, values: np.ndarray, order: list[str], low: float, high: float) -> None:
-    ax.imshow(values, vmin=low, vmax=high, cmap="cividis")
+    shown = ax.imshow(values, vmin=low, vmax=high, cmap="cividis")
     for (row, column), value in np.ndenumerate(values):
         text = NOT_RUN.replace(" ", "\n") if np.isnan(value) else f"{value:.2f}"
-        dark = np.isnan(value) or value > (low + high) / 2
+        # Where there is no number the paper shows.
+        behind = PAPER if np.isnan(value) else shown.to_rgba(value)
         ax.text(
             column,
             row,
@@ -133,7 +145,7 @@ def _heatmap(ax: Axes, values: np.ndarray, order: list[str], low: float, high: f
             ha="center",
             va="center",
             fontsize=6 if np.isnan(value) else 10,
-            color=INK if dark else PAPER,
+            color=text_on(behind),
         )
     ax.set(xticks=range(len(order)), yticks=range(len(order)), yticklabels=order)
     ax.set_xticklabels(order, rotation=45, ha="right")
@@ -222,11 +234,13 @@ def faithfulness(
     names = list(table["label"].drop_duplicates())
     fig, axes = plotting.figure(2, 1, size=(5.2, 2.4 + 0.48 * len(names)))
     for ax, metric in zip(axes, metrics, strict=True):
-        for key, (name, marker, color) in CONTROLS.items():
+        for key, (name, marker, color, below) in CONTROLS.items():
             column = f"control_{key}_{metric}"
             if column in table:
                 means = table.groupby("label")[column].mean().reindex(names)
-                ax.plot(means, range(len(names)), marker, color=color, label=name, **TICK)
+                rows = np.arange(len(names)) + below
+                mark = {"color": color, "markersize": 7, "markeredgewidth": 2.6 * (marker == "|")}
+                ax.plot(means, rows, marker, label=name, **mark)
         dots(ax, table, metric, names)
         ax.set_title(words(metric), fontsize=11)
         ax.tick_params(axis="y", labelsize=11)
@@ -250,20 +264,13 @@ def cost(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> D
     if points.empty:
         return absent("accuracy against cost")
     fig, ax = plotting.figure(size=(5.6, 4.0))
-    places: dict[tuple[float, float], list[str]] = {}
-    for name, point in points.iterrows():
-        color, marker = look(name, point["method"])
-        ax.plot(point["cost"], point[metric], marker, color=color, markersize=10)
-        # What falls together has one name.
-        places.setdefault((round(point["cost"], 1), round(point[metric], 2)), []).append(name)
-    far = 0.75 * points["cost"].max()
-    for (x, y), names in places.items():
-        # Beside its point, on the side where there is room.
-        shift, side = ((9, 0), "left") if x < far else ((-9, 0), "right")
-        place = {"xytext": shift, "textcoords": "offset points", "ha": side, "va": "center"}
-        ax.annotate(", ".join(names), (x, y), fontsize=10, **place)
+    # What falls together has one name.
+    together = [points["cost"].round(1), points[metric].round(2)]
+    for _, group in points.groupby(together):
+        named_marks(ax, group, ("cost", metric), far=0.75 * points["cost"].max())
     limits = (0, 1.08 * points["cost"].max())
-    ax.set(xlabel="time of training, ERM = 1", ylabel=words(metric), xlim=limits)
+    where = f"{words(metric)} {weighting.SHIFTS[shift]}"
+    ax.set(xlabel="time of training, ERM = 1", ylabel=where, xlim=limits)
     ax.margins(y=0.12)
     said = "; ".join(f"{n} {p['cost']:.1f} times, {p[metric]:.3f}" for n, p in points.iterrows())
     return Drawn(fig, f"A point for each method, cost against {words(metric)}: {said}.")

@@ -73,7 +73,10 @@ def draw(table: pd.DataFrame) -> Drawn:
             rows = guided(part).query("form == @form")
             runs = rows.groupby(["weight", "seed"])[metric].mean()
             means = runs.groupby("weight").mean()
-            ax.plot(runs.index.get_level_values("weight"), runs, ".", color=color, alpha=0.25)
+            # A run is a small faded copy of its form's marker.
+            faded = {"markersize": 4, "alpha": 0.35, "markeredgewidth": 0}
+            at = runs.index.get_level_values("weight")
+            ax.plot(at, runs, marker, color=color, zorder=1.5, **faded)
             ax.plot(means.index, means, color=color, marker=marker, linestyle=line, label=form)
             if len(means):
                 ends[form] = (means.index[-1], means.iloc[-1], color)
