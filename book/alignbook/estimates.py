@@ -74,7 +74,7 @@ def compare(
     wanted &= table["shift"].isin(("in", "out") if shift is None else (shift,))
     if domain is not None:
         wanted &= table["domain"] == domain
-    columns = dict.fromkeys((metric, "images", "correct", "count", "benchmark"))
+    columns = dict.fromkeys((metric, "images", "correct", "count"))
     rows = table.loc[wanted, [*TEST, *columns]]
     refuse_mixed(rows)
     sides = [_by_seed(rows, name, metric) for name in (first, second)]
@@ -89,7 +89,7 @@ def compare(
     if metric == "accuracy":
         found = _over_images(ours, theirs, common)
     elif metric in group_pictures.METRICS and len(common) == 1:
-        groups = group_pictures.groups(rows["benchmark"].iloc[0], common[0][1])
+        groups = group_pictures.groups(table["benchmark"].iloc[0], common[0][1])
         found = groups and _over_groups(metric, ours, theirs, groups)
     if found is None:
         found = paired(
