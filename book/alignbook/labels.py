@@ -76,6 +76,7 @@ def name(ax: Axes, points: Sequence[Point], names: Sequence[str]) -> None:
     unit = figure.dpi / 72
     taken = [box for point in points for box in _boxes(ax, point, unit)]
     taken += [_thick(line.get_window_extent(), unit) for line in ax.lines if _crosses(ax, line)]
+    taken += [text.get_window_extent() for text in ax.texts]
     marks = ax.transData.transform([(point.across.mean, point.up.mean) for point in points])
     for at, (point, words) in enumerate(zip(points, names, strict=False)):
         mean, others = (point.across.mean, point.up.mean), np.delete(marks, at, 0)
