@@ -8,7 +8,7 @@ from dataclasses import replace
 from align.experiment import Experiment
 from alignbook.campaign.photo_grids import COMPOSITE_RHOS, THREE_CLASSES, caltech, pacs
 from alignbook.campaign.recipes import COMPOSITE, PHOTOS, UNMASKED, WATERBIRDS
-from alignbook.campaign.toy_swap_grids import LOOKED_AT, one_size
+from alignbook.campaign.toy_swap_grids import LOOKED_AT, disc_and_grabcut, one_size
 
 START = {"masker_reads": "pretrained", "masker_start": "objectness"}
 """ALIGN's masker on frozen feature maps, from objectness learned on horses and people."""
@@ -186,9 +186,7 @@ def composite_methods() -> list[Experiment]:
         held | {"looked_at_masks": LOOKED_AT[1]},
     )
     at = {"rhos": COMPOSITE_RHOS[-1:], "localisation_only": False}
-    swaps = _on_scenes([given], **at)
-    sources = ("centre", "grabcut")
-    return _on_scenes(cases, **at) + [replace(o, mask_source=s) for o in swaps for s in sources]
+    return _on_scenes(cases, **at) + disc_and_grabcut(_on_scenes([given], **at))
 
 
 def _on_scenes(

@@ -30,8 +30,12 @@ def toy_swap() -> list[Experiment]:
 
 def _unlearned(runs: Sequence[Experiment]) -> list[Experiment]:
     """The same runs at GrabCut's masks, and at discs: as large as the object, and of one size."""
-    told = [replace(one, mask_source=source) for one in runs for source in ("centre", "grabcut")]
-    return told + one_size(runs, ONE_SIZE)
+    return disc_and_grabcut(runs) + one_size(runs, ONE_SIZE)
+
+
+def disc_and_grabcut(runs: Iterable[Experiment]) -> list[Experiment]:
+    """The same runs at a disc as large as each object, and at GrabCut's masks."""
+    return [replace(one, mask_source=source) for one in runs for source in ("centre", "grabcut")]
 
 
 ONE_SIZE = 0.2
