@@ -13,6 +13,7 @@ from alignbook.drawing import BEHIND, Drawn, absent, not_run
 from alignbook.measures import words
 from alignbook.plotting import INK, MUTED, PAPER
 from alignbook.results import tested
+from alignbook.show import subscripted
 from alignbook.tables import difference
 
 DEFAULT = ": "
@@ -29,7 +30,6 @@ SHORT = {
     "first or second order": "gradient's order",
     "masker's steps a batch": "masker's steps",
     "masker's head start": "head start",
-    **{f"λ{digit}": f"λ{low}" for digit, low in zip("1234", "₁₂₃₄", strict=True)},
 }
 """Parts of names that would take the room of the intervals, and what they are called instead."""
 
@@ -42,7 +42,7 @@ def named(name: str) -> str:
     """
     for long, brief in SHORT.items():
         name = name.replace(long, brief)
-    return name
+    return subscripted(name)
 
 
 def effects(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> pd.DataFrame:

@@ -75,8 +75,12 @@ SUBSCRIPTS = str.maketrans("01234", "₀₁₂₃₄")
 def _joined(text: Any) -> Any:
     if not isinstance(text, str):
         return text
-    text = re.sub(r"(?<=λ)\d", lambda found: found[0].translate(SUBSCRIPTS), text)
-    return PARTED.sub("\N{NO-BREAK SPACE}", text)
+    return PARTED.sub("\N{NO-BREAK SPACE}", subscripted(text))
+
+
+def subscripted(text: str) -> str:
+    """A text in which the number of a weight stands low, as in λ₁."""
+    return re.sub(r"(?<=λ)\d", lambda found: found[0].translate(SUBSCRIPTS), text)
 
 
 def show(table: pd.DataFrame | pd.Series, *, digits: int = 3, note: str = "") -> Shown:
