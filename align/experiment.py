@@ -14,7 +14,7 @@ from align import records
 from align.checks import check_choice, check_kind, check_number, check_texts
 from align.config import Config, check_values
 from align.data import Benchmark, Domain, is_rendered, join, load
-from align.data.mask_sources import mask_source
+from align.data.mask_sources import BLIND, mask_source
 from align.data.masks import corrupt, load_pennfudan, load_weizmann
 from align.evaluation import evaluate
 from align.files import found
@@ -83,7 +83,7 @@ class Experiment:
         check_number("leaked", self.leaked, 0, 1)
         check_number("mask_area", self.mask_area, 0, 1)
         if self.mask_area:  # other masks have the size that they have
-            check_choice("the mask source of an area", self.mask_source, ("centre", "random"))
+            check_choice("the mask source of an area", self.mask_source, BLIND)
         if bool(self.source) == bool(self.target):
             raise ValueError(
                 f"source is '{self.source}' and target is '{self.target}', expected one of them: "

@@ -36,6 +36,14 @@ def test_true_masks_are_the_domains_own(domain):
     assert mask_source("true", domain).masks is domain.masks
 
 
+def test_another_pictures_mask_is_nobodys_own_and_everybodys_once(domain):
+    found, again, other = (mask_source("another", domain, seed=s).masks for s in (0, 0, 1))
+    assert torch.equal(found, again) and not torch.equal(found, other)
+    given, own = ([m.numpy().tobytes() for m in masks] for masks in (found, domain.masks))
+    assert len(set(own)) == 20 and sorted(given) == sorted(own)
+    assert all(a != b for a, b in zip(given, own, strict=True))
+
+
 def test_brightness_by_hand(domain):
     images = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]])
     values = brightness(images.to(torch.uint8).view(4, 3, 1, 1)).flatten().tolist()
@@ -81,6 +89,8 @@ def test_bad_requests_are_refused(bare):
         mask_source("dino", bare)
     with pytest.raises(ValueError, match="'true' needs true masks and domain 'noon' has none"):
         mask_source("true", bare)
+    with pytest.raises(ValueError, match="'another' needs true masks .* load the data with masks="):
+        mask_source("another", bare)
     with pytest.raises(ValueError, match="'random' needs true masks .* or pass area"):
         mask_source("random", bare)
     with pytest.raises(ValueError, match="area is 1.5, expected a number from 0 to 1"):

@@ -23,12 +23,14 @@ from align.checks import (
 from align.data.benchmark import Domain
 from align.data.masks import BLOB
 from align.files import imported, plugins
+from align.interventions import derangement
 
 GROUP = "align.masks"
 """Entry points: each a function from uint8 `(N, 3, H, W)`, and what it takes of `seed`, `weights`
 and `device`, to float32 `(N, H, W)` in [0, 1]."""
 
-OWN = ("true", "gray", "centre", "random")
+BLIND = ("centre", "random")
+OWN = ("true", "another", "gray", *BLIND)
 PART = 256
 """Images handled at a time: bytes take a quarter of the memory that floats do."""
 
@@ -50,15 +52,16 @@ def mask_source(
     """Give a domain masks from a chosen source, in place of those it has.
 
     Args:
-        name: "true", the domain's own masks; "gray", each pixel's brightness; "centre", the
-            pixels nearest to the centre; "random", blobs in random places; or one declared in
-            `GROUP`, such as the book's "grabcut", what differs from the image's border;
-            "segmenter", whatever torchvision's segmentation network takes for an object; "sam",
-            what Segment Anything finds at the centre.
+        name: "true", the domain's own masks; "another", each image with the true mask of another
+            one; "gray", each pixel's brightness; "centre", the pixels nearest to the centre;
+            "random", blobs in random places; or one declared in `GROUP`, such as the book's
+            "grabcut", what differs from the image's border; "segmenter", whatever torchvision's
+            segmentation network takes for an object; "sam", what Segment Anything finds at the
+            centre.
         domain: the images. Their classes are not looked at.
         area: share of each image, in [0, 1], that "centre" and "random" mark; None marks as much
             as the true mask of that image does.
-        seed: fixes "random" and "grabcut".
+        seed: fixes "another", "random" and "grabcut".
         weights: for "segmenter" a weights file, for "sam" a folder or a name of the Hugging Face
             hub; None downloads the usual ones.
         device: where "segmenter" and "sam" run; None takes a GPU if there is one.
@@ -83,16 +86,18 @@ def mask_source(
     check_path("weights", weights)
     if device is not None:
         check_device(device)
-    needs_truth = name == "true" or (name in ("centre", "random") and area is None)
+    needs_truth = name in ("true", "another") or (name in BLIND and area is None)
     if needs_truth and domain.masks is None:
-        remedy = "" if name == "true" else ", or pass area, a share of the image"
+        remedy = ", or pass area, a share of the image" if name in BLIND else ""
         raise ValueError(
             f"mask source '{name}' needs true masks and domain '{domain.name}' has none; load the "
             f"data with masks=...{remedy}"
         )
     if name == "true":
         return domain
-    if name in ("centre", "random"):
+    if name == "another":
+        masks = domain.masks[derangement(len(domain), torch.Generator().manual_seed(seed))]
+    elif name in BLIND:
         fields = _centre(domain.images) if name == "centre" else _blobs(domain.images, seed)
         masks = _highest(fields, _counts(domain, area))
     elif name == "gray":
@@ -120,14 +125,12 @@ def _counts(domain: Domain, area: float | None) -> Tensor:
     """How many pixels to mark in each image."""
     if area is None:
         return domain.masks.flatten(1).sum(1).round().long()
-    pixels = domain.images.shape[2] * domain.images.shape[3]
-    return torch.full((len(domain),), round(area * pixels))
+    return torch.full((len(domain),), round(area * domain.images.shape[2:].numel()))
 
 
 def _centre(images: Tensor) -> Iterator[Tensor]:
     """Fields that are highest at the centre, and fall with the distance as a share of the side."""
-    height, width = images.shape[2:]
-    rows, columns = ((torch.arange(n) + 0.5) / n - 0.5 for n in (height, width))
+    rows, columns = ((torch.arange(n) + 0.5) / n - 0.5 for n in images.shape[2:])
     field = -(rows[:, None] ** 2 + columns**2)
     for part in images.split(PART):
         yield field.expand(len(part), -1, -1)
@@ -135,11 +138,10 @@ def _centre(images: Tensor) -> Iterator[Tensor]:
 
 def _blobs(images: Tensor, seed: int) -> Iterator[Tensor]:
     """Smooth random fields, each image its own."""
-    size = tuple(images.shape[2:])
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand((len(images), 1, *(max(2, n // BLOB) for n in size)), generator=generator)
+    cells = (max(2, n // BLOB) for n in images.shape[2:])
+    coarse = torch.rand((len(images), 1, *cells), generator=torch.Generator().manual_seed(seed))
     for part in coarse.split(PART):
-        yield interpolate(part, size, mode="bilinear", align_corners=False)[:, 0]
+        yield interpolate(part, images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
 
 
 def _highest(fields: Iterator[Tensor], counts: Tensor) -> Tensor:

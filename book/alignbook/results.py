@@ -22,6 +22,7 @@ SOURCES = {
     "gray": "brightness as masks",
     "centre": "centre as masks",
     "random": "random masks",
+    "another": "another picture's masks",
     "grabcut": "GrabCut's masks",
     "segmenter": "a segmenter's masks",
     "sam": "SAM's masks",

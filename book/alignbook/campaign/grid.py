@@ -25,6 +25,7 @@ from alignbook.campaign.photo_grids import (
     vlcs_leave_one_out,
 )
 from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
+from alignbook.campaign.swap_choices import swap_choices
 from alignbook.campaign.swap_grids import (
     caltech_swap,
     composite_looked_at,
@@ -262,6 +263,7 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "waterbirds": waterbirds,
     "waterbirds-128": waterbirds_128,
     "toy-swap": toy_swap,
+    "swap-choices": swap_choices,
     "toy-rounds": toy_rounds,
     "toy-terra-swap": toy_terra_swap,
     "toy-terra-rounds": toy_terra_rounds,
