@@ -113,6 +113,44 @@ def test_break_even_ends_at_the_mask_that_keeps_all():
 
 
 @many
+@given(shifted, shares, shares, shares)
+def test_more_is_worth_keeping_exactly_above_the_threshold(world, first, second, share):
+    kept_object = world.p * (0.1 + 0.8 * first)  # room for a step either way
+    kept_background = world.q * (0.1 + 0.8 * second)
+    threshold = world.threshold(kept_object, kept_background)
+    assert 0 <= threshold < 1
+    assume(abs(share - threshold) > 1e-3)
+    step = 1e-4
+    more = kept_object + step * share, kept_background + step * (1 - share)
+    rise = world.separation(*more) - world.separation(kept_object, kept_background)
+    assume(abs(rise) > 1e-12)
+    assert (rise > 0) == (share > threshold)
+
+
+def test_the_best_cut_of_a_calibrated_score_is_the_threshold_at_its_own_mask():
+    score = np.linspace(0, 1, 4001)
+    density = np.ones_like(score) / len(score)
+    objects, backgrounds = (np.cumsum((w * density)[::-1])[::-1] for w in (score, 1 - score))
+    world = World(p=20, q=20, mu=0.5, beta_source=0.3, beta_target=-0.05)
+    kept = objects / objects[0] * world.p, backgrounds / backgrounds[0] * world.q
+    best = int(world.separation(*kept).argmax())
+    assert 0 < best < len(score) - 1
+    own = world.threshold(kept[0][best], kept[1][best])
+    assert abs(own - score[best]) < 2e-3
+    assert abs(own - 0.5) > 0.1  # the cut at one half is another
+
+
+def test_near_the_truth_the_threshold_is_the_backgrounds_share_of_the_evidence_a_feature():
+    unknown = World(p=12, q=40, mu=0.5, beta_source=0.3, beta_target=0.0)
+    assert np.isclose(unknown.threshold(12, 0), 0.09 / (0.25 + 0.09))
+    assert np.isclose(STRONGER.threshold(12, 0), 0.12 / (0.25 + 0.12))
+    kept = World(p=12, q=40, mu=0.5, beta_source=0.3, beta_target=0.2)
+    assert kept.threshold(12, 0) == 0  # worth more than half of what it was: keep all
+    with pytest.raises(ValueError, match="worth no more on the target"):
+        World(p=12, q=40, mu=0.5, beta_source=0.1, beta_target=0.2).threshold(12, 0)
+
+
+@many
 @given(worlds, shares, shares, st.sampled_from(["source", "target"]))
 def test_no_strength_beats_the_best(world, first, second, domain):
     kept = first * world.p, second * world.q

@@ -52,12 +52,11 @@ def mask_source(
     """Give a domain masks from a chosen source, in place of those it has.
 
     Args:
-        name: "true", the domain's own masks; "another", each image with the true mask of another
-            one; "gray", each pixel's brightness; "centre", the pixels nearest to the centre;
-            "random", blobs in random places; or one declared in `GROUP`, such as the book's
-            "grabcut", what differs from the image's border; "segmenter", whatever torchvision's
-            segmentation network takes for an object; "sam", what Segment Anything finds at the
-            centre.
+        name: "true", the domain's own masks; "another", each image with another one's; "gray",
+            each pixel's brightness; "centre", the pixels nearest to the centre; "random", blobs in
+            random places; or one declared in `GROUP`, such as the book's "grabcut", what differs
+            from the image's border; "segmenter", whatever torchvision's segmentation network takes
+            for an object; "sam", what Segment Anything finds at the centre.
         domain: the images. Their classes are not looked at.
         area: share of each image, in [0, 1], that "centre" and "random" mark; None marks as much
             as the true mask of that image does.

@@ -128,12 +128,7 @@ class World:
         """
         if self.mu == 0:
             raise ValueError("mu is 0: the object says nothing, so no amount of it can break even")
-        drift = self.beta_source * (self.beta_source - self.beta_target)
-        if drift < 0:
-            raise ValueError(
-                f"beta_target is {self.beta_target:g} with beta_source {self.beta_source:g}, "
-                "expected a background that is worth no more on the target than on the source"
-            )
+        drift = self._drift()
         _, kept = self._kept(0.0, kept_background)
         unguided = self.separation(self.p, self.q)
         root = (unguided + np.sqrt(unguided**2 + 4 * kept * drift)) / 2
@@ -162,6 +157,26 @@ class World:
             penalty = (1 / shrink - 1)[()]
         return BestPenalty(penalty, self.accuracy(kept_object, kept_background, domain, penalty))
 
+    def threshold(self, kept_object: ArrayLike, kept_background: ArrayLike) -> Any:
+        r"""How much of what a mask could keep beyond what it keeps must be object: a share τ.
+
+        A few more features raise the hard mask's separation on the target if and only if a larger
+        share of them is the object's. With N_0 and D_0 the `moments` of what is kept,
+        $$\tau=\frac b{o+b},\quad o=\mu^2(1-\ell),\quad
+          b=\max\big(0,\beta_S(\ell\beta_S-\beta_T)\big),\quad\ell=\frac{N_0}{2D_0};$$
+        a mask that keeps nothing of meaning has ℓ = 0.
+
+        Raises:
+            ValueError: also if the background is worth more on the target, see `break_even`.
+
+        Book: theory/break_even, eq-threshold.
+        """
+        drift = self._drift()
+        mean, variance = self.moments(kept_object, kept_background, "target")
+        rest = 1 - quotient(mean, 2 * variance)
+        lost = np.maximum(drift - rest * self.beta_source**2, 0)
+        return quotient(lost, rest * self.mu**2 + lost)[()]
+
     def sample(self, n: int, domain: str = "source", seed: int = 0) -> tuple[Array, Array]:
         """Draw `n` samples, 1 or more, from the world; the same seed gives the same draw.
 
@@ -179,6 +194,16 @@ class World:
         if domain not in ("source", "target"):
             raise ValueError(f"domain is '{domain}', expected 'source' or 'target'")
         return self.beta_source if domain == "source" else self.beta_target
+
+    def _drift(self) -> float:
+        """How much less the background is worth on the target, never negative."""
+        drift = self.beta_source * (self.beta_source - self.beta_target)
+        if drift < 0:
+            raise ValueError(
+                f"beta_target is {self.beta_target:g} with beta_source {self.beta_source:g}, "
+                "expected a background that is worth no more on the target than on the source"
+            )
+        return drift
 
     def _kept(self, objects: ArrayLike, backgrounds: ArrayLike) -> tuple[Array, ...]:
         kept_object = as_array(objects, "kept_object", ends=(0, self.p))

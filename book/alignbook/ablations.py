@@ -1,6 +1,8 @@
-"""What one changed choice does to ALIGN: paired differences to its default, listed and drawn."""
+"""What one changed choice does: paired differences to a default, listed and drawn."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -45,25 +47,36 @@ def named(name: str) -> str:
     return subscripted(name)
 
 
-def effects(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> pd.DataFrame:
-    """For each factor and level the paired difference to ALIGN's default.
+Levels = Mapping[str, tuple[str, str]]
+"""The factor and level of each experiment, by its key; the default has neither."""
+
+
+def effects(
+    table: pd.DataFrame,
+    metric: str = "accuracy",
+    shift: str = "out",
+    levels: Levels | None = None,
+) -> pd.DataFrame:
+    """For each factor and level the paired difference to the default.
 
     Args:
-        table: what `results.frame` returns of the grid "ablations".
+        table: what `results.frame` returns of a grid.
         metric: a metric's name.
         shift: tests "in" or "out" of distribution.
+        levels: what each run changes; None takes the grid "ablations".
 
     Returns:
         Rows `factor: level`; columns runs, difference, low, high (NaN where there are too few
         runs). Empty if the default itself was not run.
     """
-    levels = {key: f"{factor}: {level}" for key, (factor, level) in ablation_levels().items()}
+    changed = ablation_levels() if levels is None else levels
+    names = {key: f"{factor}: {level}" for key, (factor, level) in changed.items()}
     part = tested(table, metric, shift)
-    part = part.assign(label=part["key"].map(levels)).dropna(subset="label") if len(part) else part
+    part = part.assign(label=part["key"].map(names)).dropna(subset="label") if len(part) else part
     if part.empty or DEFAULT not in set(part["label"]):
         return pd.DataFrame(columns=["runs", "difference", "low", "high"])
     rows = {}
-    for case in dict.fromkeys(levels.values()):
+    for case in dict.fromkeys(names.values()):
         if case != DEFAULT:
             found = estimates.compare(part, case, DEFAULT, metric, shift=shift)
             runs = part.loc[part["label"] == case, "seed"].nunique()
@@ -90,17 +103,23 @@ def mattered(effects: pd.DataFrame) -> pd.DataFrame:
     return told[told["difference"].abs() >= LEAST]
 
 
-def draw(table: pd.DataFrame, metric: str = "accuracy", shift: str = "out") -> Drawn:
-    """What one changed choice does to ALIGN: differences to its default, grouped by what they say.
+def draw(
+    table: pd.DataFrame,
+    metric: str = "accuracy",
+    shift: str = "out",
+    levels: Levels | None = None,
+) -> Drawn:
+    """What one changed choice does: differences to the default, grouped by what they say.
 
     Above stands what was shown to matter, below what was not, both from the worst change up.
 
     Args:
-        table: what `results.frame` returns of the grid "ablations".
+        table: what `results.frame` returns of a grid.
         metric: a metric's name.
         shift: tests "in" or "out" of distribution.
+        levels: what each run changes; None takes the grid "ablations".
     """
-    rows = effects(table, metric, shift)
+    rows = effects(table, metric, shift, levels)
     if rows.empty:
         return absent("ablations")
     told = mattered(rows).sort_values("difference")
@@ -146,7 +165,7 @@ def _words(rows: pd.DataFrame, metric: str) -> str:
     told = mattered(rows)
     listed = "; ".join(f"{named(e.Index)} {e.difference:+.3f}" for e in told.itertuples())
     return (
-        f"A row for each changed choice, with the change in {words(metric)} against ALIGN's "
+        f"A row for each changed choice, with the change in {words(metric)} against the "
         f"default. {(rows['runs'] > 0).sum()} of {len(rows)} were run; {len(told)} were shown to "
         f"matter" + (f": {listed}." if listed else ".")
     )
