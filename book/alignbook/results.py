@@ -300,7 +300,7 @@ def _taught(record: dict) -> str:
     if "masker_start" in config:
         lessons.append(STARTS.get(config["masker_start"], config["masker_start"]))
     if count := config.get("looked_at_masks"):
-        source = record.get("mask_source", "")
+        source = _masks(record)
         known = {"": "looked-at masks", "centre": "discs"}
         lessons.append(f"{count} {known.get(source) or 'of ' + SOURCES.get(source, source)}")
     if "judge_epochs" in config:

@@ -106,11 +106,14 @@ def waterbirds_128() -> list[Experiment]:
     ]
     # Controls: discs in the middle, as large as the picture's box, and as large as ALIGN's masks.
     discs = _on_waterbirds([({"method": "guided"} | swap, "boxes")], 128)
+    # The start also learns from a few of the segmenter's masks of the birds themselves.
+    few = {"method": "align", "target": "soft", "looked_at_masks": LOOKED_AT[1]} | swap | HELD
     return [
         *_on_waterbirds(variants, 128),
         *(replace(one, mask_source="centre") for one in discs),
         *_on_waterbirds(headline, 128, seeds=range(3, 5)),
         *one_size(discs, BIRDS_SIZE),
+        *_on_waterbirds([(few, SEGMENTER)], 128),
     ]
 
 
