@@ -340,6 +340,16 @@ def test_the_plane_shows_every_method_where_it_was_measured():
     assert abs(at[2][0] - at[0][0]) < 0.05 and at[0][1] - at[2][1] > 0.3
 
 
+def test_the_planes_axes_name_what_the_masks_mark():
+    def named(**more):
+        ax = plane(results.frame(measured()), **more).figure.axes[0]
+        return ax.get_xlabel(), ax.get_ylabel()
+
+    assert named() == ("evidence inside the object", "reliance on the background, logits")
+    boxed = ("evidence inside the box", "reliance on what is outside the box, logits")
+    assert named(region="box") == boxed
+
+
 CROWD = {"erm": (0.52, 0.44), "dre": (0.53, 0.45), "align": (0.54, 0.44), "guided": (0.93, 0.4)}
 """Three in a corner and one far away, whose intervals touch."""
 

@@ -65,6 +65,7 @@ def plane(
     shift: str = "out",
     domains: Sequence[str] | None = None,
     named: Sequence[str] | None = None,
+    region: str = "object",
 ) -> Drawn:
     """Every method at its evidence inside the object and its reliance on the background.
 
@@ -82,6 +83,7 @@ def plane(
         domains: the domains tested on; None means all of that shift.
         named: the labels that stand beside their points; the others are grey dots without
             intervals, named in the alt text alone. None names all.
+        region: what the masks mark, "object" or "box".
     """
     how = f"reliance_{way}"
     everything, table = table, plane_table(table, way, shift, domains)
@@ -104,7 +106,9 @@ def plane(
         points.append(labels.Point(across, up, style.color))
         _point(ax, points[-1], style.marker, name)
     known = _means(table, "object_area"), _means(table, f"control_{how}")
-    ax.set(xlabel="evidence inside the object", ylabel=WAYS[way])
+    rest = "the background" if region == "object" else f"what is outside the {region}"
+    relied = WAYS[way].replace("the background", rest)
+    ax.set(xlabel=f"evidence inside the {region}", ylabel=relied)
     labels.frame(ax, points + others, known[0])
     words += _lines(ax, *known)
     labels.name(ax, points + others, shown)
