@@ -1,11 +1,11 @@
-"""The swap on `toy-vlcs` with one choice changed at a time, at true masks and at learned ones."""
+"""The swap on `toy-vlcs` with one choice changed at a time, at masks of three kinds."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from align.experiment import Experiment
-from alignbook.campaign.toy_swap_grids import on_toy
+from alignbook.campaign.toy_swap_grids import LOOKED_AT, on_toy
 
 SHARED: dict[str, dict[str, dict]] = {
     "background": {
@@ -30,15 +30,25 @@ GIVEN = SHARED | {
 }
 """The same where masks are given."""
 
+CUTS = {"mask cut at": {f"{v:g}": {"mask_level": v} for v in (0.1, 0.25, 0.75)}}
+"""Levels beside one half."""
+
 LEARNED = SHARED | {
     "mask used": {name: {"target": name} for name in ("soft", "sampled")},
-    "mask cut at": {f"{v:g}": {"mask_level": v} for v in (0.1, 0.25, 0.75)},
+    **CUTS,
     "sparsity λ1": {f"{v:g}": {"lambda1": v} for v in (3.0, 12.0)},
 }
-"""The same where they are learned."""
+"""The same where ALIGN learns them."""
 
-MASKS = {"guided": GIVEN, "align": LEARNED}
-"""The factors of each method."""
+HELD = {"method": "align", "looked_at_masks": LOOKED_AT[0], "masker_lr": 0.0}
+"""A masker that has learned from few true masks: its values are probabilities, and unsure."""
+
+KINDS: dict[str, tuple[dict, dict]] = {
+    "true": ({"method": "guided"}, GIVEN),
+    "learned": ({"method": "align"}, LEARNED),
+    "held": (HELD, CUTS),
+}
+"""For each kind of masks the recipe and what is changed in it."""
 
 OF_DATA = ("mask_source", "missed", "leaked")
 """Changes of an experiment's data; the others are of its recipe."""
@@ -49,30 +59,30 @@ def swap_choices() -> list[Experiment]:
     return [one for _, _, one in _rows()]
 
 
-def levels(method: str) -> dict[str, tuple[str, str]]:
-    """For each experiment of a method, by key, its factor and level; the default has neither.
+def levels(kind: str) -> dict[str, tuple[str, str]]:
+    """For each experiment at masks of a kind, by key, its factor and level; the default has none.
 
     Args:
-        method: "guided" by true masks, or "align", by those that it learns.
+        kind: one of `KINDS`.
     """
-    return {one.key(): names for of, names, one in _rows() if of == method}
+    return {one.key(): names for of, names, one in _rows() if of == kind}
 
 
 def _rows() -> list[tuple[str, tuple[str, str], Experiment]]:
     found = []
     for seed in range(3):
-        for method, factors in MASKS.items():
+        for kind, (recipe, factors) in KINDS.items():
             cases: dict[tuple[str, str], dict] = {("", ""): {}}
             for factor, changes in factors.items():
                 cases |= {(factor, level): change for level, change in changes.items()}
             for names, change in cases.items():
-                found.append((method, names, _changed(method, seed, change)))
+                found.append((kind, names, _changed(recipe, seed, change)))
     return found
 
 
-def _changed(method: str, seed: int, change: dict) -> Experiment:
+def _changed(recipe: dict, seed: int, change: dict) -> Experiment:
     data = {name: value for name, value in change.items() if name in OF_DATA}
-    recipe = {name: value for name, value in change.items() if name not in OF_DATA}
-    chosen = {"method": method, "alignment": "swap"} | recipe
-    (one,) = on_toy("toy-vlcs", [chosen], seeds=[seed], controls=False, localisation_only=True)
+    choices = {"alignment": "swap"} | recipe
+    choices |= {name: value for name, value in change.items() if name not in OF_DATA}
+    (one,) = on_toy("toy-vlcs", [choices], seeds=[seed], controls=False, localisation_only=True)
     return replace(one, **data)
