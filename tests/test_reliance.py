@@ -346,7 +346,7 @@ def test_the_planes_axes_name_what_the_masks_mark():
         return ax.get_xlabel(), ax.get_ylabel()
 
     assert named() == ("evidence inside the object", "reliance on the background, logits")
-    boxed = ("evidence inside the box", "reliance on what is outside the box, logits")
+    boxed = ("evidence inside the box", "reliance on the outside, logits")
     assert named(region="box") == boxed
 
 

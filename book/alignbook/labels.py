@@ -78,7 +78,9 @@ def name(ax: Axes, points: Sequence[Point], names: Sequence[str]) -> None:
     taken += [_thick(line.get_window_extent(), unit) for line in ax.lines if _crosses(ax, line)]
     taken += [text.get_window_extent() for text in ax.texts]
     marks = ax.transData.transform([(point.across.mean, point.up.mean) for point in points])
-    for at, (point, words) in enumerate(zip(points, names, strict=False)):
+    # From the top down, so that in a crowd names stand in the order of their points.
+    for at in sorted(range(len(names)), key=lambda one: -points[one].up.mean):
+        point, words = points[at], names[at]
         mean, others = (point.across.mean, point.up.mean), np.delete(marks, at, 0)
         look = {"ha": "center", "va": "center", "fontsize": SIZE, "color": point.color}
         text = ax.annotate(words, mean, (0, 0), textcoords="offset points", **look)

@@ -106,7 +106,7 @@ def plane(
         points.append(labels.Point(across, up, style.color))
         _point(ax, points[-1], style.marker, name)
     known = _means(table, "object_area"), _means(table, f"control_{how}")
-    rest = "the background" if region == "object" else f"what is outside the {region}"
+    rest = "the background" if region == "object" else "the outside"
     relied = WAYS[way].replace("the background", rest)
     ax.set(xlabel=f"evidence inside the {region}", ylabel=relied)
     labels.frame(ax, points + others, known[0])
