@@ -363,6 +363,7 @@ def test_the_planes_names_hide_nothing_and_its_axes_are_as_large_as_what_they_ho
     ax = drawn.figure.axes[0]
     drawn.figure.draw_without_rendering()
     marks = [line for line in ax.lines if line.get_label()[0] != "_"]
+    marks.sort(key=lambda line: -line.get_ydata()[0])  # names are written from the top down
     centres = [ax.transData.transform(line.get_xydata())[0] for line in marks]
     half = [line.get_markersize() * drawn.figure.dpi / 144 for line in marks]
     taken = [Bbox([at - size, at + size]) for at, size in zip(centres, half, strict=True)]
