@@ -11,7 +11,7 @@ from align import records
 from align.config import Config
 from align.experiment import Experiment
 from alignbook import coverage, results, tables
-from alignbook.campaign import grid
+from alignbook.campaign import grid, swap_choices
 from alignbook.campaign.statistics import interval, paired
 from alignbook.estimates import compare
 from alignbook.measures import bounds
@@ -245,6 +245,25 @@ def test_the_ablations_change_every_choice_that_a_reader_may_doubt():
                 if value != getattr(default.config, name)
             }
             assert changed == set(config), (factor, level)
+
+
+def test_each_row_of_the_swaps_choices_differs_from_its_default_in_one_choice():
+    runs = {one.key(): one for one in grid.swap_choices()}
+    kinds = {kind: swap_choices.levels(kind) for kind in swap_choices.KINDS}
+    assert set(runs) == {key for levels in kinds.values() for key in levels}
+    assert sum(map(len, kinds.values())) == len(runs)  # no run is of two kinds
+    for kind, levels in kinds.items():
+        names = {names: runs[key] for key, names in levels.items() if not runs[key].config.seed}
+        default = names.pop(("", "")).description()
+        assert default["config"]["alignment"] == "swap"
+        for (factor, _), one in names.items():
+            other = one.description()
+            data = [name for name in default if name != "config" and other[name] != default[name]]
+            both = default["config"], other["config"]
+            recipe = [
+                name for name in {**both[0], **both[1]} if both[0].get(name) != both[1].get(name)
+            ]
+            assert len(data) + len(recipe) == 1, (kind, factor)
 
 
 def test_settings_are_chosen_in_distribution_even_where_another_is_better_outside():

@@ -159,16 +159,23 @@ def names() -> dict[str, Any]:
     }
 
 
-def _effect(row: str, metric: str = "accuracy") -> Any:
-    """What one changed choice does to ALIGN: `difference`, `low`, `high`."""
-    return next(_effects(metric).loc[[row]].itertuples())
+def _effect(row: str, metric: str = "accuracy", masks: str = "") -> Any:
+    """What one changed choice does: `difference`, `low`, `high`.
+
+    To ALIGN, or where `masks` names a kind of `swap_choices.KINDS`, to the swap at these.
+    """
+    return next(_effects(metric, masks).loc[[row]].itertuples())
 
 
 @cache
-def _effects(metric: str) -> Any:
+def _effects(metric: str, masks: str) -> Any:
     from alignbook import ablations, results
+    from alignbook.campaign import swap_choices
 
-    return ablations.effects(results.recorded("ablations"), metric)
+    if not masks:
+        return ablations.effects(results.recorded("ablations"), metric)
+    levels = swap_choices.levels(masks)
+    return ablations.effects(results.recorded("swap-choices"), metric, levels=levels)
 
 
 def pages() -> Iterator[tuple[str, str, str]]:

@@ -24,7 +24,7 @@ from alignbook.campaign.photo_grids import (
     vlcs,
     vlcs_leave_one_out,
 )
-from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY
+from alignbook.campaign.recipes import COMPARED, EXPLAINED, PAPER, RRR, TOY, one_at_a_time
 from alignbook.campaign.swap_choices import swap_choices
 from alignbook.campaign.swap_grids import (
     caltech_swap,
@@ -194,12 +194,9 @@ def ablations() -> list[Experiment]:
 
 
 def _ablations() -> list[tuple[tuple[str, str], Experiment]]:
-    cases: dict[tuple[str, str], dict] = {("", ""): {}}
-    for factor, levels in ABLATIONS.items():
-        cases |= {(factor, level): changes for level, changes in levels.items()}
     found = []
     for seed in range(3):
-        for names, changes in cases.items():
+        for names, changes in one_at_a_time(ABLATIONS).items():
             choices = {"method": "align"} | changes
             source = choices.pop("mask_source", "")
             config = replace(TOY, **choices, seed=seed)

@@ -55,3 +55,17 @@ COMPARED = tuple(METHODS)
 
 UNMASKED = tuple(method for method in COMPARED if not METHODS[method].needs_masks)
 """Methods that need no masks with the data."""
+
+
+def one_at_a_time(factors: dict[str, dict[str, dict]]) -> dict[tuple[str, str], dict]:
+    """The default, named by two empty texts, and each level of each factor alone.
+
+    Args:
+        factors: for each factor its levels, and what each changes.
+    """
+    levels = {
+        (factor, level): change
+        for factor, changes in factors.items()
+        for level, change in changes.items()
+    }
+    return {("", ""): {}} | levels

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from align.experiment import Experiment
+from alignbook.campaign.recipes import one_at_a_time
 from alignbook.campaign.toy_swap_grids import LOOKED_AT, on_toy
 
 SHARED: dict[str, dict[str, dict]] = {
@@ -72,10 +73,7 @@ def _rows() -> list[tuple[str, tuple[str, str], Experiment]]:
     found = []
     for seed in range(3):
         for kind, (recipe, factors) in KINDS.items():
-            cases: dict[tuple[str, str], dict] = {("", ""): {}}
-            for factor, changes in factors.items():
-                cases |= {(factor, level): change for level, change in changes.items()}
-            for names, change in cases.items():
+            for names, change in one_at_a_time(factors).items():
                 found.append((kind, names, _changed(recipe, seed, change)))
     return found
 
