@@ -169,7 +169,7 @@ class World:
         Raises:
             ValueError: also if the background is worth more on the target, see `break_even`.
 
-        Book: theory/break_even, eq-threshold.
+        Book: theory/break_even, eq-cut, eq-cut-home.
         """
         drift = self._drift()
         mean, variance = self.moments(kept_object, kept_background, "target")
