@@ -318,7 +318,6 @@ NOT_YET = {
     "terra",
     "terra-leave-one-out",
     "waterbirds",
-    "waterbirds-128",
 }
 
 
