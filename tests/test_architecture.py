@@ -12,11 +12,11 @@ from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
 CODE = 6_730
-"""Most lines of code in `align`, less docstrings, comments and empty lines: 6,729 since the theory
+"""Most lines of code in `align`, less docstrings, comments and empty lines: 6,730 since the theory
 says where to cut a mask. Asked was 7,000."""
 
 LINES = 11_220
-"""Most lines of `align` in all: 11,206, and room for little. Asked was 11,000, before the masker
+"""Most lines of `align` in all: 11,207, and room for little. Asked was 11,000, before the masker
 had a judge of its own and the theory said where to cut a mask."""
 
 ROOMS = 20

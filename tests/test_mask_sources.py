@@ -91,6 +91,9 @@ def test_bad_requests_are_refused(bare):
         mask_source("true", bare)
     with pytest.raises(ValueError, match="'another' needs true masks .* load the data with masks="):
         mask_source("another", bare)
+    alone = replace(bare, masks=torch.ones(20, 32, 32)).subset(torch.tensor([0]))
+    with pytest.raises(ValueError, match="the number of images is 1, expected a whole number"):
+        mask_source("another", alone)
     with pytest.raises(ValueError, match="'random' needs true masks .* or pass area"):
         mask_source("random", bare)
     with pytest.raises(ValueError, match="area is 1.5, expected a number from 0 to 1"):

@@ -95,6 +95,7 @@ def mask_source(
     if name == "true":
         return domain
     if name == "another":
+        check_number("the number of images", len(domain), 2, 10**9, whole=True)
         masks = domain.masks[derangement(len(domain), torch.Generator().manual_seed(seed))]
     elif name in BLIND:
         fields = _centre(domain.images) if name == "centre" else _blobs(domain.images, seed)

@@ -42,7 +42,7 @@ LEARNED = SHARED | {
 """The same where ALIGN learns them."""
 
 HELD = {"method": "align", "looked_at_masks": LOOKED_AT[0], "masker_lr": 0.0}
-"""A masker that has learned from few true masks: its values are probabilities, and unsure."""
+"""A masker that is held at what it has learned from few true masks."""
 
 KINDS: dict[str, tuple[dict, dict]] = {
     "true": ({"method": "guided"}, GIVEN),
