@@ -112,7 +112,8 @@ class Config:
             its masks have guided; 0 lets it learn from the end of the warm-up.
         rounds: 2 trains a second time: the classifier begins anew and is guided from the first
             epoch on by the masker of the first round, which learns no more. With a swap the first
-            round aligns the evidence, "energy", in its place.
+            round aligns the evidence, "energy", in its place. A masker held by a `masker_lr` of 0
+            needs no first round and has none.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -140,7 +141,7 @@ class Config:
     augment: bool = True
     balanced: bool = False
     seed: int = 0
-    alignment: str = "energy"
+    alignment: str = "swap+energy"
     warmup: int = 5
     head_start: int = 1
     masker_lr: float = 6e-3
@@ -164,7 +165,7 @@ class Config:
     looked_at_masks: int = 0
     judge_epochs: int = 0
     hold: int = 0
-    rounds: int = 1
+    rounds: int = 2
     mixup_concentration: float = 0.2
     irm_weight: float = 100.0
     irm_anneal: int = 8

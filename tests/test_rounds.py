@@ -12,8 +12,8 @@ from align import Config
 from align.data.batches import Batches
 from align.training import start
 
-ONCE = Config(epochs=3, batch_size=32, warmup=1, head_start=1, alignment="swap+energy")
-TWICE = replace(ONCE, rounds=2)
+TWICE = Config(epochs=3, batch_size=32, warmup=1, head_start=1)
+ONCE = replace(TWICE, rounds=1)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,21 @@ def test_a_run_of_two_rounds_is_saved_and_read_as_any_other(runs, tmp_path):
     found = align.Run.load(tmp_path)
     assert found.config == TWICE
     assert torch.equal(weights(found.classifier), weights(runs[1].classifier))
+
+
+def test_a_held_masker_is_that_of_its_start_and_has_no_first_round(domain):
+    held = replace(TWICE, masker_reads="pretrained", looked_at_masks=8, masker_lr=0.0)
+    once, twice = (
+        align.train("align", domain, config=replace(held, rounds=n), progress=False) for n in (1, 2)
+    )
+    assert torch.equal(weights(once.masker.decoder), weights(twice.masker.decoder))
+    assert twice.images == once.images
+    assert all("swap" in row for row in twice.history)
+    assert ["swap" in row for row in once.history] == [False, False, True]
+
+
+def test_the_default_is_swap_and_energy_in_two_rounds():
+    assert (Config().alignment, Config().rounds) == ("swap+energy", 2)
 
 
 def test_methods_that_learn_no_masks_have_one_round(domain):

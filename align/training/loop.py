@@ -159,7 +159,8 @@ def _round_before(
     domain: Domain, config: Config, checkpoint: str | Path | None, options: dict
 ) -> Run | None:
     """The run whose masker guides this one, made or found in a folder of its own; or None."""
-    if config.rounds == 1 or not config.method_class.learns_masks:
+    held = config.masker_lr == 0  # and so the same after a first round as before it
+    if config.rounds == 1 or held or not config.method_class.learns_masks:
         return None
     # A swap at a mask that is not there yet would exchange the object: evidence comes first.
     form = "energy" if config.alignment.startswith("swap") else config.alignment

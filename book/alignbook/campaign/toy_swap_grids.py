@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from align.experiment import Experiment
-from alignbook.campaign.recipes import EXPLAINED, TOY
+from alignbook.campaign.recipes import DEFAULT, EXPLAINED, TOY
 from alignbook.worlds.toy import WORLDS
 
 LOOKED_AT = (10, 30, 100)
@@ -47,7 +47,7 @@ def one_size(runs: Iterable[Experiment], area: float) -> list[Experiment]:
     return [replace(one, mask_source="centre", mask_area=area) for one in runs]
 
 
-TWO_ROUNDS = {"method": "align", "alignment": "swap+energy", "rounds": 2}
+TWO_ROUNDS = {"method": "align"} | DEFAULT
 """ALIGN with both losses in its second round; the first has the energy alone."""
 
 AT_ONCE = {"method": "guided", "alignment": "swap+energy", "warmup": 0}
