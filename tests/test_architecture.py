@@ -11,13 +11,13 @@ import pytest
 from book.tools import project
 
 ALIGN, BOOK = project.ROOT / "align", project.ROOT / "book" / "alignbook"
-CODE = 6_730
-"""Most lines of code in `align`, less docstrings, comments and empty lines: 6,730 since the theory
-says where to cut a mask. Asked was 7,000."""
+CODE = 6_750
+"""Most lines of code in `align`, less docstrings, comments and empty lines: 6,748 since a start
+knows the weights that it is for. Asked was 7,000."""
 
-LINES = 11_220
-"""Most lines of `align` in all: 11,207, and room for little. Asked was 11,000, before the masker
-had a judge of its own and the theory said where to cut a mask."""
+LINES = 11_230
+"""Most lines of `align` in all: 11,228. Asked was 11,000, before the masker had a judge of its own,
+the theory said where to cut a mask, and a start knew the weights that it is for."""
 
 ROOMS = 20
 """Most files and packages that stand directly in `align`."""

@@ -1,5 +1,6 @@
 """A masker that reads feature maps, its start, and what it leaves alone."""
 
+import json
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from align import Config
 from align.methods.align import Align
 from align.networks.classifier import Classifier
 from align.networks.feature_masker import STARTS, FeatureMasker, masker_for, start_path
+from align.networks.weights import profile, write_tensors
 from align.training import Run, objectness, start
 from align.training.objectness import dice, learn_objectness
 
@@ -71,7 +73,7 @@ def test_only_the_decoder_learns():
 @pytest.mark.parametrize("reads", ["pretrained", "classifier"])
 def test_align_with_a_feature_masker_trains_saves_and_reads_back(tmp_path, reads):
     world = align.load("toy-vlcs", n=64, seed=0)["noon"]
-    config = Config(epochs=2, warmup=0, head_start=1, alignment="swap", masker_reads=reads)
+    config = Config(epochs=2, warmup=0, head_start=1, rounds=1, masker_reads=reads)
     run = align.train("align", world, config=config, progress=False)
     run.save(tmp_path)
     back = Run.load(tmp_path)
@@ -118,7 +120,7 @@ def test_a_masker_that_is_not_to_learn_stays_as_it_is():
 def test_a_masker_is_held_until_it_has_guided_for_so_many_epochs(hold, learns):
     """Guidance begins in the third epoch whatever the masker does; hold counts from there."""
     world = align.load("toy-vlcs", n=64, seed=0)["noon"]
-    config = Config(epochs=4, warmup=1, head_start=1, looked_at_masks=8, hold=hold)
+    config = Config(epochs=4, warmup=1, head_start=1, looked_at_masks=8, hold=hold, rounds=1)
     short = pytest.warns(UserWarning, match="the masker would learn after 4; .* lower hold")
     with short if hold == 2 else nullcontext():
         run = align.train("align", world, config=config, progress=False)
@@ -148,6 +150,31 @@ def test_starts_that_do_not_fit_say_so(tmp_path):
         masker_for(Config(masker_reads="pretrained", masker_start=str(path)), f)
     with pytest.raises(ValueError, match="masker_reads is 'pixels'"):
         Config(masker_start="objectness")
+
+
+def test_a_start_is_for_the_weights_that_it_was_learned_on(tmp_path):
+    trained, other = classifier(), classifier()
+    with torch.no_grad():
+        other.trunk[0].weight.mul_(1.03)
+    path = tmp_path / "start.safetensors"
+    tensors = FeatureMasker(trained).decoder.state_dict()
+    write_tensors(path, tensors, {"profile": json.dumps(profile(trained.trunk))})
+    config = Config(masker_reads="pretrained", masker_start=str(path))
+    trained.trunk.half().float()  # as a half precision that came along
+    taught = masker_for(config, trained).decoder.state_dict()
+    assert all(torch.equal(taught[name], tensors[name]) for name in tensors)
+    with pytest.raises(ValueError, match="learned on feature maps of other weights than these"):
+        masker_for(config, other)
+    write_tensors(path, tensors)  # one that does not say is taken at its word
+    masker_for(config, other)
+
+
+@pytest.mark.parametrize("name", ["objectness", "birds"])
+def test_an_embedded_start_refuses_a_network_that_never_learned(name):
+    f = classifier("mobilenet_v2", output_stride=16)
+    config = Config(backbone="mobilenet_v2", masker_reads="pretrained", masker_start=name)
+    with pytest.raises(ValueError, match="other weights"):
+        masker_for(config, f)
 
 
 def test_objectness_is_learned_and_holds_on_classes_never_seen():

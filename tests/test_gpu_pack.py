@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 
 import pytest
@@ -10,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import align
+from align.networks.feature_masker import FeatureMasker
+from align.networks.weights import profile, write_tensors
 from align.training.run import first_networks
 from alignbook.gpu import pack as packing
 from alignbook.gpu import packed, session
@@ -70,7 +73,7 @@ def test_boxes_are_called_boxes_in_the_report(name, source, tmp_path, world):
     benchmark = dataclasses.replace(world, name=name, loaders={"noon": lambda: noon})
     pack(benchmark, tmp_path, domains=["noon"])
     (kind,) = packed.found(tmp_path)
-    guided = training.photographs(REHEARSAL, kind, seed=0)["guided"]
+    guided = training.photographs(REHEARSAL, kind, 0, tmp_path)["guided"]
     assert training.form(guided.description()) == "guided by boxes"
 
 
@@ -96,7 +99,7 @@ def test_a_file_that_is_no_shard_is_refused(tmp_path):
         packed.unpack(tmp_path / "nothing", "x")
 
 
-def test_weights_come_along_in_half_precision(tmp_path, world):
+def test_weights_come_along_in_half_precision(tmp_path, world, monkeypatch):
     state = align.Classifier("mobilenet_v2", 5).trunk.state_dict()
     save_file(
         {f"features.{name}": value for name, value in state.items()}, tmp_path / "w.safetensors"
@@ -110,12 +113,21 @@ def test_weights_come_along_in_half_precision(tmp_path, world):
     assert kept["features.0.0.weight"].dtype == torch.float16
     (kind,) = packed.found(out)
     assert kind.network == {"backbone": "mobilenet_v2", "weights": packed.WEIGHTS}
-    forms = training.photographs(REHEARSAL, kind, seed=0)
+    forms = training.photographs(REHEARSAL, kind, 0, out)
     swap = forms["align-swap"].config
     assert (swap.alignment, swap.swap_background) == ("swap", "emptied")
-    assert (swap.masker_reads, swap.masker_start, swap.masker_lr) == ("pretrained", "objectness", 0)
-    for sizes in (REHEARSAL, FULL):  # the start fits the feature maps of the network
-        swapping = training.photographs(sizes, kind, seed=0)["align-swap"]
+    assert swap.masker_start is None  # the embedded one is for other weights than these
+    learned = FeatureMasker(
+        align.Classifier("mobilenet_v2", 5, out / packed.WEIGHTS, output_stride=swap.output_stride)
+    )
+    told = {"profile": json.dumps(profile(learned.trunk))}
+    write_tensors(start := tmp_path / "start.safetensors", learned.decoder.state_dict(), told)
+    monkeypatch.setitem(training.HELD, "masker_start", str(start))
+    for sizes in (REHEARSAL, FULL):  # this one is for them
+        swapping = training.photographs(sizes, kind, 0, out)["align-swap"]
+        config = swapping.config
+        assert (config.masker_reads, config.masker_start) == ("pretrained", str(start))
+        assert config.masker_lr == 0
         first_networks(swapping.resolved(out), 5, "cpu")
     wanted = forms["erm"]
     loaded = align.Classifier("mobilenet_v2", 5, wanted.resolved(out).weights)

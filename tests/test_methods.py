@@ -75,7 +75,7 @@ CALLS = {"sgt": 2, "align": 2}
 @pytest.mark.parametrize("name", METHODS)
 def test_a_step_makes_as_many_forward_passes_as_stated(name, alignment, joined):
     """One pass serves all images: no loop over images, classes or environments."""
-    method = start(name, joined, replace(TINY, alignment=alignment, warmup=0))
+    method = start(name, joined, replace(TINY, alignment=alignment, warmup=0, rounds=1))
     seen = []
     method.classifier.trunk.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
     method.update(next(Batches(joined, 32).epoch(0)), 0, torch.Generator())

@@ -139,7 +139,7 @@ def test_a_classifier_guided_by_swap_forgets_the_scene():
 @pytest.mark.parametrize("target", ["hard", "soft", "stretch", "sampled"])
 def test_align_trains_on_swaps_at_its_own_masks(target):
     world = align.load("toy-vlcs", n=64, seed=0)
-    config = Config(epochs=2, warmup=0, head_start=1, alignment="swap", target=target)
+    config = Config(epochs=2, warmup=0, head_start=1, alignment="swap", target=target, rounds=1)
     run = align.train("align", world["noon"], config=config, progress=False)
     assert "swap" not in run.history[0] and run.history[1]["swap"] > 0
     again = align.train("align", world["noon"], config=config, progress=False)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from align.checks import check_images
@@ -14,6 +16,7 @@ from align.config import Config
 from align.networks.classifier import Classifier
 from align.networks.masker import Masker, block, resize
 from align.networks.models import evaluation_mode
+from align.networks.weights import profile
 
 STARTS = Path(__file__).parent / "starts"
 """Embedded starts, one file for each pair of a name and a backbone."""
@@ -108,8 +111,18 @@ def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker
     masker = FeatureMasker(classifier, own=config.masker_reads == "pretrained")
     if config.masker_start is not None:
         path = start_path(config.masker_start, config.backbone)
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            learned_on = json.loads((file.metadata() or {}).get("profile", "null"))
+        ours = profile(classifier.trunk)
+        if learned_on and len(ours) == len(learned_on) and not np.allclose(ours, learned_on, 0.01):
+            raise ValueError(
+                f"the start '{path}' was learned on feature maps of other weights than these of "
+                f"'{config.backbone}'; give those weights, or learn a start on yours as "
+                "align.training.objectness does"
+            )
         try:
-            masker.decoder.load_state_dict(load_file(path))
+            masker.decoder.load_state_dict(tensors)
         except RuntimeError as error:
             raise ValueError(
                 f"the start '{path}' was learned for the feature maps of another backbone than "

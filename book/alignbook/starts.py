@@ -1,25 +1,32 @@
-"""Learn a start for ALIGN's masker from birds: `python -m alignbook.starts ROOT OUT`.
+"""Learn a start for ALIGN's masker: `python -m alignbook.starts objectness ROOT OUT [WEIGHTS]`.
 
-The start `birds` that the library carries was made with it. A start holds the weights of a decoder
-and no picture.
+The two starts that the library carries were learned so, `objectness` from horses and people and
+`birds` from birds. A start holds the weights of a decoder and no picture, and a profile of the
+network whose feature maps it reads: it is of use with that one alone. With other weights,
+a file or a name that `align.Classifier` takes, learn one of your own.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 import align
+from align.data import join
 from align.data.benchmark import Domain
+from align.data.masks import load_pennfudan, load_weizmann
 from align.networks.classifier import Classifier
 from align.networks.feature_masker import FeatureMasker
-from align.networks.weights import write_tensors
+from align.networks.weights import profile, write_tensors
 from align.training.objectness import learn_objectness
 from alignbook.campaign.recipes import PHOTOS
 
-PICTURES, EPOCHS, SIZE = 1600, 6, 96
+PICTURES, SIZE = 1600, 96
 
 
 def masked(domain: Domain, count: int) -> Domain:
@@ -28,25 +35,44 @@ def masked(domain: Domain, count: int) -> Domain:
     return domain.subset(torch.nonzero((area > 0) & (area < 1))[:count, 0])
 
 
-def learn_birds(root: Path) -> FeatureMasker:
-    """A masker that learned what objects look like from a segmenter's masks of Waterbirds.
+def horses_and_people(root: Path) -> Domain:
+    """The Weizmann horses and the Penn-Fudan pedestrians, with masks drawn by people."""
+    parts = [read(root, size=SIZE, progress=False) for read in (load_weizmann, load_pennfudan)]
+    return join([replace(part, classes=("object",)) for part in parts])
+
+
+def birds(root: Path) -> Domain:
+    """Training pictures of Waterbirds, with a segmenter's masks."""
+    masks = str(root / "pseudo_masks/waterbirds")
+    return masked(align.load("waterbirds", root, size=SIZE, masks=masks)["train"], PICTURES)
+
+
+KINDS: dict[str, tuple[Callable[[Path], Domain], int]] = {
+    "objectness": (horses_and_people, 25),
+    "birds": (birds, 6),
+}
+"""For each start what it is learned from, and for how many epochs."""
+
+
+def learn(kind: str, root: Path, weights: str = "") -> FeatureMasker:
+    """A masker that learned what objects look like.
 
     Args:
-        root: the folder that holds `waterbirds`, `pseudo_masks` and `weights`.
+        kind: one of `KINDS`.
+        root: the folder that holds `masks`, or `waterbirds` and `pseudo_masks`.
+        weights: of the network whose feature maps are read; "" takes those of the book's runs,
+            in `root`.
     """
-    birds = align.load("waterbirds", root, size=SIZE, masks=str(root / "pseudo_masks/waterbirds"))
+    choices = {"weights": weights or str(root / PHOTOS.weights)}
     torch.manual_seed(0)
-    masker = FeatureMasker(
-        Classifier(
-            PHOTOS.backbone,
-            2,
-            weights=str(root / PHOTOS.weights),
-            output_stride=PHOTOS.output_stride,
-        )
-    )
-    learn_objectness(masker, masked(birds["train"], PICTURES), epochs=EPOCHS)
+    trunk = Classifier(PHOTOS.backbone, 2, output_stride=PHOTOS.output_stride, **choices)
+    masker = FeatureMasker(trunk)
+    source, epochs = KINDS[kind]
+    learn_objectness(masker, source(root), epochs=epochs)
     return masker
 
 
 if __name__ == "__main__":
-    write_tensors(Path(sys.argv[2]), learn_birds(Path(sys.argv[1])).decoder.state_dict())
+    learned = learn(sys.argv[1], Path(sys.argv[2]), *sys.argv[4:])
+    read = {"profile": json.dumps(profile(learned.trunk))}
+    write_tensors(Path(sys.argv[3]), learned.decoder.state_dict(), read)

@@ -16,7 +16,8 @@ from align.config import Config
 from align.data import Benchmark
 from align.data.mask_sources import sources
 from align.experiment import Experiment, run
-from align.networks.feature_masker import start_path
+from align.networks.classifier import Classifier
+from align.networks.feature_masker import masker_for
 from alignbook.campaign.runner import describe, missing
 from alignbook.campaign.swap_grids import HELD
 from alignbook.gpu import packed
@@ -25,19 +26,19 @@ from alignbook.gpu.plan import NotHereError, Unit
 from alignbook.gpu.report import Report
 from alignbook.gpu.sizes import Sizes
 
-SWAP = {"method": "align", "alignment": "swap", "swap_background": "emptied"}
-"""ALIGN's second version: the answer must stand when what lies outside the mask is exchanged."""
+SWAP = {"method": "align", "alignment": "swap", "swap_background": "emptied", "rounds": 1}
+"""ALIGN with the swap alone: the answer must stand when what lies outside the mask is exchanged."""
 
 HEADLINE: dict[str, dict] = {
     "erm": {"method": "erm"},
     "align": {"method": "align"},
-    "guided": {"method": "guided"},
+    "guided": {"method": "guided", "alignment": "energy"},
     "align-swap": SWAP,
 }
 """The methods that are trained, the most telling pair first, with what they change."""
 
 FIRST_ON_PHOTOGRAPHS = ("erm", "align-swap", "guided")
-"""There the second version is what ERM and guidance by boxes are beside; the first one follows."""
+"""There the swap is what ERM and guidance by boxes are beside; the default follows."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def units(
         wanted += [
             (name, experiment, folder, 3 + 2 * min(place, 1), 60.0)
             for place, seed in enumerate(sizes.seeds)
-            for name, experiment in photographs(sizes, kind, seed).items()
+            for name, experiment in photographs(sizes, kind, seed, folder).items()
         ]
     return [
         Unit(
@@ -78,7 +79,7 @@ def units(
             # The key tells apart what the words before it may not: a recipe, or other data.
             f"{experiment.benchmark}-{name}-{experiment.config.seed}-{experiment.key()}",
             rank + (root is not None and name not in FIRST_ON_PHOTOGRAPHS),
-            seconds,
+            seconds * experiment.config.used().get("rounds", 1),
             f"{describe(experiment)} ({form(experiment.description())})",
             trainer(experiment, device.torch, report, root, work),
         )
@@ -100,12 +101,12 @@ def toy(sizes: Sizes, seed: int) -> dict[str, Experiment]:
     }
 
 
-def photographs(sizes: Sizes, kind: packed.Kind, seed: int) -> dict[str, Experiment]:
+def photographs(sizes: Sizes, kind: packed.Kind, seed: int, folder: Path) -> dict[str, Experiment]:
     """The headline methods on a packed benchmark; without masks, those that need none."""
     recipe = dict(sizes.photographs) | kind.network
     if recipe.get("backbone", "small-cnn") == "small-cnn":
         recipe.pop("output_stride", None)
-    chosen = HEADLINE | {"align-swap": SWAP | _start(kind)}
+    chosen = HEADLINE | {"align-swap": SWAP | _start(recipe, folder)}
     order = dict.fromkeys((*FIRST_ON_PHOTOGRAPHS, *chosen))
     return {
         name: PackedExperiment(
@@ -120,13 +121,17 @@ def photographs(sizes: Sizes, kind: packed.Kind, seed: int) -> dict[str, Experim
     }
 
 
-def _start(kind: packed.Kind) -> dict:
-    """A masker held at the start of the packed network, or nothing where there is no start."""
-    if not kind.network:
+def _start(recipe: dict, folder: Path) -> dict:
+    """A masker held at the start of the packed network, or nothing where none is for it."""
+    if "weights" not in recipe:
         return {}
+    config = Config(**recipe | HELD)
+    weights = str(folder / recipe["weights"])
     try:
-        start_path(HELD["masker_start"], kind.network["backbone"])
-    except FileNotFoundError:
+        masker_for(
+            config, Classifier(config.backbone, 2, weights, output_stride=config.output_stride)
+        )
+    except (FileNotFoundError, ValueError):
         return {}
     return dict(HELD)
 
@@ -191,6 +196,8 @@ def form(record: dict) -> str:
         words[0] += f" by {_masks(record)}"
     if config.get("alignment", "energy") != "energy":
         words.append(config["alignment"])
+    if config.get("rounds", 1) > 1:
+        words.append(f"{config['rounds']} rounds")
     return ", ".join(words)
 
 
