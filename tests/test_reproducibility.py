@@ -265,6 +265,15 @@ def test_a_record_that_does_not_describe_its_run_is_refused(record, change, mess
             experiment_of(other)
 
 
+def test_every_recorded_run_can_be_made_again() -> None:
+    """Whatever the defaults are by now: a record says nothing of choices that came after it."""
+    files = sorted(records.RESULTS.glob("*.jsonl"))
+    assert files
+    for file in files:
+        for record in records.read(file):
+            assert experiment_of(record).key() == record["key"], file.name
+
+
 def test_a_record_is_found_by_its_key_or_refused(record, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(records, "RESULTS", tmp_path)
     for key in ("abc1", "abc2"):

@@ -1,6 +1,7 @@
 """Training: losses fall, phases keep to their networks, seeds and checkpoints reproduce."""
 
 import dataclasses
+import json
 from dataclasses import asdict, replace
 
 import pytest
@@ -91,6 +92,15 @@ def test_a_checkpoint_from_before_a_value_was_added_resumes(domain, tmp_path, mo
         run = align.train("erm", domain, config=config, checkpoint=tmp_path, progress=False)
     assert len(run.history) == 1 and run.images == 160
     assert run.seconds == whole(run)["seconds"] > 0
+
+
+def test_a_run_from_before_there_were_rounds_had_one(domain, tmp_path):
+    run = align.train("align", domain, config=TINY, progress=False)
+    run.save(tmp_path)
+    saved = json.loads((tmp_path / "run.json").read_text())
+    assert saved["config"].pop("rounds") == 1
+    (tmp_path / "run.json").write_text(json.dumps(saved))
+    assert align.Run.load(tmp_path).config == run.config
 
 
 def test_a_checkpoint_of_another_run_is_refused(domain, tmp_path):

@@ -286,7 +286,7 @@ def _resume(path: Path, run: Run, method: Method) -> None:
     states, notes = checkpoints.read(path)
     try:
         name = notes["config"]["method"]
-        # Read as a Config, so that a value which a checkpoint is too old to know has its default.
+        # Read as a Config, so that a checkpoint too old to know a choice has what was done before it.
         known = notes | {"config": notes["config"] | {"method": run.config.method}}
         config, values = read_notes(known)
         other = values.pop("contract").differences(run.contract)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from align.checks import check_device, check_kind
-from align.config import Config
+from align.config import LATER, Config
 from align.files import replacing
 from align.networks.classifier import Classifier
 from align.networks.feature_masker import FeatureMasker, masker_for
@@ -121,7 +121,7 @@ def read_notes(notes: dict) -> tuple[Config, dict[str, Any]]:
     values = {name: notes[name] for name in ("history", "seconds", "images")}
     known = notes.get("contract")  # runs saved by earlier versions have none
     values["contract"] = Contract.from_dict(known) if known else known
-    return Config(**notes["config"]), values
+    return Config(**LATER | notes["config"]), values
 
 
 def first_networks(

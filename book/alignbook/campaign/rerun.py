@@ -11,7 +11,7 @@ import torch
 
 from align import records
 from align.checks import check_kind
-from align.config import Config
+from align.config import LATER, Config
 from align.experiment import Experiment, run
 
 PLACE = ("device", "processor", "threads", "torch", "torchvision", "python")
@@ -83,7 +83,7 @@ def experiment_of(record: dict) -> Experiment:
     revision = record.get("revision", "unknown") if isinstance(record, dict) else "unknown"
     try:
         values = {f.name: record[f.name] for f in fields(Experiment) if f.name in record}
-        values["config"] = Config(**values["config"])
+        values["config"] = Config(**LATER | values["config"])
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         experiment = Experiment(**values)
         same = experiment.key() == record["key"]
