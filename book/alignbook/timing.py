@@ -10,12 +10,12 @@ from dataclasses import replace
 import torch
 from torch.nn.functional import interpolate
 
-from align.config import Config
 from align.data import Domain, load
 from align.data.batches import Batch, Batches
 from align.methods import Method
 from align.training import start
 from align.training.loop import flushed_denormals
+from alignbook.campaign.recipes import TOY
 
 Task = Callable[[], object]
 
@@ -91,7 +91,7 @@ def ready(changes: dict, backbone: str, domain: Domain, device: torch.device) ->
         domain: what it would be trained on.
         device: where.
     """
-    config = Config(backbone=backbone, warmup=0, head_start=0, **changes)
+    config = replace(TOY, backbone=backbone, warmup=0, head_start=0, **changes)
     return start(config.method, domain, config, device)
 
 

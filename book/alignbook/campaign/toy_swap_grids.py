@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from align.experiment import Experiment
-from alignbook.campaign.recipes import DEFAULT, EXPLAINED, TOY
+from alignbook.campaign.recipes import EXPLAINED, TOY
 from alignbook.worlds.toy import WORLDS
 
 LOOKED_AT = (10, 30, 100)
@@ -47,7 +47,7 @@ def one_size(runs: Iterable[Experiment], area: float) -> list[Experiment]:
     return [replace(one, mask_source="centre", mask_area=area) for one in runs]
 
 
-TWO_ROUNDS = {"method": "align"} | DEFAULT
+TWO_ROUNDS = {"method": "align", "alignment": "swap+energy", "rounds": 2}
 """ALIGN with both losses in its second round; the first has the energy alone."""
 
 AT_ONCE = {"method": "guided", "alignment": "swap+energy", "warmup": 0}
@@ -55,13 +55,13 @@ AT_ONCE = {"method": "guided", "alignment": "swap+energy", "warmup": 0}
 
 
 def toy_rounds() -> list[Experiment]:
-    """A second round on `toy-vlcs`, with swap and energy, 5 seeds, and with the energy alone, 3.
+    """A second round on `toy-vlcs`, with the swap, alone or beside the energy, 5 seeds; energy, 3.
 
     The controls, 3 seeds, are given true masks and `_unlearned` ones in its place.
     """
     evidence = [TWO_ROUNDS | {"alignment": "energy"}, AT_ONCE | {"alignment": "energy"}]
     return (
-        on_toy("toy-vlcs", [TWO_ROUNDS])
+        on_toy("toy-vlcs", [TWO_ROUNDS, TWO_ROUNDS | {"alignment": "swap"}])
         + _at_once("toy-vlcs")
         + on_toy("toy-vlcs", evidence, seeds=range(3))
     )
@@ -69,7 +69,8 @@ def toy_rounds() -> list[Experiment]:
 
 def toy_terra_rounds() -> list[Experiment]:
     """A second round on `toy-terra`, 5 seeds, with the controls of `toy_rounds`."""
-    return on_toy("toy-terra", [TWO_ROUNDS]) + _at_once("toy-terra")
+    ours = [TWO_ROUNDS, TWO_ROUNDS | {"alignment": "swap"}]
+    return on_toy("toy-terra", ours) + _at_once("toy-terra")
 
 
 def _at_once(world: str) -> list[Experiment]:
