@@ -286,7 +286,7 @@ def _resume(path: Path, run: Run, method: Method) -> None:
     states, notes = checkpoints.read(path)
     try:
         name = notes["config"]["method"]
-        # Read as a Config, so that a checkpoint too old to know a choice has what was done before it.
+        # Read as a Config: a choice later than the checkpoint has what was done before it.
         known = notes | {"config": notes["config"] | {"method": run.config.method}}
         config, values = read_notes(known)
         other = values.pop("contract").differences(run.contract)

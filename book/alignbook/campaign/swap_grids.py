@@ -92,12 +92,14 @@ def waterbirds_128() -> list[Experiment]:
     discs = _on_waterbirds([({"method": "guided"} | swap, "boxes")], 128)
     # The start also learns from a few of the segmenter's masks of the birds themselves.
     few = {"method": "align", "target": "soft", "looked_at_masks": LOOKED_AT[1]} | swap | HELD
+    # Control: the other loss at the headline's masks, so that the loss alone differs.
+    evidence = headline[0][0] | {"alignment": "energy"}
     return [
         *_on_waterbirds(variants, 128),
         *(replace(one, mask_source="centre") for one in discs),
         *_on_waterbirds(headline, 128, seeds=range(3, 5)),
         *one_size(discs, BIRDS_SIZE),
-        *_on_waterbirds([(few, SEGMENTER)], 128),
+        *_on_waterbirds([(few, SEGMENTER), (evidence, "boxes")], 128),
     ]
 
 
