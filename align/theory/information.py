@@ -166,7 +166,7 @@ def noisy_supervision_terms(
         kept: one mask or several, together of no more than `LARGEST_TABLE` cells.
         objects: how many of the d features belong to the object.
 
-    Book: theory/noisy_masks, eq-identity, eq-mismatch.
+    Book: theory/noisy_masks, eq-identity.
     """
     source, target = as_joints(joint_source, joint_target)
     features = target.ndim - 1
