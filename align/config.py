@@ -141,7 +141,7 @@ class Config:
     augment: bool = True
     balanced: bool = False
     seed: int = 0
-    alignment: str = "swap+energy"
+    alignment: str = "swap"
     warmup: int = 5
     head_start: int = 1
     masker_lr: float = 6e-3

@@ -8,7 +8,7 @@ from align.config import Config
 from align.methods import METHODS
 
 TOY = Config(alignment="energy", rounds=1)
-"""The defaults on drawn worlds, less what came out of these runs: swap and a second round."""
+"""The defaults on drawn worlds, less what came out of these runs: the swap, a second round."""
 
 PHOTOS = replace(
     TOY,
@@ -45,7 +45,7 @@ RESNET = replace(
 """Fine-tuning of ResNet-50 at 224 px; needs a GPU. The paper's own length and rate are unknown."""
 
 DEFAULT = {name: getattr(Config(), name) for name in ("alignment", "rounds")}
-"""What the library's defaults change in these recipes: the swap beside the energy, two rounds."""
+"""What the library's defaults change in these recipes: swap in place of energy, and two rounds."""
 
 PAPER = {"alignment": "bce", "distinction": "probability", "fill": "zero", "target": "soft"}
 """ALIGN in the paper's own terms, as far as they are known, less the regulariser: of that the terms
