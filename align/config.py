@@ -75,7 +75,7 @@ class Config:
             paper's, on the min-max Grad-CAM), "l1" (GRADIA's) or "rrr" (input gradients outside
             the mask); "swap" (the answer must stand when what lies outside is exchanged); or both,
             "swap+energy".
-        warmup: epochs of plain training before any guidance.
+        warmup: epochs of plain training before any guidance; a second round has none.
         head_start: epochs after that in which the masker learns and the classifier does not follow.
         masker_lr: the masker's learning rate.
         distinction: "margin" (ours) or "probability" (the paper's).
@@ -112,8 +112,8 @@ class Config:
             its masks have guided; 0 lets it learn from the end of the warm-up.
         rounds: 2 trains a second time: the classifier begins anew and is guided from the first
             epoch on by the masker of the first round, which learns no more. With a swap the first
-            round aligns the evidence, "energy", in its place. A masker held by a `masker_lr` of 0
-            needs no first round and has none.
+            round aligns the evidence, "energy", in its place. With `weights`, evidence is aligned
+            after the warm-up in both. A masker that never learns has one round.
         mixup_concentration: a in Mixup's shares m ~ Beta(a, a), above 0.
         irm_weight: weight of IRM's penalty once it counts in full; 1 before.
         irm_anneal: epochs before that.
@@ -217,10 +217,10 @@ class Config:
                 f"hold is {self.hold} and the masker has no start to be held at, expected 0; or "
                 "give it masker_start, looked_at_masks or judge_epochs"
             )
-        if self.rounds == 2 and self.masker_reads == "classifier":
+        if self.has_second_round and self.masker_reads == "classifier":
             raise ValueError(
                 f"rounds is {self.rounds} and masker_reads is 'classifier', expected 'pixels' or "
-                "'pretrained': the classifier whose maps it reads ends with its round"
+                "'pretrained', or rounds=1: the classifier whose maps it reads ends with its round"
             )
 
     @property
@@ -236,9 +236,21 @@ class Config:
     @property
     def joint_from(self) -> int:
         """The first epoch in which the classifier is guided, in the last round."""
-        if "rounds" in self.method_class.reads and self.rounds == 2:
-            return 0  # the masker is there already
+        # The masker is there already. But where a trained network has a new head, evidence that is
+        # aligned at once can be met by features that are all zero.
+        if self.has_second_round and (self.alignment == "swap" or self.weights is None):
+            return 0
+        return self._joint_at_first
+
+    @property
+    def _joint_at_first(self) -> int:
         return self.warmup + (self.head_start if "head_start" in self.method_class.reads else 0)
+
+    @property
+    def has_second_round(self) -> bool:
+        """Whether a classifier begins anew under what the masker of a first round has learned."""
+        learned = self.masker_lr > 0 and self.masker_from < self.epochs
+        return self.rounds == 2 and learned and "rounds" in self.method_class.reads
 
     @property
     def has_start(self) -> bool:
@@ -247,12 +259,12 @@ class Config:
 
     @property
     def masker_from(self) -> int:
-        """The first epoch in which the masker learns."""
-        return self.joint_from + self.hold if self.hold else self.warmup
+        """The first epoch in which the masker learns, in the first round."""
+        return self._joint_at_first + self.hold if self.hold else self.warmup
 
     def masker_learns(self, epoch: int) -> bool:
         """Whether the masker learns in an epoch of the last round."""
-        return self.rounds == 1 and self.masker_lr > 0 and epoch >= self.masker_from
+        return not self.has_second_round and self.masker_lr > 0 and epoch >= self.masker_from
 
     def values(self) -> dict[str, object]:
         """All values, ready for JSON: a method's class by its name."""
@@ -262,6 +274,7 @@ class Config:
         """The values that this method reads: two runs that agree on them are the same run."""
         reads = {*COMMON, *self.method_class.reads}
         reads -= {name for name, before in LATER.items() if getattr(self, name) == before}
+        reads -= set() if self.has_second_round else {"rounds"}
         return {name: value for name, value in self.values().items() if name in reads}
 
     def hash(self) -> str:

@@ -21,7 +21,8 @@ from alignbook.campaign.recipes import PHOTOS
 from alignbook.campaign.runner import run_all
 from alignbook.worlds.toy import toy_vlcs
 
-TINY = Config(method="erm", epochs=2, batch_size=32, warmup=1, head_start=0)
+ONCE = {"alignment": "energy", "rounds": 1}
+TINY = Config(method="erm", epochs=2, batch_size=32, warmup=1, head_start=0, **ONCE)
 SMALL = {"n": 100, "size": 32}
 
 

@@ -67,7 +67,7 @@ def ready(changes, domain, monkeypatch, device=META):
     monkeypatch.setattr(base, "adamw", adamw)
     monkeypatch.setattr(joint, "adamw", adamw)
     monkeypatch.setattr(sgt.torch, "Generator", OnCpu)
-    config = Config(warmup=0, head_start=0, **changes)
+    config = Config(warmup=0, head_start=0, rounds=1, **changes)
     first = start(config.method, domain, config)
     networks = [None if one is None else one.to(device) for one in (first.classifier, first.masker)]
     method = type(first)(networks[0].train(), config, masker=networks[1])

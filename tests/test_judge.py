@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 import torchvision
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import align
 from align import Config
 from align.data import Domain
 from align.networks import judge as judges
+from align.networks.feature_masker import start_path
 from align.networks.judge import SHARE, Judge
 from align.networks.masker import Masker
 from align.training import Run, judged, loop, start
@@ -179,7 +180,9 @@ def test_what_a_judge_taught_is_where_the_masker_starts(weights, sees_red):
 def test_a_run_with_a_held_start_is_read_back_without_it(
     weights, sees_red, monkeypatch, tmp_path, origin
 ):
-    given = {"judge_epochs": 1, "masker_start": "objectness"}[origin]
+    given = {"judge_epochs": 1, "masker_start": str(tmp_path / "start.safetensors")}[origin]
+    tensors = load_file(start_path("objectness", "mobilenet_v2"))
+    save_file(tensors, tmp_path / "start.safetensors")  # without the weights that it is for
     choices = CHOICES | {"weights": str(weights), "output_stride": 16, "masker_reads": "pretrained"}
     config = Config(
         **choices | {"warmup": 0, "head_start": 0, "hold": 1, "epochs": 2, origin: given}

@@ -1,6 +1,7 @@
 """A second round: the classifier begins anew, guided by the masker of the first."""
 
 import itertools
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,9 @@ from synthetic import weights
 import align
 from align import Config
 from align.data.batches import Batches
+from align.methods.align import Align
 from align.training import start
+from alignbook.campaign.recipes import DEFAULT
 
 TWICE = Config(epochs=3, batch_size=32, warmup=1, head_start=1, alignment="swap+energy")
 ONCE = replace(TWICE, rounds=1)
@@ -114,19 +117,52 @@ def test_a_run_of_two_rounds_is_saved_and_read_as_any_other(runs, tmp_path):
     assert torch.equal(weights(found.classifier), weights(runs[1].classifier))
 
 
-def test_a_held_masker_is_that_of_its_start_and_has_no_first_round(domain):
-    held = replace(TWICE, masker_reads="pretrained", looked_at_masks=8, masker_lr=0.0)
-    once, twice = (
-        align.train("align", domain, config=replace(held, rounds=n), progress=False) for n in (1, 2)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"masker_reads": "pretrained", "looked_at_masks": 8, "masker_lr": 0.0},
+        {"warmup": 3},  # the run ends before the masker learns
+    ],
+)
+def test_a_masker_that_never_learns_has_one_round(changes, domain):
+    once, twice = (replace(TWICE, rounds=n, **changes) for n in (1, 2))
+    assert once.hash() == twice.hash() and not twice.has_second_round
+    short = (
+        pytest.warns(UserWarning, match="guidance would begin after")
+        if "warmup" in changes
+        else nullcontext()
     )
-    assert torch.equal(weights(once.masker.decoder), weights(twice.masker.decoder))
-    assert twice.images == once.images
-    assert all("swap" in row for row in twice.history)
-    assert ["swap" in row for row in once.history] == [False, False, True]
+    with short:
+        found = align.train("align", domain, config=twice, progress=False)
+    assert found.images == 3 * len(Batches(domain, 32)) * 32
+    assert ["swap" in row for row in found.history] == [False, False, "warmup" not in changes]
 
 
-def test_the_default_is_the_swap_in_two_rounds():
-    assert (Config().alignment, Config().rounds) == ("swap", 2)
+def test_evidence_is_aligned_after_the_warm_up_where_a_trained_network_has_a_new_head():
+    for form in ("energy", "bce", "swap+energy"):
+        assert replace(TWICE, alignment=form, weights="file").joint_from == 2
+        assert replace(TWICE, alignment=form).joint_from == 0
+    assert replace(TWICE, alignment="swap", weights="file").joint_from == 0
+
+
+def test_a_method_of_ones_own_that_reads_no_rounds_has_one(domain):
+    class Once(Align):
+        reads = tuple(name for name in Align.reads if name != "rounds")
+
+    once, twice = (replace(TWICE, method=Once, rounds=n) for n in (1, 2))
+    assert once.hash() == twice.hash() and not twice.has_second_round
+
+
+def test_another_run_in_the_folder_is_refused_before_a_first_round(domain, tmp_path, monkeypatch):
+    align.train("align", domain, config=TWICE, checkpoint=tmp_path, progress=False)
+    monkeypatch.setattr(align.training.loop, "train_epoch", None)  # nothing may be trained
+    with pytest.raises(ValueError, match=r"another run \(differs in lr\)"):
+        align.train("align", domain, config=replace(TWICE, lr=1.0), checkpoint=tmp_path)
+
+
+def test_the_default_is_the_swap_in_two_rounds_as_the_grids_name_it():
+    assert {name: getattr(Config(), name) for name in DEFAULT} == DEFAULT
+    assert DEFAULT == {"alignment": "swap", "rounds": 2}
 
 
 def test_methods_that_learn_no_masks_have_one_round(domain):
@@ -146,3 +182,4 @@ def test_rounds_that_cannot_be_are_refused():
             Config(rounds=count)
     with pytest.raises(ValueError, match="rounds is 2 and masker_reads is 'classifier', expected"):
         Config(rounds=2, masker_reads="classifier")
+    assert Config(method="erm", masker_reads="classifier").rounds == 2

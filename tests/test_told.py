@@ -192,8 +192,9 @@ def test_a_batch_of_one_has_no_other_background_to_swap_with(method, alignment):
 
 
 def test_a_batch_of_one_is_taken_where_it_teaches():
-    align.Config(method="align", batch_size=1, fill="zero")
-    for method in ("erm", "guided", "irm", "groupdro", "sgt"):
+    for method in ("align", "guided"):
+        align.Config(method=method, batch_size=1, fill="zero", alignment="energy")
+    for method in ("erm", "irm", "groupdro", "sgt"):
         align.Config(method=method, batch_size=1)
 
 

@@ -5,11 +5,11 @@
     joint       M as above;  then f:  CE(f(x), y) + λ3 · alignment + λ4 · L_reg, M fixed
 
 A turn is a batch, on which each network makes a step; `masker_steps` gives the masker more or fewer
-of them.
+of them. With two rounds this is the first; in the second only f learns, anew, under M.
 
 Source: Hong et al., "From Attribution to Action", AAAI 2026. The paper's terms are options
-(`alignment="bce"`, `distinction="probability"`, `fill="zero"`, `target="soft"`); the defaults are
-what worked.
+(`alignment="bce"`, `distinction="probability"`, `fill="zero"`, `target="soft"`, `rounds=1`); the
+defaults are what worked.
 """
 
 from __future__ import annotations

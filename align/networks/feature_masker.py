@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
-from align.checks import check_images
+from align.checks import check_images, shown
 from align.config import Config
 from align.networks.classifier import Classifier
 from align.networks.masker import Masker, block, resize
 from align.networks.models import evaluation_mode
-from align.networks.weights import profile
+from align.networks.weights import alike, profile, read_start
 
 STARTS = Path(__file__).parent / "starts"
 """Embedded starts, one file for each pair of a name and a backbone."""
@@ -111,15 +108,13 @@ def masker_for(config: Config, classifier: Classifier) -> Masker | FeatureMasker
     masker = FeatureMasker(classifier, own=config.masker_reads == "pretrained")
     if config.masker_start is not None:
         path = start_path(config.masker_start, config.backbone)
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            learned_on = json.loads((file.metadata() or {}).get("profile", "null"))
-        ours = profile(classifier.trunk)
-        if learned_on and len(ours) == len(learned_on) and not np.allclose(ours, learned_on, 0.01):
+        tensors, known = read_start(path)
+        if known and not alike(known, profile(classifier.trunk)):
             raise ValueError(
                 f"the start '{path}' was learned on feature maps of other weights than these of "
-                f"'{config.backbone}'; give those weights, or learn a start on yours as "
-                "align.training.objectness does"
+                f"'{config.backbone}' (weights: {shown(config.weights)}); give weights=FILE of "
+                "those (the book's page Records says which), or learn a start on yours: "
+                "python -m alignbook.starts objectness DATA OUT.safetensors WEIGHTS"
             )
         try:
             masker.decoder.load_state_dict(tensors)

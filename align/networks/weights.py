@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -45,8 +46,32 @@ def read_tensors(path: Path, remedy: str) -> dict[str, Tensor]:
 
 
 def profile(network: nn.Module) -> list[float]:
-    """The mean size of each of a network's weights: it tells trainings apart, and no precision."""
-    return [weight.abs().mean().item() for weight in network.parameters()]
+    """Of each of a network's tensors its mean size and one value, which tell trainings apart."""
+    tensors = (one.float() for one in network.state_dict().values() if one.is_floating_point())
+    return [value.item() for one in tensors for value in (one.abs().mean(), one.flatten()[-1])]
+
+
+def alike(known: list[float], other: list[float]) -> bool:
+    """Whether two profiles are of one network, up to a hundredth of each size (half precision)."""
+    if len(known) != len(other):
+        return False
+    sizes = [abs(size) for size in known[::2] for _ in range(2)]
+    pairs = zip(known, other, sizes, strict=True)
+    return all(abs(one - two) <= 0.01 * size for one, two, size in pairs)
+
+
+def read_start(path: Path) -> tuple[dict[str, Tensor], list[float] | None]:
+    """The tensors of a masker's start, and the profile of the network that it reads, if told.
+
+    Raises:
+        ValueError: if the file holds anything else, or is broken.
+    """
+    tensors = read_tensors(path, "a start as align.training.objectness learns one")
+    told = None
+    if path.suffix == ".safetensors":
+        with safe_open(path, "pt") as file:
+            told = (file.metadata() or {}).get("profile")
+    return tensors, told and json.loads(told)
 
 
 def write_tensors(

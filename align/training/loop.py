@@ -88,6 +88,9 @@ def train(
     if compile:
         check_compile(config, device)
     options = {"device": device, "progress": progress, "compile": compile}
+    path = None if checkpoint is None else Path(checkpoint) / CHECKPOINT
+    if path is not None and path.is_file():
+        _stored(path, config)  # refused before a first round is trained in vain
     before = _round_before(domain, config, checkpoint, options)
     ready = start(config.method, domain, config, device, masker=before and before.masker)
     run = Run(config, ready.classifier, ready.masker)
@@ -96,7 +99,6 @@ def train(
     run.contract = Contract.of(domain, run.classifier.mean, run.classifier.std)
     order = config.batch_size, config.seed, config.augment, device, config.balanced
     batches = Batches(domain, *order)
-    path = None if checkpoint is None else Path(checkpoint) / CHECKPOINT
     if path is not None and path.is_file():
         _resume(path, run, ready)
     bar = tqdm(
@@ -159,8 +161,7 @@ def _round_before(
     domain: Domain, config: Config, checkpoint: str | Path | None, options: dict
 ) -> Run | None:
     """The run whose masker guides this one, made or found in a folder of its own; or None."""
-    held = config.masker_lr == 0  # and so the same after a first round as before it
-    if config.rounds == 1 or held or not config.method_class.learns_masks:
+    if not config.has_second_round:
         return None
     # A swap at a mask that is not there yet would exchange the object: evidence comes first.
     form = "energy" if config.alignment.startswith("swap") else config.alignment
@@ -283,22 +284,33 @@ def flushed_denormals() -> Iterator[None]:
 
 
 def _resume(path: Path, run: Run, method: Method) -> None:
+    states, values, differences = _stored(path, run.config)
+    if other := differences(run.contract):
+        raise ValueError(
+            f"'{path}' is of a run on other data ({'; '.join(other)}); use another folder, or "
+            "delete it to start anew"
+        )
+    checkpoints.restore(path, method.parts(), states)
+    vars(run).update(values)
+
+
+def _stored(path: Path, wanted: Config) -> tuple[dict, dict, Callable[[Contract], list[str]]]:
+    """What a checkpoint holds, if it is of the run that is wanted; its data are still unchecked."""
     states, notes = checkpoints.read(path)
     try:
         name = notes["config"]["method"]
         # Read as a Config: a choice later than the checkpoint has what was done before it.
-        known = notes | {"config": notes["config"] | {"method": run.config.method}}
-        config, values = read_notes(known)
-        other = values.pop("contract").differences(run.contract)
+        config, values = read_notes(notes | {"config": notes["config"] | {"method": wanted.method}})
+        differences = values.pop("contract").differences
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"'{path}' is of another version of the library ({error}); delete it to start anew"
         ) from error
-    stored, wanted = config.values() | {"method": name}, run.config.values()
-    differs = sorted(key for key, value in wanted.items() if stored[key] != value)
-    if differs or other:
-        what = f"the checkpoint of another run (differs in {', '.join(differs)})"
-        what = what if differs else f"of a run on other data ({'; '.join(other)})"
-        raise ValueError(f"'{path}' is {what}; use another folder, or delete it to start anew")
-    checkpoints.restore(path, method.parts(), states)
-    vars(run).update(values)
+    stored = config.values() | {"method": name}
+    differs = sorted(key for key, value in wanted.values().items() if stored[key] != value)
+    if differs:
+        raise ValueError(
+            f"'{path}' is the checkpoint of another run (differs in {', '.join(differs)}); use "
+            "another folder, or delete it to start anew"
+        )
+    return states, values, differences

@@ -8,8 +8,8 @@ a file or a name that `align.Classifier` takes, learn one of your own.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,16 +63,32 @@ def learn(kind: str, root: Path, weights: str = "") -> FeatureMasker:
         weights: of the network whose feature maps are read; "" takes those of the book's runs,
             in `root`.
     """
-    choices = {"weights": weights or str(root / PHOTOS.weights)}
     torch.manual_seed(0)
-    trunk = Classifier(PHOTOS.backbone, 2, output_stride=PHOTOS.output_stride, **choices)
+    weights = weights or str(root / PHOTOS.weights)
+    trunk = Classifier(PHOTOS.backbone, 2, weights, output_stride=PHOTOS.output_stride)
     masker = FeatureMasker(trunk)
     source, epochs = KINDS[kind]
     learn_objectness(masker, source(root), epochs=epochs)
     return masker
 
 
-if __name__ == "__main__":
-    learned = learn(sys.argv[1], Path(sys.argv[2]), *sys.argv[4:])
+def main() -> None:
+    """Learn a start and write it; refuse what cannot be, before anything is learned."""
+    parser = argparse.ArgumentParser(prog="python -m alignbook.starts", description=__doc__)
+    parser.add_argument("kind", choices=KINDS, help="what it is learned from")
+    parser.add_argument("root", type=Path, help="folder that holds masks, or waterbirds")
+    parser.add_argument("out", type=Path, help="the .safetensors file that is written")
+    parser.add_argument("weights", nargs="?", default="", help="default: those of the book's runs")
+    given = parser.parse_args()
+    if given.out.suffix != ".safetensors" or not given.out.parent.is_dir():
+        parser.error(f"'{given.out}' is no .safetensors file in a folder that is there")
+    try:
+        learned = learn(given.kind, given.root, given.weights)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     read = {"profile": json.dumps(profile(learned.trunk))}
-    write_tensors(Path(sys.argv[3]), learned.decoder.state_dict(), read)
+    write_tensors(given.out, learned.decoder.state_dict(), read)
+
+
+if __name__ == "__main__":
+    main()

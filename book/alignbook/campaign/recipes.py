@@ -44,7 +44,7 @@ RESNET = replace(
 )
 """Fine-tuning of ResNet-50 at 224 px; needs a GPU. The paper's own length and rate are unknown."""
 
-DEFAULT = {name: getattr(Config(), name) for name in ("alignment", "rounds")}
+DEFAULT = {"alignment": "swap", "rounds": 2}
 """What the library's defaults change in these recipes: swap in place of energy, and two rounds."""
 
 PAPER = {"alignment": "bce", "distinction": "probability", "fill": "zero", "target": "soft"}

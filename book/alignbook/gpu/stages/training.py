@@ -38,7 +38,7 @@ HEADLINE: dict[str, dict] = {
 """The methods that are trained, the most telling pair first, with what they change."""
 
 FIRST_ON_PHOTOGRAPHS = ("erm", "align-swap", "guided")
-"""There the swap is what ERM and guidance by boxes are beside; the default follows."""
+"""There the swap in one round is what ERM and guidance by boxes are beside; the default follows."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,10 @@ def _start(recipe: dict, folder: Path) -> dict:
         return {}
     config = Config(**recipe | HELD)
     weights = str(folder / recipe["weights"])
+    trunk = Classifier(config.backbone, 2, weights, output_stride=config.output_stride)
     try:
-        masker_for(
-            config, Classifier(config.backbone, 2, weights, output_stride=config.output_stride)
-        )
-    except (FileNotFoundError, ValueError):
+        masker_for(config, trunk)
+    except (FileNotFoundError, ValueError):  # no start for this backbone, or for other weights
         return {}
     return dict(HELD)
 
