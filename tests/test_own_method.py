@@ -21,7 +21,7 @@ from align.training import checkpoint, start, train_epoch
 from align.training.loop import CHECKPOINT, flushed_denormals
 from book.tools import project
 
-TINY = Config(epochs=3, batch_size=32, warmup=1, head_start=1)
+TINY = Config(epochs=3, batch_size=32, warmup=1, head_start=1, alignment="energy", rounds=1)
 
 
 class Swap(Method):
