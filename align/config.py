@@ -249,8 +249,8 @@ class Config:
     @property
     def has_second_round(self) -> bool:
         """Whether a classifier begins anew under what the masker of a first round has learned."""
-        learned = self.masker_lr > 0 and self.masker_from < self.epochs
-        return self.rounds == 2 and learned and "rounds" in self.method_class.reads
+        asked = "rounds" in self.method_class.reads and self.rounds == 2
+        return asked and self.masker_lr > 0 and self.masker_from < self.epochs
 
     @property
     def has_start(self) -> bool:

@@ -52,7 +52,10 @@ def test_a_door_refuses_what_is_behind_it_would_fail_on(door):
 
 
 STEPS = {
-    "energy": ({"method": "align", "lambda4": 1.0, "warmup": 0, "head_start": 0}, ["masks"]),
+    "energy": (
+        {"method": "align", "alignment": "energy", "lambda4": 1.0, "warmup": 0, "head_start": 0},
+        ["masks"],
+    ),
     "probability, BCE": (
         {"method": "align", "distinction": "probability", "alignment": "bce", "target": "stretch"}
         | {"warmup": 0, "head_start": 0},
@@ -78,7 +81,7 @@ def test_a_step_looks_at_its_masks_once_and_at_nothing_that_it_made(
             return real(name, *rest, **options)
 
         monkeypatch.setattr(module, "check_floats", noted)
-    config = Config(epochs=9, batch_size=16, **choices)
+    config = Config(epochs=9, batch_size=16, rounds=1, **choices)
     batch = next(Batches(domain, 16).epoch(5))
     terms = start(config.method, domain, config).update(batch, 5, torch.Generator().manual_seed(0))
     assert all(value.isfinite() for value in terms.values())
