@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from align.experiment import Experiment
 from alignbook.campaign.photo_grids import COMPOSITE_RHOS, THREE_CLASSES, caltech, pacs
-from alignbook.campaign.recipes import COMPOSITE, PHOTOS, UNMASKED, WATERBIRDS
+from alignbook.campaign.recipes import COMPOSITE, PAPER, PHOTOS, UNMASKED, WATERBIRDS
 from alignbook.campaign.toy_swap_grids import LOOKED_AT, disc_and_grabcut, one_size
 
 START = {"masker_reads": "pretrained", "masker_start": "objectness"}
@@ -88,14 +88,16 @@ def waterbirds_128() -> list[Experiment]:
     discs = _on_waterbirds([({"method": "guided"} | swap, "boxes")], 128)
     # The start also learns from a few of the segmenter's masks of the birds themselves.
     few = {"method": "align", "target": "soft", "looked_at_masks": LOOKED_AT[1]} | swap | HELD
-    # Control: the other loss at the headline's masks, so that the loss alone differs.
+    # Controls: the other loss at the headline's masks, so that the loss alone differs; soft masks
+    # break its training, so cut ones too. And the paper's own terms, from nothing.
     evidence = headline[0][0] | {"alignment": "energy"}
+    others = [evidence, evidence | {"target": "hard"}, {"method": "align"} | NOTHING | PAPER]
     return [
         *_on_waterbirds(variants, 128),
         *(replace(one, mask_source="centre") for one in discs),
         *_on_waterbirds(headline, 128, seeds=range(3, 5)),
         *one_size(discs, BIRDS_SIZE),
-        *_on_waterbirds([(few, SEGMENTER), (evidence, "boxes")], 128),
+        *_on_waterbirds([(few, SEGMENTER), *((choices, "boxes") for choices in others)], 128),
     ]
 
 
