@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from waiting import wait_for
 
 from align import records
@@ -199,6 +200,7 @@ def _two_units(stage, folder, work):
 
 
 def _killed_in_the_second(stage, folder, work, reached):
+    torch.set_num_threads(1)  # OpenMP's other threads stay behind in a fork, which would wait
     (first, second), report = _two_units(stage, folder, work)
 
     def slowly():
