@@ -88,10 +88,11 @@ def waterbirds_128() -> list[Experiment]:
     discs = _on_waterbirds([({"method": "guided"} | swap, "boxes")], 128)
     # The start also learns from a few of the segmenter's masks of the birds themselves.
     few = {"method": "align", "target": "soft", "looked_at_masks": LOOKED_AT[1]} | swap | HELD
-    # Controls: the other loss at the headline's masks, so that the loss alone differs; soft masks
-    # break its training, so cut ones too. And the paper's own terms, from nothing.
-    evidence = headline[0][0] | {"alignment": "energy"}
-    others = [evidence, evidence | {"target": "hard"}, {"method": "align"} | NOTHING | PAPER]
+    # Controls: the other loss at the headline's masks, so that the loss alone differs. Soft masks
+    # break its training, so both losses stand at cut ones too. And the paper's terms, from nothing.
+    cut = headline[0][0] | {"target": "hard"}
+    others = [one | {"alignment": "energy"} for one in (headline[0][0], cut)]
+    others += [{"method": "align"} | NOTHING | PAPER, cut]
     return [
         *_on_waterbirds(variants, 128),
         *(replace(one, mask_source="centre") for one in discs),
