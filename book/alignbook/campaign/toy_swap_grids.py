@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from align.experiment import Experiment
-from alignbook.campaign.recipes import EXPLAINED, TOY
+from alignbook.campaign.recipes import DEFAULT, EXPLAINED, TOY
 from alignbook.worlds.toy import WORLDS
 
 LOOKED_AT = (10, 30, 100)
@@ -50,6 +50,9 @@ def one_size(runs: Iterable[Experiment], area: float) -> list[Experiment]:
 TWO_ROUNDS = {"method": "align", "alignment": "swap+energy", "rounds": 2}
 """ALIGN with both losses in its second round; the first has the energy alone."""
 
+SWAP_ALONE = {"method": "align"} | DEFAULT
+"""The library's default: its second round has the swap and no energy."""
+
 AT_ONCE = {"method": "guided", "alignment": "swap+energy", "warmup": 0}
 """Guided by given masks as ALIGN's second round is by learned ones: from the first epoch on."""
 
@@ -61,7 +64,7 @@ def toy_rounds() -> list[Experiment]:
     """
     evidence = [TWO_ROUNDS | {"alignment": "energy"}, AT_ONCE | {"alignment": "energy"}]
     return (
-        on_toy("toy-vlcs", [TWO_ROUNDS, TWO_ROUNDS | {"alignment": "swap"}])
+        on_toy("toy-vlcs", [TWO_ROUNDS, SWAP_ALONE])
         + _at_once("toy-vlcs")
         + on_toy("toy-vlcs", evidence, seeds=range(3))
     )
@@ -69,8 +72,7 @@ def toy_rounds() -> list[Experiment]:
 
 def toy_terra_rounds() -> list[Experiment]:
     """A second round on `toy-terra`, 5 seeds, with the controls of `toy_rounds`."""
-    ours = [TWO_ROUNDS, TWO_ROUNDS | {"alignment": "swap"}]
-    return on_toy("toy-terra", ours) + _at_once("toy-terra")
+    return on_toy("toy-terra", [TWO_ROUNDS, SWAP_ALONE]) + _at_once("toy-terra")
 
 
 def _at_once(world: str) -> list[Experiment]:

@@ -79,7 +79,7 @@ def units(
             # The key tells apart what the words before it may not: a recipe, or other data.
             f"{experiment.benchmark}-{name}-{experiment.config.seed}-{experiment.key()}",
             rank + (root is not None and name not in FIRST_ON_PHOTOGRAPHS),
-            seconds * experiment.config.used().get("rounds", 1),
+            seconds * (1 + experiment.config.has_second_round),
             f"{describe(experiment)} ({form(experiment.description())})",
             trainer(experiment, device.torch, report, root, work),
         )
