@@ -104,7 +104,7 @@ def train(
     bar = tqdm(
         total=config.epochs * len(batches),
         initial=len(run.history) * len(batches),
-        desc=config.method_name,
+        desc=config.method_name + (", second round" if before else ""),
         # Left alone where wanted, so that the environment variable TQDM_DISABLE still counts.
         **({} if progress else {"disable": True}),
         unit="step",

@@ -9,7 +9,6 @@ import pandas as pd
 from align import records
 from alignbook.campaign import same_data
 from alignbook.campaign.grid import experiments, records_file
-from alignbook.campaign.recipes import WATERBIRDS
 from alignbook.plotting import METHODS
 
 FORMS = {
@@ -286,11 +285,6 @@ def _second_version(record: dict) -> list[str]:
         parts.append(f"{config['target']} masks")
     if "swap_weight" in config:
         parts.append(f"swap weight {config['swap_weight']:g}")
-    if record["benchmark"] == "waterbirds":
-        if not config.get("balanced"):
-            parts.append("classes as they come")
-        if config["epochs"] != WATERBIRDS.epochs:
-            parts.append(f"{config['epochs']} epochs")
     return parts
 
 
