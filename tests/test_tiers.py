@@ -34,7 +34,10 @@ def test_announces_tier_device_and_minutes(monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     tiers.announce(smoke=0.1, book=1.6, gpu=5, gpu_pays=True)
     said = capsys.readouterr().out
-    assert said.startswith("tier book · CPU") and "about 2 minutes" in said
+    assert (
+        said.startswith("experiments sized for these pages (tier book) · CPU")
+        and "about 2 minutes" in said
+    )
     assert "Runtime" not in said
 
 

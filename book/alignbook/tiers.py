@@ -48,7 +48,7 @@ def pick(*, smoke: T, book: T, gpu: T) -> T:
 
 
 def announce(*, smoke: float, book: float, gpu: float, gpu_pays: bool = False) -> None:
-    """Print the tier, the device and the minutes to expect; every notebook's first cell does.
+    """Print how large the experiments are, the device and the minutes; every notebook's first cell does.
 
     Args:
         smoke: minutes that the whole notebook takes at this tier.
@@ -62,7 +62,9 @@ def announce(*, smoke: float, book: float, gpu: float, gpu_pays: bool = False) -
     # A processor that NNPACK cannot use is told of on stderr, in the middle of a page.
     torch.backends.nnpack.set_flags(False)
     device = _device()
-    print(f"tier {tier()} · {device} · {_expected(pick(smoke=smoke, book=book, gpu=gpu))}")
+    sized = pick(smoke="tests", book="these pages", gpu="a GPU")
+    expected = _expected(pick(smoke=smoke, book=book, gpu=gpu))
+    print(f"experiments sized for {sized} (tier {tier()}) · {device} · {expected}")
     if gpu_pays and not _cuda() and _in_colab():
         print(
             "This chapter gains from a GPU: "
