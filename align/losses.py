@@ -20,14 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy, softplus
 
-from align.checks import (
-    check_classes,
-    check_floats,
-    check_number,
-    check_shares,
-    check_size,
-    checked,
-)
+from align.checks import check_classes, check_floats, check_shares, check_size, checked
 
 EPSILON = 1e-6
 
@@ -154,20 +147,6 @@ def smoothness(masks: Tensor) -> Tensor:
     down = (masks[..., 1:, :] - masks[..., :-1, :]).abs().mean()
     right = (masks[..., :, 1:] - masks[..., :, :-1]).abs().mean()
     return down + right
-
-
-def area_band(masks: Tensor, low: float, high: float) -> Tensor:
-    """How far each mask's area lies outside a band, `mean relu(low − a) + relu(a − high)`.
-
-    `low` is the smallest area that costs nothing, as a share of the image, `high` the largest.
-
-    Source: the area bound of Stalder et al., "What You See is What You Classify", NeurIPS 2022.
-    """
-    _masks(masks)
-    check_number("low", low, 0, 1)
-    check_number("high", high, low, 1)
-    area = masks.flatten(1).mean(1)
-    return ((low - area).clamp_min(0) + (area - high).clamp_min(0)).mean()
 
 
 @checked(_map_and_mask)

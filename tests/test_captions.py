@@ -14,7 +14,7 @@ def test_the_line_says_what_ran_and_what_the_records_have():
     assert "1,200 images of 32 pixels from dusk, 7 epochs, seed 3" in said
     assert said.endswith(captions.recorded())
     several = captions.ran(domain, Config(epochs=7, seed=3), seeds=2)
-    assert several == said.replace("seed 3", "means of seeds 3 to 4")
+    assert several == said.replace("seed 3", "mean of seeds 3 to 4")
 
 
 def test_a_recorded_network_is_named_with_its_seed_and_another_is_not(tmp_path):
@@ -33,7 +33,9 @@ def test_the_recorded_figures_are_those_of_the_records():
         table = results.recorded(grid)
         for shift in ("in", "out"):
             assert f"{results.by_seed(table, shift=shift)[label].mean():.3f} " in said
-        assert f"Recorded for {label} on toy-" in said and "2,500 images of 64 pixels" in said
+        assert (
+            f"the recorded runs of {label} on toy-" in said and "2,500 images of 64 pixels" in said
+        )
         assert "12 epochs, mean of 5 seeds" in said
     assert captions.recorded("toy", "nobody") == "No run of nobody is recorded in the grid `toy`."
 

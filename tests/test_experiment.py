@@ -1,8 +1,10 @@
 """A benchmark run from data to record, the command line, and real photographs end to end."""
 
 import functools
+import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 import align
 from align import records
 from align.cli import app, main
+from align.cli.commands import _settings
 from align.config import Config
 from align.experiment import Experiment, run
 from align.training import Run
@@ -212,3 +215,15 @@ def test_photographs_from_disk_to_record(method, real_data, tmp_path):
     assert str(real_data) not in json.dumps(record)
     assert (tmp_path / CHECKPOINT).is_file()
     assert (trained.masker is not None) == (method == "align")
+
+
+def test_the_command_on_the_birds_page_is_the_main_row():
+    page = (Path(__file__).parents[1] / "book" / "benchmark" / "waterbirds.ipynb").read_text()
+    cells = ["".join(cell["source"]) for cell in json.loads(page)["cells"]]
+    command = next(text for text in cells if "align train align" in text)
+    command = command.partition("```bash\n")[2].partition("```")[0].replace("\\\n", " ").split()
+    chosen = [value for option, value in itertools.pairwise(command) if option == "--set"]
+    main = grid.experiments("waterbirds-128")[0]
+    assert results.label(main.description()).startswith("ALIGN, swap, whole backgrounds")
+    assert Config(method="align", **_settings(chosen)).used() == main.config.used()
+    assert command[command.index("--size") + 1] == str(main.options["size"])

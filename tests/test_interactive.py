@@ -146,3 +146,13 @@ def test_the_sliders_move_with_the_keyboard_and_do_not_disturb_each_other(tmp_pa
         slope.send_keys(Keys.HOME)
         assert images[0].get_attribute("src") == before[0]
         assert console_errors(driver) == []
+
+
+def test_a_live_figure_begins_where_it_is_told(monkeypatch):
+    monkeypatch.setenv("ALIGN_STATIC", "1")
+    sliders = {"alt": "A line", "caption": "c", "x": [1, 2, 3]}
+    drawn = interactive.live(lambda x: line(x), begin={"x": 2}, **sliders).data
+    assert drawn.replace("\n", " ").count('value="1"') == 1
+    for begin, said in (({"x": 9}, "begin has x=9, expected a slider and"), ({"y": 1}, "has y=1")):
+        with pytest.raises(ValueError, match=said):
+            interactive.live(line, begin=begin, **sliders)

@@ -46,14 +46,11 @@ def test_margin_distinction_still_teaches_where_the_probability_has_saturated():
     assert gradients[1] > 0.9
 
 
-def test_sparsity_smoothness_and_area_by_hand():
+def test_sparsity_and_smoothness_by_hand():
     masks = torch.tensor([[[0.0, 1.0], [0.0, 0.5]]])
     assert losses.sparsity(masks).item() == pytest.approx(0.375)
     assert losses.smoothness(masks).item() == pytest.approx((0 + 0.5) / 2 + (1 + 0.5) / 2)
     assert losses.smoothness(torch.full((2, 1, 5, 5), 0.3)).item() == 0
-    two = torch.stack([torch.full((4, 4), 0.1), torch.full((4, 4), 0.9)])
-    assert losses.area_band(two, 0.2, 0.5).item() == pytest.approx((0.1 + 0.4) / 2)
-    assert losses.area_band(two, 0.05, 0.95).item() == 0
 
 
 def test_alignment_by_hand():

@@ -136,14 +136,6 @@ def test_a_rectangular_map_divides_by_all_its_cells():
     torch.testing.assert_close(found, torch.ones(1, 2, 5))
 
 
-def test_area_band_measures_each_mask_with_a_channel_or_without():
-    masks = torch.zeros(2, 4, 4)
-    masks[0, 0, 0], masks[1, :3] = 1.0, 1.0  # areas of 1/16 and 3/4
-    for shown in (masks, masks[:, None]):
-        found = losses.area_band(shown, 0.25, 0.5).item()
-        assert found == pytest.approx(((1 / 4 - 1 / 16) + (3 / 4 - 1 / 2)) / 2)
-
-
 def test_a_map_without_positive_evidence_stays_without_it():
     """Divided by its largest value a map keeps its signs, also where that value is below zero."""
     below = torch.tensor([[[-2.0, -1.0], [-3.0, -4.0]]])

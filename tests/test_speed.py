@@ -25,14 +25,16 @@ def align(images):
 
 def test_each_step_is_measured_beside_its_count():
     table = speed.step_times(steps=2, **SMALL)
-    assert list(table.index) == [*METHODS, "align, L_reg", "align, on features"]
+    on_maps = ["align, on features", "align, on frozen features"]
+    assert list(table.index) == [*METHODS, "align, L_reg", *on_maps]
     assert (table["ms"] > 0).all() and table.loc["erm", "ratio to erm"] == 1
     counts = {name: 1.0 for name in ("erm", "mixup", "irm", "groupdro", "guided")}
     counts |= {"sgt": 7 / 3, "dre": 2, "cgc": 2, "align": 7 / 3, "align, L_reg": 10 / 3}
-    counts["align, on features"] = 7 / 3
+    counts |= dict.fromkeys(on_maps, 7 / 3)
     assert {name: table.loc[name, "by forward passes"] for name in counts} == pytest.approx(counts)
     own = table["with its own parts"] > table["by forward passes"]
-    assert set(own.index[own]) == {"align", "align, L_reg", "align, on features", "sgt"}
+    assert set(own.index[own]) == {"align", "align, L_reg", *on_maps, "sgt"}
+    assert len({speed.OWN.get(name, "masker") for name in on_maps} - {"masker"}) == 2
 
 
 @pytest.mark.parametrize("name", speed.kinds_of_step())
@@ -60,6 +62,18 @@ def test_the_masker_alone_is_one_step_and_one_target(images):
     speed._masker_alone(method, timing.first_batch(images, 8, CPU))()
     assert len(seen) == 2
     assert not torch.equal(before, method.masker.paint.bias)
+
+
+@pytest.mark.parametrize("changes", [speed.ON_FEATURES, speed.ON_FROZEN])
+def test_on_feature_maps_the_masker_alone_makes_those_that_it_reads(changes, images):
+    method = timing.ready({"method": "align", **changes}, "small-cnn", images, CPU)
+    seen = []
+    trunks = {"classifier": method.classifier.trunk, "copy": method.masker.trunk}
+    for name, trunk in trunks.items():
+        if trunk is not None:
+            trunk[0].register_forward_hook(lambda *_, name=name: seen.append(name))
+    speed._masker_alone(method, timing.first_batch(images, 8, CPU))()
+    assert seen == 2 * ["copy" if changes == speed.ON_FROZEN else "classifier"]
 
 
 @pytest.mark.parametrize("passes", [1, 6, 29])

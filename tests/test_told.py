@@ -237,3 +237,10 @@ def test_maps_and_masks_with_a_graph_or_in_half_precision_are_drawn(kind):
     axes = plotting.figure()[1]
     mean = torch.ones(3, dtype=kind, requires_grad=True)
     plotting.with_interval(axes, torch.arange(3), mean, mean - 1, mean + 1)
+
+
+def test_a_table_of_groups_ends_with_who_was_told_them():
+    done = CliRunner().invoke(app, ["benchmark", "table", "waterbirds-128"])
+    assert done.stdout.endswith("\nTold each training picture's group: GroupDRO, IRM.\n")
+    done = CliRunner().invoke(app, ["benchmark", "table", "pattern"])
+    assert done.exit_code == 0 and "Told" not in done.stdout

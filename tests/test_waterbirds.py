@@ -77,11 +77,15 @@ def load(root, **options):
     return align.load("waterbirds", root, size=8, progress=False, **options)
 
 
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def change(root, file="metadata.csv", **values):
     """Change one row of a table: the fifth."""
     path = root / FOLDERS[0] / file
-    with open(path, newline="") as text:
-        rows = list(csv.DictReader(text))
+    rows = read(path)
     rows[4] |= values
     write(path, tuple(rows[0]), rows)
 
@@ -213,6 +217,31 @@ def test_a_file_that_is_no_table_is_refused(root, text, message):
     (root / FOLDERS[0] / "metadata.csv").write_bytes(text)
     with pytest.raises(ValueError, match=message):
         load(root)
+
+
+@pytest.mark.parametrize("masks", ["boxes", None])
+def test_a_table_without_a_row_of_a_split_is_refused(root, masks):
+    """An empty split came out as an error of tensors, and only when it was asked for."""
+    folder = root / FOLDERS[0]
+    for file in ("metadata.csv", "boxes.csv"):
+        rows = read(folder / file)
+        write(folder / file, tuple(rows[0]), [row for n, row in enumerate(rows) if n % 3])
+    with pytest.raises(ValueError, match="metadata.csv has no row with split 0 .train., expected"):
+        load(root, masks=masks)
+    left = load(root, masks=masks, domains=["val", "test"])
+    assert [len(domain) for domain in left] == [12, 12]
+
+
+def test_where_no_picture_would_be_left_none_is_to_be_skipped(root):
+    for file in load(root)["val"].files:
+        (root / FOLDERS[0] / file).unlink()
+    for on_error in ("raise", "skip"):
+        with pytest.raises(ValueError, match="12 of 12 pictures are not there") as raised:
+            load(root, on_error=on_error)
+        assert "on_error" not in str(raised.value)
+    for file in load(root, domains=["train"])["train"].files:
+        (root / FOLDERS[0] / file).write_bytes(b"no picture")
+    assert load(root, domains=["train"], on_error="skip")["train"].masks.shape == (0, 8, 8)
 
 
 def test_pictures_that_are_missing_broken_or_of_another_size_are_named(root):
@@ -443,6 +472,74 @@ def test_check_counts_every_group_and_names_what_is_missing(published, tmp_path)
     assert output.exit_code == 1 and "line 6: y is '7'" in output.stdout
 
 
+def look(root):
+    """The exit status of `align data check waterbirds`, and what it says."""
+    done = CliRunner().invoke(app, ["data", "check", "waterbirds", "--root", str(root)])
+    return done.exit_code, done.stdout
+
+
+@pytest.fixture
+def whole(root, monkeypatch):
+    """A small copy that has all pictures that are expected of it."""
+    counts = {split: dict.fromkeys(GROUPS, 3) for split in waterbirds.SPLITS}
+    monkeypatch.setattr(install, "WATERBIRDS", replace(LAYOUT, counts=counts))
+    return root
+
+
+def test_check_says_what_there_is_of_boxes(whole):
+    path = whole / FOLDERS[0] / "boxes.csv"
+    code, said = look(whole)
+    assert code == 0 and "complete\n  boxes.csv: a box for each of 36 pictures\n" in said
+    path.unlink()
+    code, said = look(whole)  # the archive has none: that is nothing wrong
+    (sentence,) = (line for line in said.splitlines() if "boxes.csv" in line)
+    assert code == 0 and "  complete\n" in said and "there is no boxes.csv" in sentence
+    for lacking in ('masks="boxes"', "evidence inside", "reliance on the background"):
+        assert lacking in sentence
+    # `get`, which used the copy that is there, says the same of it.
+    words = ["data", "get", "waterbirds", "--root", str(whole)]
+    assert sentence in CliRunner().invoke(app, words).stdout
+
+
+def test_check_counts_boxes_that_are_refused_and_pictures_without_one(whole):
+    rows = read(path := whole / FOLDERS[0] / "boxes.csv")
+    rows[1] |= {"x": "0.9"}
+    rows[2] |= {"height": "nan"}
+    rows[4] |= {"img_filename": "000.Bird/other.jpg"}
+    write(path, tuple(rows[0]), [*rows[:-2], rows[0]])
+    code, said = look(whole)
+    assert code == 1 and "  complete\n" not in said
+    for sentence in (
+        f"the box does not lie in its picture: 2, the first in {path}, line 3: {{}}Bird_0001.jpg",
+        f"not in metadata.csv: 1, the first in {path}, line 6: {{}}other.jpg",
+        f"that has a box already: 1, the first in {path}, line 36: {{}}Bird_0000.jpg",
+        "pictures without a box that can be used: 5 of 36, the first is {}Bird_0001.jpg",
+        "correct boxes.csv, or move it away",
+    ):
+        assert sentence.format("000.Bird/") in said
+    assert "align data get" not in said  # which brings no boxes
+    path.write_text("img_filename,x\n")
+    code, said = look(whole)
+    assert code == 1 and "boxes.csv has no column y, width, height" in said
+
+
+def test_what_a_message_says_that_check_counts_it_counts(whole):
+    """It was said of boxes and of masks too, and only missing pictures were counted."""
+    rows = read(path := whole / FOLDERS[0] / "boxes.csv")
+    write(path, tuple(rows[0]), rows[1:])
+    with pytest.raises(ValueError, match="1 of 12 pictures are without a box.*data check") as one:
+        load(whole)
+    assert "first is 000.Bird/Bird_0000.jpg" in str(one.value)
+    assert (
+        "without a box that can be used: 1 of 36, the first is 000.Bird/Bird_0000.jpg"
+        in (look(whole)[1])
+    )
+    (whole / "own").mkdir()
+    with pytest.raises(ValueError, match="without a mask in .*; add them$") as raised:
+        load(whole, masks="own")
+    assert "data check" not in str(raised.value)
+
+
 def test_published_rows_say_who_was_told_the_groups():
     found = groups.published()
     table = found.frame()
@@ -474,3 +571,7 @@ def test_a_table_can_say_who_was_told_the_groups_here():
     named = {"accuracy_per_group": {"a": 1.0}}
     assert groups.told(one("groupdro", **named)) and groups.told(one("irm", **named))
     assert not groups.told(one("erm", **named)) and not groups.told(one("groupdro"))
+    said = groups.note([one(name, **named) for name in ("irm", "erm", "groupdro", "irm")])
+    assert said == "Told each training picture's group: GroupDRO, IRM."
+    assert groups.note([one("erm", **named)]) == "Told each training picture's group: no row."
+    assert groups.note([one("erm"), one("irm")]) == groups.note([]) == ""

@@ -73,8 +73,10 @@ class Reader:
         if not bad:
             return pairs
         sentence = f"{what}: {len(bad):,} of {len(pairs):,} {fault}, the first is {bad[0]}"
-        if self.options.on_error == "raise" or len(bad) == len(pairs):
-            raise ValueError(f'{sentence}; {remedy}, or pass on_error="skip" to leave these out')
+        left = len(pairs) - len(bad)
+        if self.options.on_error == "raise" or not left:
+            skip = ', or pass on_error="skip" to leave these out' if left else ""
+            raise ValueError(f"{sentence}; {remedy}{skip}")
         self.missing.append(f"left out: {sentence}")
         return [pair for pair in pairs if is_good(pair[0])]
 
@@ -165,7 +167,7 @@ def load_tree(
         elif masks is not None:
             has_mask = partial(mask_of, found=found[domain])
             fault = f"images have no mask in {mask_root}{why}"
-            remedy = "add the masks, restrict classes= or domains="
+            remedy = "add the masks or restrict classes= or domains="
             pairs = reader.keep(what, pairs, has_mask, fault, remedy)
             mask_files = [mask_of(file, found[domain]) for file, _ in pairs]
         loaders[domain] = reader.read(domain, pairs, classes, mask_root, mask_files)

@@ -95,20 +95,25 @@ def load_waterbirds(
 def _read(
     reader: Reader, split: str, metadata: Metadata, boxes: dict[str, Box], mask_root: Path | None
 ) -> Callable[[], Domain]:
-    def keep(pairs: Pairs, is_good: Callable[[str], object], lack: str) -> Pairs:
+    def keep(pairs: Pairs, is_good: Callable[[str], object], lack: str, remedy: str) -> Pairs:
         what, fault = f"Waterbirds {split}", f"pictures are {lack}"
-        return reader.keep(what, pairs, is_good, fault, "`align data check waterbirds` counts them")
+        return reader.keep(what, pairs, is_good, fault, remedy)
 
-    rows = metadata.rows(split).tolist()
+    rows, counts = metadata.rows(split).tolist(), "`align data check waterbirds` counts them"
+    if not rows:
+        raise ValueError(
+            f"{reader.root / METADATA} has no row with split {SPLITS.index(split)} ({split}), "
+            "expected its pictures; get the whole table, or pass domains= without this split"
+        )
     pairs = [(metadata.files[row], int(metadata.labels[row])) for row in rows]
-    pairs = keep(pairs, lambda file: (reader.root / file).is_file(), "not there")
+    pairs = keep(pairs, lambda file: (reader.root / file).is_file(), "not there", counts)
     stored = None
     if mask_root is not None and split == TRAINING:
         lack = f"without a mask in {mask_root}"
-        pairs = keep(pairs, lambda file: (mask_root / _mask(file)).is_file(), lack)
+        pairs = keep(pairs, lambda file: (mask_root / _mask(file)).is_file(), lack, "add them")
         stored = [_mask(file) for file, _ in pairs]
     elif boxes:
-        pairs = keep(pairs, boxes.get, f"without a box in {BOXES}")
+        pairs = keep(pairs, boxes.get, f"without a box in {BOXES}", counts)
     make = reader.read(split, pairs, KINDS, mask_root, stored)
     return lambda: _completed(make(), metadata, boxes)
 
@@ -119,7 +124,7 @@ def _completed(domain: Domain, metadata: Metadata, boxes: dict[str, Box]) -> Dom
     groups = metadata.groups[[rows[file] for file in domain.files]]
     masks = domain.masks
     if masks is None and boxes:
-        chosen = torch.tensor([boxes[file] for file in domain.files])
+        chosen = torch.tensor([boxes[file] for file in domain.files]).reshape(-1, 4)
         masks = box_masks(chosen, domain.images.shape[-1])
     counts = torch.tensor(metadata.counts(TRAINING), dtype=torch.float64)
     return replace(

@@ -69,22 +69,34 @@ class Metadata:
         return tuple(self.groups[self.rows(split)].bincount(minlength=len(GROUPS)).tolist())
 
 
-def read_boxes(path: Path, files: Sequence[str]) -> dict[str, Box]:
+def read_boxes(
+    path: Path, files: Sequence[str], refused: dict[str, list[str]] | None = None
+) -> dict[str, Box]:
     """The birds' boxes by file, in shares of the picture and cut to it.
+
+    `refused`, where given, takes the rows that are wrong, by what is wrong with their box.
 
     Raises:
         ValueError: if a row is of none of `files`, or its box is no box in the picture.
     """
     known, boxes = set(files), {}
     for where, row in _rows(path, ("img_filename", *SIDES)):
-        file = row["img_filename"]
-        if file not in known or file in boxes:
-            twice = "has a box already" if file in boxes else f"is not in {METADATA}"
+        file, box = row["img_filename"], _box(row)
+        if file not in known:
+            fault = f"is of a picture that is not in {METADATA}"
+        elif file in boxes:
+            fault = "is of a picture that has a box already"
+        elif box is None:
+            fault = "does not lie in its picture"
+        else:
+            boxes[file] = box
+            continue
+        if refused is None:
             raise ValueError(
-                f"{where}: the picture '{file}' {twice}; expected one box for each picture of this "
-                "data set"
+                f"{where}: the box {', '.join(row[side] for side in SIDES)} of '{file}' {fault}; "
+                "expected one for each picture, x, y, width, height as shares of its sides"
             )
-        boxes[file] = _box(where, row)
+        refused.setdefault(fault, []).append(f"{where}: {file}")
     return boxes
 
 
@@ -98,20 +110,17 @@ def _number(where: str, row: dict[str, str], column: str) -> int:
     return int(given)
 
 
-def _box(where: str, row: dict[str, str]) -> Box:
-    given = [row[side] for side in SIDES]
+def _box(row: dict[str, str]) -> Box | None:
+    """The box of a row, if it lies in its picture."""
     try:
-        left, top, width, height = map(float, given)
+        left, top, width, height = (float(row[side]) for side in SIDES)
     except ValueError:
         left = top = width = height = float("nan")
     right, bottom = left + width, top + height
     inside = min(left, top) >= -OVERSHOOT and max(right, bottom) <= 1 + OVERSHOOT
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, 1), min(bottom, 1)
     if not (inside and right > left and bottom > top):  # written so that NaN fails too
-        raise ValueError(
-            f"{where}: the box {', '.join(given)} does not lie in its picture, "
-            f"{row['img_filename']}; expected x, y, width, height as shares of the picture's sides"
-        )
+        return None
     return left, top, right - left, bottom - top
 
 

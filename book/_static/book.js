@@ -93,3 +93,15 @@ document.addEventListener("DOMContentLoaded", function () {
     set(false);
   }
 });
+
+// The bar beside the pages keeps its old place from page to page: bring the open page into sight.
+window.addEventListener("load", function () {
+  const bar = document.querySelector(".bd-sidebar-primary");
+  const open = bar && bar.querySelector("li.current.active > a, a.current");
+  if (open && bar.scrollHeight > bar.clientHeight) {
+    const [inside, outside] = [open.getBoundingClientRect(), bar.getBoundingClientRect()];
+    if (inside.top < outside.top || inside.bottom > outside.bottom) {
+      bar.scrollTop += inside.top - outside.top - bar.clientHeight / 2;
+    }
+  }
+});

@@ -28,7 +28,7 @@ def ran(
         A sentence on the live run and one on the recorded ones.
     """
     first, last = config.seed, config.seed + seeds - 1
-    which = f"seed {first}" if seeds == 1 else f"means of seeds {first} to {last}"
+    which = f"seed {first}" if seeds == 1 else f"mean of seeds {first} to {last}"
     live = f"Run for this page: {_what(domain, config)}, {which}."
     return f"{live} {recorded(grid, label)}"
 
@@ -64,7 +64,7 @@ def recorded(grid: str = "toy", label: str = "ERM") -> str:
     found = {s: estimates.mean(results.by_seed(table, shift=s)[label]) for s in ("in", "out")}
     count = len({run["config"]["seed"] for run in runs})
     return (
-        f"Recorded for {label} on {one['benchmark']}, {data['n']:,} images of {data['size']} "
+        f"For comparison, the recorded runs of {label} on {one['benchmark']}, {data['n']:,} images of {data['size']} "
         f"pixels a domain, {one['config']['epochs']} epochs, mean of {count} seeds: "
         f"accuracy {found['in'].mean:.3f} in distribution and {found['out'].mean:.3f} out of it."
     )

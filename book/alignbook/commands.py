@@ -96,7 +96,7 @@ def table(
     metric: Annotated[str, typer.Option(help="Any metric of the records.")] = "accuracy",
 ) -> None:
     """Print a grid's tables: each domain's mean and 95 % interval, and the comparison with ERM."""
-    from alignbook import ablations, results, tables, weighting
+    from alignbook import ablations, groups, results, tables, weighting
     from alignbook.campaign import same_data
     from alignbook.show import show
 
@@ -123,6 +123,8 @@ def table(
             compared = tables.comparison(part, metric, shift)
             if len(compared):
                 print(f"\n{words}\n{show(compared)}")
+    if told := groups.note(found):
+        print(f"\n{told}")
 
 
 def _photographs() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 import torch
@@ -13,8 +15,16 @@ from align.experiment import Experiment, run
 from align.saliency import grad_cam
 from align.training import Run
 from alignbook import overlays
+from alignbook.measures import words
 
-SHOWN = ("accuracy", "energy_inside", "masker_iou", "random_iou")
+SHOWN = (
+    *("accuracy", "evidence_inside", "reliance_logits"),
+    *("energy_inside", "masker_iou", "random_iou"),
+)
+"""The columns, from what is asked first to what the figure shows."""
+
+HEAD = 10
+"""Characters of a heading's line: the table fits a terminal."""
 
 
 def compare(seed: int = 0) -> tuple[pd.DataFrame, Figure]:
@@ -24,8 +34,8 @@ def compare(seed: int = 0) -> tuple[pd.DataFrame, Figure]:
         seed: draws data, split and initial weights, the same for both methods.
 
     Returns:
-        `(table, figure)`: one row a method and test domain; and four held-out images with both
-        methods' Grad-CAM and ALIGN's mask, the true mask outlined.
+        `(table, figure)`: what `table` makes; and four held-out images with both methods' Grad-CAM
+        and ALIGN's mask, the true mask outlined.
     """
     rows, runs = {}, {}
     for method in ("erm", "align"):
@@ -33,9 +43,26 @@ def compare(seed: int = 0) -> tuple[pd.DataFrame, Figure]:
         record, runs[method] = run(experiment)
         for domain, metrics in record["metrics"].items():
             where = "held out" if domain == experiment.source else "elsewhere"
-            rows[method, domain, where] = {k: metrics[k] for k in SHOWN if k in metrics}
+            rows[method, domain, where] = metrics
     _, tests = experiment.split(experiment.data())
-    return pd.DataFrame.from_dict(rows, orient="index"), figure(tests["noon"], runs)
+    return table(rows), figure(tests["noon"], runs)
+
+
+def table(rows: dict[tuple[str, str, str], dict]) -> pd.DataFrame:
+    """What was measured, under headings in words.
+
+    Args:
+        rows: by method, test domain and whether it is held out or elsewhere, what
+            `align.evaluate` measured.
+
+    Returns:
+        One row a method and test domain, the columns `SHOWN`; a heading's lines are its levels.
+    """
+    found = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=SHOWN)
+    heads = [textwrap.wrap(words(name), HEAD) for name in SHOWN]
+    height = max(map(len, heads))
+    lines = [[*head, *[""] * (height - len(head))] for head in heads]
+    return found.set_axis(pd.MultiIndex.from_tuples(map(tuple, lines)), axis=1)
 
 
 @torch.inference_mode()

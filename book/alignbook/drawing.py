@@ -43,6 +43,9 @@ ROWS: dict[str, tuple[str | None, str]] = {
     "GrabCut": (None, "P"),
     **{form: FORM_STYLES[form][:2] for form in ("BCE", "L1", "input gradient")},
     "the paper's terms": (None, "x"),
+    "boxes, swap": (None, "v"),
+    "segmenter's masks, swap": (None, "h"),
+    "energy at ALIGN's masks": (None, "s"),
 }
 """Colour and marker of rows of one method that differ in a word; None is the method's colour."""
 

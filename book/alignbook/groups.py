@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,6 +11,7 @@ from importlib.resources import files
 import pandas as pd
 
 from align.methods import METHODS
+from alignbook import results
 from alignbook.published import MARKS
 
 LABELS = ("none", "training split", "validation split", "not noted")
@@ -119,5 +121,23 @@ def told(record: dict) -> bool:
     Returns:
         True for methods that are told environments, on data whose groups have names.
     """
-    named = any("accuracy_per_group" in metrics for metrics in record["metrics"].values())
-    return named and METHODS[record["config"]["method"]].reads_environments
+    return _named(record) and METHODS[record["config"]["method"]].reads_environments
+
+
+def note(recorded: Iterable[dict]) -> str:
+    """Who was told the groups, a sentence for under a table.
+
+    Args:
+        recorded: the records that the table is of.
+
+    Returns:
+        An empty text where no groups have names.
+    """
+    chosen = list(filter(_named, recorded))
+    names = sorted({results.label(record) for record in filter(told, chosen)})
+    return f"Told each training picture's group: {', '.join(names) or 'no row'}." if chosen else ""
+
+
+def _named(record: dict) -> bool:
+    """Whether a run was tested on data whose groups have names."""
+    return any("accuracy_per_group" in metrics for metrics in record["metrics"].values())

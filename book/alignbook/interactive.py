@@ -77,6 +77,7 @@ def live(
     *,
     alt: str | Sequence[str],
     caption: str,
+    begin: Mapping[str, Any] | None = None,
     **sliders: Sequence[Any],
 ) -> HTML | None:
     """Let the reader move the arguments of `function`.
@@ -85,6 +86,7 @@ def live(
         function: draws a figure from one keyword argument a slider.
         alt: as in `slider_figure`.
         caption: as in `slider_figure`.
+        begin: for some arguments the value that is drawn first; else it is the first one.
         **sliders: for each argument the values it can take.
 
     Returns:
@@ -92,22 +94,29 @@ def live(
         fragment of `slider_figure`.
 
     Raises:
-        ValueError: as in `slider_figure`.
+        ValueError: as in `slider_figure`, or if a slider is not there or cannot begin so.
     """
     if not sliders:
         raise ValueError("live was given no slider, expected one sequence of values an argument")
+    first = {name: values[0] for name, values in sliders.items()} | dict(begin or {})
+    for name, value in first.items():
+        if value not in sliders.get(name, ()):
+            raise ValueError(f"begin has {name}={value!r}, expected a slider and one of its values")
     if is_live():
         import ipywidgets
 
         controls = {
-            name: ipywidgets.SelectionSlider(options=list(values), description=name)
+            name: ipywidgets.SelectionSlider(
+                options=list(values), value=first[name], description=name
+            )
             for name, values in sliders.items()
         }
         ipywidgets.interact(function, **controls)
         return None
-    combinations = itertools.product(*sliders.values())
+    combinations = list(itertools.product(*sliders.values()))
     frames = [function(**dict(zip(sliders, chosen, strict=True))) for chosen in combinations]
-    return slider_figure(frames, sliders, alt=alt, caption=caption)
+    start = combinations.index(tuple(first.values()))
+    return slider_figure(frames, sliders, alt=alt, caption=caption, start=start)
 
 
 def is_live() -> bool:

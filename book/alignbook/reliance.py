@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from align.checks import check_choice
 from alignbook import labels, plotting, results
 from alignbook.campaign.statistics import Interval, interval
-from alignbook.drawing import Drawn, absent
+from alignbook.drawing import Drawn, absent, look
 from alignbook.plotting import MUTED, PAPER
 
 WAYS = {
@@ -102,9 +102,9 @@ def plane(
             ax.plot(across.mean, up.mean, "o", color=MUTED, markersize=5, zorder=1)
             others.append(labels.Point(*(Interval(*[at.mean] * 3) for at in (across, up)), MUTED))
             continue
-        style = plotting.method_style(part["method"].iloc[0])
-        points.append(labels.Point(across, up, style.color))
-        _point(ax, points[-1], style.marker, name)
+        color, marker = look(name, part["method"].iloc[0])
+        points.append(labels.Point(across, up, color))
+        _point(ax, points[-1], marker, name)
     known = _means(table, "object_area"), _means(table, f"control_{how}")
     rest = "the background" if region == "object" else "the outside"
     relied = WAYS[way].replace("the background", rest)

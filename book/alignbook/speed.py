@@ -32,12 +32,19 @@ L_REG = {"lambda4": 0.5}
 ON_FEATURES = {"masker_reads": "classifier"}
 """ALIGN with a masker that decodes feature maps, here the classifier's own."""
 
-OWN = {"sgt": "noise", "align, on features": "decoder"}
+ON_FROZEN = {"masker_reads": "pretrained"}
+"""The same with the feature maps of a frozen copy of the network that the classifier began as."""
+
+OWN = {
+    "sgt": "noise",
+    "align, on features": "decoder",
+    "align, on frozen features": "decoder of a copy",
+}
 """Steps that do much besides the classifier's passes; others with a masker have its work."""
 
 
 def kinds_of_step() -> dict[str, tuple[str, dict, Passes]]:
-    """The steps to measure: every method's, ALIGN's with its regulariser and on feature maps.
+    """The steps to measure: every method's, ALIGN's with its regulariser, and on feature maps.
 
     Returns:
         For each its method, choices of the configuration, and what it asks of the classifier.
@@ -47,6 +54,7 @@ def kinds_of_step() -> dict[str, tuple[str, dict, Passes]]:
     return kinds | {
         "align, L_reg": ("align", L_REG, more),
         "align, on features": ("align", ON_FEATURES, Align.passes),
+        "align, on frozen features": ("align", ON_FROZEN, Align.passes),
     }
 
 
@@ -100,7 +108,7 @@ def step_times(
         )
         for name, (method, changes, _) in wanted.items()
     }
-    alone = {"masker": {}, "decoder": ON_FEATURES}
+    alone = {"masker": {}, "decoder": ON_FEATURES, "decoder of a copy": ON_FROZEN}
     parts = {
         name: _masker_alone(
             timing.ready({"method": "align", **changes}, backbone, domain, device), batch

@@ -48,7 +48,7 @@ def pick(*, smoke: T, book: T, gpu: T) -> T:
 
 
 def announce(*, smoke: float, book: float, gpu: float, gpu_pays: bool = False) -> None:
-    """Print how large the experiments are, the device and the minutes; every notebook's first cell does.
+    """Print the experiments' size, the device and the minutes; every notebook's first cell does.
 
     Args:
         smoke: minutes that the whole notebook takes at this tier.

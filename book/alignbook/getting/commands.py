@@ -35,7 +35,7 @@ def get(
 ) -> None:
     """Download, verify and unpack a benchmark; one that is there is used as it is."""
     found = install.get(name, root, version=version, mirrors=mirror or (), keep=keep)
-    _show(install.Finding(name, found, tuple(install.problems(found, root))))
+    _show(install.finding(found, root))
 
 
 @data_app.command()
@@ -92,5 +92,5 @@ def _show(finding: install.Finding) -> None:
     table = pd.DataFrame(found.counts).T
     table = table.assign(total=table.sum(axis=1)).map("{:,}".format)
     print(indent(table.to_string(), "  "))
-    for sentence in finding.notes or ("complete",):
+    for sentence in (*(finding.notes or ("complete",)), *finding.remarks):
         print(f"  {sentence}")

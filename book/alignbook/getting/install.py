@@ -127,11 +127,12 @@ def get(
 
 @dataclass(frozen=True)
 class Finding:
-    """What is there of a benchmark, and in sentences what it lacks or how to get it."""
+    """What is there of a benchmark; in sentences what it lacks or how to get it; and remarks."""
 
     name: str
     manifest: Manifest | None
     notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def survey(
@@ -159,17 +160,17 @@ def survey(
         )
     findings = []
     for name in names:
-        layout, found = _layout(name), None
+        layout = _layout(name)
         try:
             found = _describe(layout, layout.find(base), fingerprint)
         except FileNotFoundError as error:
-            notes = [str(error)]
+            one = Finding(name, None, (str(error),))
         except ValueError as error:  # it is there and its tables cannot be read
             empty = {domain: dict.fromkeys(row, 0) for domain, row in layout.counts.items()}
-            found, notes = Manifest(name, "", empty, ""), [str(error)]
+            one = Finding(name, Manifest(name, "", empty, ""), (str(error),))
         else:
-            notes = problems(found, base)
-        findings.append(Finding(name, found, tuple(notes)))
+            one = finding(found, base)
+        findings.append(one)
     return findings
 
 
@@ -181,7 +182,21 @@ def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
         root: the data folder, where a manifest may lie; None means `$ALIGN_DATA`.
 
     Returns:
-        One sentence each, the last of them what to do; none if all is there.
+        The notes of `finding`.
+    """
+    return list(finding(found, root).notes)
+
+
+def finding(found: Manifest, root: PathLike | None = None) -> Finding:
+    """A benchmark on disk beside the published counts, its own manifest and its table of boxes.
+
+    Args:
+        found: from `survey`.
+        root: the data folder, where a manifest may lie; None means `$ALIGN_DATA`.
+
+    Returns:
+        In `notes` one sentence on each thing that it lacks, with what to do behind them, none if
+        all is there; in `remarks` what there is of boxes.
     """
     given = root or os.environ.get("ALIGN_DATA")
     layout, notes = _layout(found.name), _lacking(found)
@@ -197,7 +212,8 @@ def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
     if notes:
         remedy = layout.remedy.format(root=given or "DIR")
         notes.append(f"it is used as it is; for a whole copy move this one away and {remedy}")
-    return notes
+    wrong, remark = waterbirds.boxes(layout.find(root)) if layout.table else ([], "")
+    return Finding(found.name, found, (*notes, *wrong), (remark,) if remark else ())
 
 
 def _build(

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from align.data.layouts import GROUPS, WATERBIRDS
-from align.data.waterbirds_tables import METADATA, SPLITS, Metadata
+from align.data.waterbirds_tables import BOXES, METADATA, SPLITS, Metadata, read_boxes
 
 from .manifest import Manifest, summary
+
+NO_BOXES = (
+    f'there is no {BOXES}: masks="boxes" gives no masks, and on val and test neither the evidence '
+    "inside the object nor the reliance on the background can be measured"
+)
 
 
 def describe(folder: Path, *, fingerprint: bool = True) -> Manifest:
@@ -27,3 +32,31 @@ def absent(folder: Path) -> list[str]:
     gone = [file for file in files if not (folder / file).is_file()]
     names = ", ".join(gone[:3]) + (", ..." if len(gone) > 3 else "")
     return [f"{len(gone):,} pictures that {METADATA} names are not there: {names}"] if gone else []
+
+
+def boxes(folder: Path) -> tuple[list[str], str]:
+    """What is wrong with the birds' boxes, the last sentence what to do; and what there is of them.
+
+    The table is no part of the published archive, so that its absence is nothing wrong.
+    """
+    if not (folder / BOXES).is_file():
+        return [], NO_BOXES
+    files, refused = Metadata.read(folder / METADATA).files, {}
+    remedy = f"correct {BOXES}, or move it away: the pictures are then read without masks"
+    try:
+        found = read_boxes(folder / BOXES, files, refused)
+    except ValueError as error:  # it is no table
+        return [str(error), remedy], ""
+    notes = [
+        f"{BOXES}: rows refused, since the box {fault}: {len(rows):,}, the first in {rows[0]}"
+        for fault, rows in refused.items()
+    ]
+    bare = [file for file in files if file not in found]
+    if bare:
+        notes.append(
+            f"{BOXES}: pictures without a box that can be used: {len(bare):,} of {len(files):,}, "
+            f"the first is {bare[0]}"
+        )
+    if notes:
+        return [*notes, remedy], ""
+    return [], f"{BOXES}: a box for each of {len(files):,} pictures"
