@@ -64,8 +64,9 @@ def recorded(grid: str = "toy", label: str = "ERM") -> str:
     found = {s: estimates.mean(results.by_seed(table, shift=s)[label]) for s in ("in", "out")}
     count = len({run["config"]["seed"] for run in runs})
     return (
-        f"For comparison, the recorded runs of {label} on {one['benchmark']}, {data['n']:,} images of {data['size']} "
-        f"pixels a domain, {one['config']['epochs']} epochs, mean of {count} seeds: "
+        f"For comparison, the recorded runs of {label} on {one['benchmark']}, {data['n']:,} "
+        f"images of {data['size']} pixels a domain, {one['config']['epochs']} epochs, "
+        f"mean of {count} seeds: "
         f"accuracy {found['in'].mean:.3f} in distribution and {found['out'].mean:.3f} out of it."
     )
 
