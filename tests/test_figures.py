@@ -136,7 +136,7 @@ def test_a_row_has_one_name_in_figure_and_table_and_each_part_is_in_order(record
     names = [text.get_text() for ax in drawn.figure.axes for text in ax.get_yticklabels()]
     assert sorted(names) == sorted(map(ablations.named, effects.index))
     assert len(set(names)) == len(names) and "sparsity λ₁: 0.0" in names
-    assert {"the paper's four terms", "gradient's order: first, BCE"} <= set(names)
+    assert {"the paper's four terms", "gradient's order: first, with BCE"} <= set(names)
     assert ablations.named("masker's steps a batch") == "masker's steps"  # a factor alone
     # A synthetic change is the same everywhere; here they differ, and two were not run.
     levels = grid.ablation_levels()
