@@ -162,3 +162,8 @@ def test_tasks_take_turns_and_the_first_rounds_do_not_count():
     assert told == ["a", "b"] * 5
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
     assert timing.ratio([2.0, 9.0, 8.0], [1.0, 3.0, 2.0]) == 3.0
+
+
+def test_only_the_metrics_asked_for_are_timed():
+    table = speed.metric_times(size=32, images=8, rounds=1, device="cpu", only=["reliance"])
+    assert list(table.index) == ["reliance"] and table["of pure inference"].iloc[0] > 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -178,6 +178,7 @@ def metric_times(
     images: int = 64,
     rounds: int = 3,
     device: torch.device | str | None = None,
+    only: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """The metrics' rates, beside pure inference and beside a RISE-style loop.
 
@@ -187,6 +188,7 @@ def metric_times(
         images: how many images are explained.
         rounds: rounds; the median is reported.
         device: where; None takes a GPU if there is one.
+        only: which metrics; None means all.
 
     Returns:
         One row a metric: the share of the rate of pure inference on as many pictures in batches of
@@ -207,6 +209,7 @@ def metric_times(
         "comprehensiveness": (lambda: comprehensiveness(model, pictures, maps), len(shares) + 1),
         "reliance": (lambda: reliance(model, pictures, maps), 3),
     }
+    tasks = {name: task for name, task in tasks.items() if only is None or name in only}
     named = {name: task for name, (task, _) in tasks.items()}
     floors = {
         f"{passes} passes": _inference(model, pictures, passes) for _, passes in tasks.values()
@@ -216,6 +219,7 @@ def metric_times(
             model, pictures, maps, insertion=name == "insertion"
         )
         for name in ("insertion", "deletion")
+        if name in tasks
     }
     times = timing.in_turn(named | floors | plain, rounds, device)
     return pd.DataFrame(
@@ -227,6 +231,7 @@ def metric_times(
             "RISE-style time over ours": {
                 name: timing.ratio(times[f"{name}, RISE-style"], times[name])
                 for name in ("insertion", "deletion")
+                if name in tasks
             },
         }
     )
