@@ -181,3 +181,18 @@ def test_stored_outputs_are_used_until_the_key_changes_and_errors_are_told(tmp_p
     assert "of which 0 must run" in capfd.readouterr().out
     assert execute.cached([good], tmp_path / "cache", "two", workers=1)
     assert "of which 1 must run" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("path", project.notebooks(), ids=lambda path: path.stem)
+def test_a_cell_shows_one_table(path):
+    """`show` returns what a cell displays if it is the last: an earlier one would vanish."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and "show(" in cell.source:
+            lines = [line for line in cell.source.splitlines() if not line.startswith("%")]
+            lost = [one for one in ast.parse("\n".join(lines)).body[:-1] if _shows(one)]
+            assert lost == [], cell.id
+
+
+def _shows(statement: ast.stmt) -> bool:
+    called = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(called, ast.Call) and getattr(called.func, "id", "") == "show"
