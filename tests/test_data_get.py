@@ -124,7 +124,7 @@ class TestVlcs:
         assert [path for path, _ in vlcs.asked] == ["/a"]
         assert len(load_vlcs(tmp_path, size=8, progress=False)["SUN09"]) == 6
         assert not list(tmp_path.rglob("*.txt")) and not list(tmp_path.rglob("._*"))
-        assert install.problems(found, tmp_path) == []
+        assert install.finding(found, tmp_path).notes == ()
 
     def test_a_folder_that_is_there_is_used_as_it_is(self, vlcs, tmp_path) -> None:
         first = get(tmp_path / "one")
@@ -437,10 +437,10 @@ class TestManifest:
         get(tmp_path)
         image = tmp_path / "VLCS" / "SUN09" / "dog" / "large.jpg"
         image.write_bytes(picture(7))
-        said = install.problems(look("vlcs", tmp_path), tmp_path)
+        said = install.finding(look("vlcs", tmp_path), tmp_path).notes
         assert len(said) == 2 and "files have changed" in said[0]
         image.unlink()
-        said = install.problems(look("vlcs", tmp_path), tmp_path)
+        said = install.finding(look("vlcs", tmp_path), tmp_path).notes
         assert said[0] == "SUN09: 5 of 6 images (dog 1 of 2)"
         assert said[1] == "since it was built, SUN09: 5 of 6 images (dog 1 of 2)"
         assert said[-1].endswith(

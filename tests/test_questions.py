@@ -18,8 +18,8 @@ QUESTION = re.compile(
     re.DOTALL,
 )
 
-SIGNATURE = "signature-figure"  # a cell's tag
-"""How the caption of a chapter's main figure begins."""
+SIGNATURE = "signature-figure"
+"""Marks the cell of a chapter's main figure."""
 
 
 def markdown(path: Path) -> str:

@@ -423,7 +423,7 @@ def test_the_archive_is_got_from_either_address_and_its_hash_recorded(published,
     expected = {f"{FOLDERS[0]}.tar.gz": f"sha256:{hashlib.sha256(body).hexdigest()}"}
     assert found.archives == expected
     assert manifest.Manifest.read(root / "waterbirds.manifest.json") == found
-    assert install.problems(found, root) == [] and len(load(root)["test"]) == 12
+    assert install.finding(found, root).notes == () and len(load(root)["test"]) == 12
     assert not list(root.rglob("*.txt"))
     # What is there is used as it is.
     published.asked.clear()

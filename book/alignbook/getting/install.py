@@ -174,19 +174,6 @@ def survey(
     return findings
 
 
-def problems(found: Manifest, root: PathLike | None = None) -> list[str]:
-    """What a benchmark on disk lacks, against the published counts and its own manifest.
-
-    Args:
-        found: from `survey`.
-        root: the data folder, where a manifest may lie; None means `$ALIGN_DATA`.
-
-    Returns:
-        The notes of `finding`.
-    """
-    return list(finding(found, root).notes)
-
-
 def finding(found: Manifest, root: PathLike | None = None) -> Finding:
     """A benchmark on disk beside the published counts, its own manifest and its table of boxes.
 
