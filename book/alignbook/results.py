@@ -109,13 +109,15 @@ def complete(*grids: str) -> bool:
     return all(len(current(grid)) == len(experiments(grid)) for grid in grids)
 
 
-def progress(grid: str) -> str:
-    """How much of a grid is recorded, as a sentence.
+def say_incomplete(*grids: str) -> None:
+    """Print how much of a grid is recorded, for each of some that isn't complete.
 
     Args:
-        grid: its name.
+        grids: their names.
     """
-    return f"{grid}: {len(current(grid))} of {len(experiments(grid))} runs recorded"
+    for grid in grids:
+        if not complete(grid):
+            print(f"{grid}: {len(current(grid))} of {len(experiments(grid))} runs recorded")
 
 
 def frame(recorded: Iterable[dict]) -> pd.DataFrame:
