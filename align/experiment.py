@@ -23,8 +23,8 @@ from align.training import Run, train
 HELD_OUT = 0.2
 """Share of each domain trained on that is held out as its in-distribution test."""
 
-SELECTION = "last epoch; settings, where chosen, by in-distribution accuracy alone"
-"""How a run's weights and settings come about; no image of another distribution has a say."""
+SELECTION = "last epoch"
+"""How a run's weights are chosen; how its settings were is for those to say who chose them."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def solutions(path: Path) -> list[str]:
     found, inside = [], False
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
-            found += cell.source.splitlines() if inside else []
+            answers = inside or course.SOLUTION in cell.metadata.get("tags", [])
+            found += cell.source.splitlines() if answers else []
             continue
         for part in plain.split(cell.source):
             name = getattr(part, "name", "")
@@ -82,7 +83,9 @@ def test_both_versions_are_plain_markdown_and_hold_the_same_code(made, path):
         assert codes[0] == all_codes[0], "the first cell still fetches what is missing"
         # A student's version lacks the code of solutions, where a chapter's solution has any.
         written = "\n".join(c.source for c in source.cells if c.cell_type == "markdown")
-        withheld = kind == "student" and "{solution-start}" in written
+        tags = [tag for c in source.cells for tag in c.metadata.get("tags", [])]
+        answered = "{solution-start}" in written or course.SOLUTION in tags
+        withheld = kind == "student" and answered
         assert withheld == (codes != all_codes)
 
 
@@ -480,6 +483,11 @@ def test_wrong_answers_lose_points(tmp_path, task, change):
     assert change[0] in REFERENCE
     share, why = judge(tmp_path, task, 0, *change)
     assert share < 0.75, why
+
+
+def test_verdicts_that_are_half_right_earn_nothing_and_the_grader_says_so():
+    said = "15 of 30 verdicts; half right counts nothing"
+    assert GRADER["_share"](15, 30, "verdicts", exact=True) == (0.0, said)
 
 
 def test_the_unedited_starter_earns_nothing_and_is_told_why(tmp_path, monkeypatch):

@@ -63,7 +63,7 @@ ASKED = (
         "birds",
         "a segmenter's masks, energy",
         "masks == 'segmenter' and form == 'energy'",
-        "time; the energy was run at human boxes",
+        "time; the energy was run at human boxes and at ALIGN's masks",
     ),
     Asked(
         "birds",

@@ -141,6 +141,7 @@ def _share(right: int, count: int, what: str, exact: bool = False) -> Result:
     share = right / count
     if exact:  # guessing one answer must not pay
         share = max(0.0, (share - 0.5) / 0.5)
+        what += "; half right counts nothing"
     return share, f"{right} of {count} {what}"
 
 
