@@ -91,7 +91,7 @@ def test_the_hours_path_takes_an_hour_and_every_step_exists():
 
 
 def test_the_quickstart_takes_about_five_minutes():
-    assert 3 <= page_minutes.takes("book/quickstart") <= 7
+    assert 3 <= page_minutes.takes("book/quickstart") < 5.5
 
 
 def test_every_page_says_its_minutes_under_its_title(site):

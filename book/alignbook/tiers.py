@@ -54,8 +54,8 @@ def announce(*, smoke: float, book: float, gpu: float, gpu_pays: bool = False) -
         smoke: minutes that the whole notebook takes at this tier.
         book: the same on two CPU cores.
         gpu: the same on a GPU.
-        gpu_pays: True if the notebook gains from a GPU; on Colab without one, a sentence then
-            says how to get it.
+        gpu_pays: True if the notebook trains for long; on Colab without a GPU, a sentence then
+            says how to get one.
     """
     import torch
 
@@ -67,8 +67,8 @@ def announce(*, smoke: float, book: float, gpu: float, gpu_pays: bool = False) -
     print(f"experiments sized for {sized} (tier {tier()}) · {device} · {expected}")
     if gpu_pays and not _cuda() and _in_colab():
         print(
-            "This chapter gains from a GPU: "
-            "choose Runtime > Change runtime type > T4 GPU, then run on."
+            "A GPU may help here: "
+            "choose Runtime > Change runtime type > T4 GPU, then run all cells again from the top."
         )
 
 
