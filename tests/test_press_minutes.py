@@ -60,7 +60,7 @@ def test_measured_minutes_take_the_place_of_announced_ones(root):
     (root / "book" / "minutes.json").write_text(json.dumps(record))
     assert reading.minutes("book/x", root=root).running == 0.5
     assert reading.line(reading.Minutes(3.4, 0.5, 20)) == (
-        "3 minutes to read · 1 minute to run · 20 minutes of exercises"
+        "3 minutes to read · less than a minute to run · 20 minutes of exercises"
     )
 
 

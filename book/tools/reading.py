@@ -21,6 +21,8 @@ PACE = 150
 """Words a minute: slower than a novel (some 240), for prose that argues."""
 WORTH = {"equation": 15, "figure": 40, "code": 20}
 """What is no prose, in words that take as long."""
+SHORT = 0.75
+"""Minutes of running that are called less than one, here and by the first cells."""
 SKIPPED = ("Exercises", "Three questions")
 TOP = "the claim"
 FENCED = re.compile(r"(?ms)^(`{3,}|:{3,})\{(?:solution|exercise)[^\n]*\n.*?^\1[ \t]*$")
@@ -127,7 +129,8 @@ def line(found: Minutes) -> str:
     """Return the line that stands under a page's title."""
     parts = [f"{said(found.reading)} to read"]
     if found.running:
-        parts.append(f"{said(found.running)} to run")
+        short = found.running < SHORT
+        parts.append(f"{'less than a minute' if short else said(found.running)} to run")
     if found.exercises:
         parts.append(f"{said(found.exercises)} of exercises")
     return " · ".join(parts)
