@@ -16,13 +16,13 @@ from align.networks.judge import Judge
 from align.networks.masker import Masker
 from align.training.objectness import teach
 
-LOOKS, MIDDLE = 640, 0.15
-"""The most training images that the judge is asked about, and the area of the disc in the middle
-where their object is likely to be. With it the common classes of Waterbirds' training pictures are
-birds; it was chosen by reading their names."""
-
+LOOKS = 640
+"""The most training images that the judge is asked about."""
+MIDDLE = 0.15
+"""Area of the disc in the middle where their object is likely to be. With it the common classes of
+Waterbirds' training pictures are birds; it was chosen by reading their names."""
 RATE, SLOWLY = 1e-3, 3e-4
-"""The masker's learning rate, from nothing and from a start."""
+"""The masker's learning rate, from nothing (the first) and from a start (the second)."""
 
 
 def learn_from_judge(masker: Masker | FeatureMasker, domain: Domain, config: Config) -> list[float]:

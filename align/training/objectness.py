@@ -17,8 +17,10 @@ from align.methods.base import descend
 from align.networks.feature_masker import FeatureMasker, learning_part
 from align.networks.masker import Masker
 
-STEPS, PICTURES = 100, 16
-"""Steps in which a masker learns from the masks that were looked at, and the most pictures each."""
+STEPS = 100
+"""Steps in which a masker learns from the masks that were looked at."""
+PICTURES = 16
+"""The most pictures in such a step."""
 
 
 def learn_from_looked_at(

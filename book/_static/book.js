@@ -14,6 +14,14 @@ document.addEventListener("DOMContentLoaded", function () {
   }
 });
 
+// Long names of rows keep a width of their own beside many columns.
+document.addEventListener("DOMContentLoaded", function () {
+  for (const table of document.querySelectorAll(".bd-article table.dataframe")) {
+    const long = [...table.querySelectorAll("tbody th")].some((cell) => cell.textContent.length > 28);
+    table.classList.toggle("long-names", long);
+  }
+});
+
 // Regions that scroll sideways must be reachable with the keyboard.
 document.addEventListener("DOMContentLoaded", function () {
   const selector =

@@ -122,8 +122,8 @@ def grids() -> pd.DataFrame:
     """One row a grid: how much of it is recorded, by which code and where, and why no more.
 
     Returns:
-        Rows grids; columns recorded, wanted, revisions, devices (texts), and missing: an empty text
-        where everything is recorded, else what it takes.
+        Rows grids; columns recorded, wanted, revisions (how many), devices (a text), missing: an
+        empty text where everything is recorded, else what it takes.
     """
     rows = {}
     for name in GRIDS:
@@ -131,7 +131,7 @@ def grids() -> pd.DataFrame:
         rows[name] = {
             "recorded": len(found),
             "wanted": len(wanted),
-            "revisions": _listed(record["revision"] for record in found),
+            "revisions": len({record["revision"] for record in found}),
             "devices": _listed(record["device"] for record in found),
             "missing": "" if len(found) == len(wanted) else needs(name, wanted[0]),
         }
