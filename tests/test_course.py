@@ -45,7 +45,7 @@ def solutions(path: Path) -> list[str]:
     found, inside = [], False
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
-            answers = inside or course.SOLUTION in cell.metadata.get("tags", [])
+            answers = inside or plain.SOLUTION in cell.metadata.get("tags", [])
             found += cell.source.splitlines() if answers else []
             continue
         for part in plain.split(cell.source):
@@ -84,7 +84,7 @@ def test_both_versions_are_plain_markdown_and_hold_the_same_code(made, path):
         # A student's version lacks the code of solutions, where a chapter's solution has any.
         written = "\n".join(c.source for c in source.cells if c.cell_type == "markdown")
         tags = [tag for c in source.cells for tag in c.metadata.get("tags", [])]
-        answered = "{solution-start}" in written or course.SOLUTION in tags
+        answered = "{solution-start}" in written or plain.SOLUTION in tags
         withheld = kind == "student" and answered
         assert withheld == (codes != all_codes)
 

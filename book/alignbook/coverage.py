@@ -49,12 +49,6 @@ RIGHT = "plain training is right on every held-out picture, so no accuracy can b
 ASKED = (
     Asked(
         "birds",
-        "GrabCut's masks",
-        GRABCUT,
-        "time; one disc for all pictures, free as well, was run",
-    ),
-    Asked(
-        "birds",
         "the usual loss (BCE) at given masks",
         USUAL,
         "time; with true masks it was shown to win nowhere",
@@ -64,12 +58,6 @@ ASKED = (
         "a segmenter's masks, energy",
         "masks == 'segmenter' and form == 'energy'",
         "time; the energy was run at human boxes and at ALIGN's masks",
-    ),
-    Asked(
-        "birds",
-        "swap and energy together",
-        BOTH,
-        "one trial, from the first epoch on: training broke, and every picture got one answer",
     ),
     Asked(
         "birds",

@@ -11,6 +11,9 @@ T = TypeVar("T")
 
 TIERS: tuple[Tier, ...] = ("smoke", "book", "gpu")
 
+SHORT = 0.75
+"""Minutes that are called less than one."""
+
 
 def tier() -> Tier:
     """Return the tier that this process runs at.
@@ -73,7 +76,7 @@ def announce(*, smoke: float, book: float, gpu: float, gpu_pays: bool = False) -
 
 
 def _expected(minutes: float) -> str:
-    if minutes < 0.75:
+    if minutes < SHORT:
         return "less than a minute"
     whole = round(minutes)
     return f"about {whole} minute{'' if whole == 1 else 's'}"

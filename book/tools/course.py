@@ -29,8 +29,6 @@ TASK = (project.ROOT / "book" / "teaching" / "exercises.md", "sec-project")
 """The page and the section that say what the project asks."""
 UNSEEN = "For instructors"
 """The heading in that section of what students do not get."""
-SOLUTION = "solution"
-"""The tag of a cell that only asserts an answer: students do not get it."""
 FOR_STUDENTS = ("starter.py", "grade.py")
 ARCHIVE = "course.zip"
 SLIDES = "slides"
@@ -116,8 +114,6 @@ def deck_name(part: str) -> str:
 
 def _write_notebook(path: Path, book: plain.Book, page: str, output: Path, kind: str) -> None:
     source = project.notebook(path)
-    if kind == "student":
-        source.cells = [c for c in source.cells if SOLUTION not in c.metadata.get("tags", [])]
     made = plain.version(source, book, page, solutions=kind == "instructor")
     target = output / kind / Path(page).relative_to("book")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,8 @@ HINT = re.compile(
 LEVEL = re.compile(r"^\*(Easy|Medium|Hard), about (\d+) minutes\.\*$", re.MULTILINE)
 COMMENT = re.compile(r"(?s)<!--.*?-->")
 YOUR_ANSWER = "*Your answer:*"
+SOLUTION = "solution"
+"""The tag of a cell that only asserts an answer: students do not get it."""
 
 
 @dataclass
@@ -258,8 +260,8 @@ def version(notebook: Any, book: Book, page: str, *, solutions: bool) -> Any:
         notebook: the source, of version 4.
         book: what `read_book` returns.
         page: the notebook's path in the repository.
-        solutions: True keeps solutions and the quiz's answers, False leaves both out and a place
-            for the reader's own.
+        solutions: True keeps solutions, cells tagged so and the quiz's answers, False leaves all
+            out and a place for the reader's own.
     """
     plain = Plain(book, page)
     made = copy.deepcopy(notebook)
@@ -267,7 +269,8 @@ def version(notebook: Any, book: Book, page: str, *, solutions: bool) -> Any:
     within_solution = False
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            if solutions or not within_solution:
+            tagged = SOLUTION in cell.metadata.get("tags", [])
+            if solutions or not (within_solution or tagged):
                 made.cells.append(_code(cell))
                 made.cells += _caption(cell, book)
             continue

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import nbformat
 
+from alignbook.tiers import SHORT
 from book.tools import plain, project
 from book.tools.page_exercises import exercises
 
@@ -21,8 +22,6 @@ PACE = 150
 """Words a minute: slower than a novel (some 240), for prose that argues."""
 WORTH = {"equation": 15, "figure": 40, "code": 20}
 """What is no prose, in words that take as long."""
-SHORT = 0.75
-"""Minutes of running that are called less than one, here and by the first cells."""
 SKIPPED = ("Exercises", "Three questions")
 TOP = "the claim"
 FENCED = re.compile(r"(?ms)^(`{3,}|:{3,})\{(?:solution|exercise)[^\n]*\n.*?^\1[ \t]*$")

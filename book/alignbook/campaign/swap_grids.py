@@ -86,19 +86,16 @@ def waterbirds_128() -> list[Experiment]:
     ]
     return [
         *_on_waterbirds(variants, 128),
-        *_birds_discs(headline),
+        *_on_waterbirds(headline, 128, seeds=range(3, 5)),
+        *_birds_free_masks(),
         *_birds_losses(headline[0][0]),
     ]
 
 
-def _birds_discs(headline: list[tuple[dict, str]]) -> list[Experiment]:
-    """Discs in the middle, as large as the picture's box; two more seeds; ALIGN's masks' size."""
-    discs = _on_waterbirds([({"method": "guided", "alignment": "swap"}, "boxes")], 128)
-    return [
-        *(replace(one, mask_source="centre") for one in discs),
-        *_on_waterbirds(headline, 128, seeds=range(3, 5)),
-        *one_size(discs, BIRDS_SIZE),
-    ]
+def _birds_free_masks() -> list[Experiment]:
+    """Controls: discs as large as the picture's box and as ALIGN's masks, and GrabCut's masks."""
+    swaps = _on_waterbirds([({"method": "guided", "alignment": "swap"}, "boxes")], 128)
+    return disc_and_grabcut(swaps) + one_size(swaps, BIRDS_SIZE)
 
 
 def _birds_losses(held: dict) -> list[Experiment]:
@@ -114,12 +111,10 @@ def _birds_losses(held: dict) -> list[Experiment]:
     few = held | {"looked_at_masks": LOOKED_AT[1]}
     cut, energy = held | {"target": "hard"}, {"alignment": "energy"}
     three = [(few, SEGMENTER), *((one, "boxes") for one in (cut, held | energy, cut | energy))]
-    grabcut = _on_waterbirds([({"method": "guided", "alignment": "swap"}, "boxes")], 128)
     both = cut | {"alignment": "swap+energy"}
     return [
         *_on_waterbirds(three, 128),
         *_on_waterbirds([({"method": "align"} | NOTHING | PAPER, "boxes")], 128, seeds=range(2)),
-        *(replace(one, mask_source="grabcut") for one in grabcut),
         *_on_waterbirds([(both, "boxes")], 128, seeds=range(1)),
     ]
 
