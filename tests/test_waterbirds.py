@@ -115,6 +115,14 @@ def test_only_training_images_carry_their_groups_as_environments(root):
     assert benchmark["val"].environments is None and benchmark["test"].environments is None
 
 
+def test_environments_are_the_places_alone_where_asked(root):
+    by_place = align.load("waterbirds", root, size=16, environments="places", progress=False)
+    assert torch.equal(by_place["train"].environments, by_place["train"].groups % 2)
+    assert by_place["train"].environment_count == 2
+    with pytest.raises(ValueError, match="nothing by 'birds'; choose among groups, places"):
+        align.load("waterbirds", root, environments="birds")
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_every_copy_of_the_folder_is_found(tmp_path, name):
     make(tmp_path / name, each=1)

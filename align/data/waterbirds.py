@@ -27,6 +27,7 @@ from .trees import Options, Pairs, Reader, choose
 from .waterbirds_tables import BOXES, METADATA, SPLITS, Metadata, read_boxes
 
 TRAINING = SPLITS[0]
+ENVIRONMENTS = ("groups", "places")
 
 
 def load_waterbirds(
@@ -35,6 +36,7 @@ def load_waterbirds(
     size: int = 224,
     domains: Sequence[str] | None = None,
     masks: PathLike | None = "boxes",
+    environments: str = "groups",
     mask_threshold: int | None = None,
     on_error: str = "raise",
     cache: PathLike | None = None,
@@ -42,8 +44,8 @@ def load_waterbirds(
 ) -> Benchmark:
     """Load Waterbirds with its official splits.
 
-    The domains are the splits; "train" carries its groups as environments too, so that methods
-    which are told the groups in training (GroupDRO, IRM) are told these; all others pass over them.
+    The domains are the splits; "train" carries environments, which methods that tell them apart in
+    training (GroupDRO, IRM) are told; all others pass over them.
 
     Args:
         root: the folder that holds one of `LAYOUT.folders`, or that folder itself.
@@ -54,6 +56,7 @@ def load_waterbirds(
             of mask images for the training split, `masks/SPECIES/NAME.png` for
             `SPECIES/NAME.jpg`, looked for in `root` first (val and test keep the boxes: they are
             the truth to test against); None for no masks.
+        environments: "groups", kind of bird and place, or "places" alone.
         mask_threshold: this and what follows: see `align.data.trees.Options`.
         on_error: "skip" leaves pictures out that are missing, broken or have no mask.
         cache: folder for the decoded images.
@@ -70,9 +73,10 @@ def load_waterbirds(
     """
     options = Options(size, mask_threshold, on_error, cache, progress)
     check_path("masks", masks)
+    (told,) = choose("environments", [environments], ENVIRONMENTS, "Waterbirds tells nothing by")
     chosen = choose("domains", domains, SPLITS, "Waterbirds has no split")
     folder = LAYOUT.find(root)
-    metadata, boxes = Metadata.read(folder / METADATA), {}
+    metadata, boxes = Metadata.read(folder / METADATA, by_place=told == "places"), {}
     reader, mask_root = Reader(folder, options), None
     if masks is not None and (folder / BOXES).is_file():
         boxes = read_boxes(folder / BOXES, metadata.files)
@@ -121,19 +125,19 @@ def _read(
 def _completed(domain: Domain, metadata: Metadata, boxes: dict[str, Box]) -> Domain:
     """The domain with its groups, and boxes where it has no other masks."""
     rows = {file: row for row, file in enumerate(metadata.files)}
-    groups = metadata.groups[[rows[file] for file in domain.files]]
+    chosen = [rows[file] for file in domain.files]
     masks = domain.masks
     if masks is None and boxes:
-        chosen = torch.tensor([boxes[file] for file in domain.files]).reshape(-1, 4)
-        masks = box_masks(chosen, domain.images.shape[-1])
+        sides = torch.tensor([boxes[file] for file in domain.files]).reshape(-1, 4)
+        masks = box_masks(sides, domain.images.shape[-1])
     counts = torch.tensor(metadata.counts(TRAINING), dtype=torch.float64)
     return replace(
         domain,
         masks=masks,
-        groups=groups,
+        groups=metadata.groups[chosen],
         group_names=GROUPS,
         group_shares=tuple((counts / counts.sum()).tolist()) if counts.sum() else None,
-        environments=groups if domain.name == TRAINING else None,
+        environments=metadata.environments[chosen] if domain.name == TRAINING else None,
     )
 
 

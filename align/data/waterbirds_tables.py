@@ -35,11 +35,12 @@ class Metadata:
     files: tuple[str, ...]  # relative to the folder, all different
     labels: Tensor  # numbers of `KINDS`
     groups: Tensor  # numbers of `GROUPS`
+    environments: Tensor  # numbers of `GROUPS`, or of `PLACES`
     splits: Tensor  # numbers of `SPLITS`
 
     @classmethod
-    def read(cls, path: Path) -> Metadata:
-        """Read the file.
+    def read(cls, path: Path, by_place: bool = False) -> Metadata:
+        """Read the file; environments are the groups, or the places alone.
 
         Raises:
             ValueError: if a row names an unknown class, place or split, a picture outside the
@@ -58,7 +59,8 @@ class Metadata:
                 raise ValueError(f"{where}: the picture '{file}' is named twice")
             files[file] = [_number(where, row, column) for column in COLUMNS]
         y, place, split = torch.tensor(list(files.values())).unbind(1)
-        return cls(tuple(files), y, len(PLACES) * y + place, split)
+        groups = len(PLACES) * y + place
+        return cls(tuple(files), y, groups, place if by_place else groups, split)
 
     def rows(self, split: str) -> Tensor:
         """Positions of a split's pictures, int64, in order."""

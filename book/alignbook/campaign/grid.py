@@ -35,6 +35,7 @@ from alignbook.campaign.swap_grids import (
     pacs_swap,
     waterbirds,
     waterbirds_128,
+    waterbirds_places,
     waterbirds_weights,
 )
 from alignbook.campaign.toy_swap_grids import (
@@ -260,6 +261,7 @@ GRIDS: dict[str, Callable[[], list[Experiment]]] = {
     "terra-leave-one-out": terra_leave_one_out,
     "waterbirds": waterbirds,
     "waterbirds-128": waterbirds_128,
+    "waterbirds-places": waterbirds_places,
     "waterbirds-weights": waterbirds_weights,
     "toy-swap": toy_swap,
     "swap-choices": swap_choices,
