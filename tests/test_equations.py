@@ -66,3 +66,19 @@ def test_a_docstrings_chapter_becomes_a_link_and_fields_without_words_are_left_o
 def test_functions_are_shown_under_the_names_that_readers_import():
     assert shown("align.metrics.faithfulness.rescale") == "align.metrics.rescale"
     assert shown("align.theory.gap.mse_gap") == "align.theory.gap.mse_gap"
+
+
+@pytest.mark.parametrize(
+    ("what", "thing", "said"),
+    [
+        ("data", 0.2, ["A share.", "", "Value: ``0.2``."]),
+        ("data", ("centre", "random"), ["A share.", "", "Value: ``('centre', 'random')``."]),
+        ("data", tuple(range(99)), ["A share."]),
+        ("data", re.compile("a"), ["A share."]),
+        ("function", 0.2, ["A share."]),
+    ],
+)
+def test_the_reference_says_the_value_of_a_short_constant(what, thing, said):
+    lines = ["A share."]
+    to_markup(None, what, "SHARE", thing, None, lines)
+    assert lines == said

@@ -89,6 +89,15 @@ def test_what_the_rows_are_stands_in_the_corner_and_long_names_may_wrap():
     assert html.count("<tr>") == 2 and html.index(">row<") < html.index(">share<")
 
 
+def test_two_columns_of_names_are_headed_in_the_row_of_the_other_headings():
+    names = pd.MultiIndex.from_tuples([("birds", "a"), ("birds", "b")], names=["where", "what"])
+    html = show(pd.DataFrame({"why": ["c", "d"]}, index=names))._repr_html_()
+    assert re.findall(r"<th class=\"[^>]*>([^<]*)</th>", html.split("</thead>")[0]) == [
+        *("where", "what", "why")
+    ]
+    assert html.split("</thead>")[0].count("<tr>") == 1
+
+
 def test_nothing_is_said_to_be_not_run_once():
     assert repr(show(pd.DataFrame())) == "Not run here."
     assert show(pd.DataFrame())._repr_html_().count("Not run here") == 1

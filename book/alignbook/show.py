@@ -60,7 +60,21 @@ class Shown:
         style.set_table_attributes(f'class="dataframe{kinds}"')
         if classes.index.is_unique and classes.columns.is_unique:  # else pandas takes no classes
             style.set_td_classes(classes)
-        return style.to_html() + note
+        return _one_head(style.to_html()) + note
+
+
+BLANK = r'(?:<th class="blank[^>]*>&nbsp;</th>\s*)'
+HEADS = re.compile(
+    rf"(<thead>\s*<tr>)\s*{BLANK}+(.*?</tr>)\s*"
+    rf'<tr>\s*((?:<th class="index_name[^>]*>[^<]*</th>\s*)+){BLANK}*</tr>\s*(</thead>)',
+    re.DOTALL,
+)
+"""Two rows of headings, of which the second names the index alone."""
+
+
+def _one_head(table: str) -> str:
+    """The table with what its index is in the row of the other headings, not in one below."""
+    return HEADS.sub(r"\1\n\3\2\4", table, count=1)
 
 
 PARTED = re.compile(

@@ -6,6 +6,7 @@ formulas off by spaces. A line such as `Book: masker, eq-masker-dist.` names cha
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
@@ -42,7 +43,23 @@ def to_markup(app: Any, what: str, name: str, thing: Any, options: Any, lines: l
             made += ["", "::", ""]
             literal = line[: -len(line.lstrip())]
         made.append(line if literal else _words(line))
+    if what == "data" and (value := _value(thing)):
+        made += ["", f"Value: ``{value}``."]
     lines[:] = made
+
+
+LONGEST = 72
+"""Characters up to which a constant is written out."""
+
+
+def _value(thing: Any) -> str:
+    """A constant of numbers and texts as it would be typed; nothing for what is no such thing."""
+    written = repr(thing)
+    try:
+        ast.literal_eval(written)
+    except (SyntaxError, ValueError):
+        return ""
+    return written if len(written) <= LONGEST else ""
 
 
 DIRECTIVE = ".. math::"
