@@ -96,9 +96,9 @@ def test_an_ablation_is_the_paired_difference_to_the_default(recorded):
     levels = grid.ablation_levels()
     change = [
         [out[key].iloc[0] for key, names in levels.items() if names == wanted]
-        for wanted in (("masks given", "centre"), ("", ""))
+        for wanted in (("masks given", "a disc"), ("", ""))
     ]
-    row = effects.loc["masks given: centre"]
+    row = effects.loc["masks given: a disc"]
     assert row["difference"] == pytest.approx(np.mean(change[0]) - np.mean(change[1]))
     assert row["runs"] == 3 and row["low"] < row["difference"] < row["high"]
     # Accuracy is paired over images too, as in every table; the same mean, another width.
@@ -158,8 +158,8 @@ def test_no_two_rows_of_a_figure_look_alike():
         "ALIGN, energy": "align",
         "ALIGN, the paper's terms": "align",
         **{f"true masks, {form}": "guided" for form in ("energy", "BCE", "L1", "input gradient")},
-        "segmenter, 50% missed": "guided",
-        "segmenter, 50% leaked": "guided",
+        "segmenter, half missed": "guided",
+        "segmenter, half leaked": "guided",
         "segmenter, both": "guided",
         **dict.fromkeys(("brightness", "centre", "random", "GrabCut's"), "guided"),
     }

@@ -49,7 +49,7 @@ def test_guidance_shows_accuracy_and_the_evidence_inside_masks_of_people(recorde
     shown = dict(zip(names, marks(horses), strict=True))
     assert shown["ERM"] == pytest.approx(0.31)  # the mean of .30, .31 and .32
     assert shown["segmenter"] == pytest.approx(0.61)
-    assert {"segmenter, 50% missed", "segmenter, both", "brightness", "random", "ALIGN"} <= set(
+    assert {"segmenter, half missed", "segmenter, both", "brightness", "random", "ALIGN"} <= set(
         names
     )
     constant = next(line for line in horses.lines if len(line.get_xdata()) == 2)
@@ -103,8 +103,8 @@ def test_sources_of_masks_are_compared_with_plain_training_at_the_strongest_corr
     drawn = photographs.composite_masks(recorded["composite"])
     gained, inside = drawn.figure.axes
     names = [text.get_text() for text in gained.get_yticklabels()]
-    expected = ["ERM", "true", "true, 50% missed", "true, 50% leaked", "true, both"]
-    assert names == [*expected, "brightness", "disc", "random", "GrabCut's", "ALIGN"]
+    expected = ["ERM", "ALIGN", "true", "GrabCut's", "true, half missed", "true, half leaked"]
+    assert names == [*expected, "true, both", "brightness", "disc", "random"]
     hardest = recorded["composite"].query("rho == 0.95")
     shown = [line for line in gained.lines if len(line.get_xdata()) == 1]
     for label, name in (

@@ -32,9 +32,6 @@ SHORT = {
     "first or second order": "gradient's order",
     "masker's steps a batch": "masker's steps",
     "masker's head start": "head start",
-    "masks given: centre": "masks given: a disc",
-    "masks given: random": "masks given: random blobs",
-    ": first, BCE": ": first, with BCE",
 }
 """Parts of names that would take the room of the intervals, and what they are called instead."""
 

@@ -246,7 +246,7 @@ def _input(key: str, name: str, values: Sequence[str], position: int) -> str:
     options = html.escape(json.dumps(list(values)), quote=True)
     return (
         '<div class="align-slider-control" style="display:flex;gap:.75rem;align-items:center;'
-        'margin:.5rem 0 0;color:#1f2328">'
+        'margin:.5rem 0 0">'
         f'<label for="{key}" style="min-width:7rem">{html.escape(name)} = '
         f'<output for="{key}">{said}</output></label>'
         f'<input type="range" id="{key}" min="0" max="{len(values) - 1}" step="1" '
@@ -255,7 +255,11 @@ def _input(key: str, name: str, values: Sequence[str], position: int) -> str:
     )
 
 
-_CARD = "background:#fff;border-radius:.5rem;padding:.75rem;margin:1rem 0;max-width:46rem"
+_CARD = (
+    "background:var(--slider-card,#fff);color:var(--slider-ink,#1f2328);"
+    "border-radius:.5rem;padding:.75rem;margin:1rem 0;max-width:46rem"
+)
+"""Light wherever it stands, as its pictures are; the book's dark pages name other colours."""
 
 _SCRIPT = """function (key) {
   const root = document.getElementById(key);

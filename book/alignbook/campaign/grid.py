@@ -155,8 +155,8 @@ ABLATIONS: dict[str, dict[str, dict]] = {
     "masks given": {
         "true": {"method": "guided"},
         "brightness": {"method": "guided", "mask_source": "gray"},
-        "centre": {"method": "guided", "mask_source": "centre"},
-        "random": {"method": "guided", "mask_source": "random"},
+        "a disc": {"method": "guided", "mask_source": "centre"},
+        "random blobs": {"method": "guided", "mask_source": "random"},
         "GrabCut": {"method": "guided", "mask_source": "grabcut"},
     },
     "alignment": {
@@ -178,7 +178,7 @@ ABLATIONS: dict[str, dict[str, dict]] = {
     "output stride": {f"{v} px": {"output_stride": v} for v in (4, 16)},
     "first or second order": {
         "first": {"second_order": False},
-        "first, BCE": {"second_order": False, "alignment": "bce"},
+        "first, with BCE": {"second_order": False, "alignment": "bce"},
     },
     "mask resolution": {f"{v} px": {"mask_stride": v} for v in (4, 8, 16)},
 }
