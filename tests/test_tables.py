@@ -1,7 +1,9 @@
 """Tables: against numbers worked out by hand from records made up for it."""
 
+import re
 from dataclasses import replace
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,13 +12,14 @@ from synthetic import record
 from align import records
 from align.config import Config
 from align.experiment import Experiment
-from alignbook import coverage, results, tables
+from alignbook import coverage, figures, results, tables
 from alignbook.campaign import grid, swap_choices
 from alignbook.campaign.statistics import interval, paired
 from alignbook.estimates import compare
 from alignbook.measures import bounds
 from alignbook.published import PUBLISHED
 from alignbook.results import frame
+from book.tools import project
 
 ONCE = {"alignment": "energy", "rounds": 1}
 ERM, MIXUP = Config(method="erm"), Config(method="mixup")
@@ -312,6 +315,18 @@ def test_means_stand_beside_differences_under_their_headings():
     table = tables.joined({"gain": gains, "IoU": pd.Series({"ours": 0.25})})
     assert list(table.columns) == [*(("gain", part) for part in gains), ("IoU", "mean")]
     assert table.loc["ours"].tolist() == [0.5, 0.1, 0.9, 0.25]
+
+
+def test_each_figure_of_the_records_stands_on_the_page_that_they_name():
+    found = {}
+    for path in sorted(project.ROOT.glob("book/**/*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        (title,) = re.findall(r"^# (.+)", cells[0].source, re.MULTILINE)
+        for cell in cells:
+            for name in re.findall(r'figures\.FIGURES\["([a-z-]+)"\]\.draw', cell.source):
+                found.setdefault(title, set()).add(name)
+    assert found == {page: set(names) for page, names in coverage.PAGES.items()}
+    assert {*figures.FIGURES} == {name for names in coverage.PAGES.values() for name in names}
 
 
 NOT_YET = {

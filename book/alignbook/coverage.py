@@ -106,6 +106,24 @@ ASKED = (
 """What a reader may look for and no grid plans. The page on records drops what has a run."""
 
 
+PAGES = {
+    "In and out of distribution": (
+        *("in-distribution", "in-distribution-insertion", "matrix", "leave-one-out"),
+        *("out-of-distribution", "out-of-distribution-terra"),
+    ),
+    "More photographs: styles and scenes": (
+        *("pacs", "pacs-methods", "mask-quality", "caltech"),
+        *("composite", "composite-evidence", "composite-masks"),
+    ),
+    "The quality of explanations": (
+        *("out-of-distribution-insertion", "evidence", "curves"),
+        *("faithfulness", "faithfulness-normalized"),
+    ),
+    "Ablations and cost": ("ablations", "weights", "cost"),
+}
+"""The page on which each figure stands, by the page's title."""
+
+
 def grids() -> pd.DataFrame:
     """One row a grid: how much of it is recorded, by which code and where, and why no more.
 
@@ -145,18 +163,25 @@ def needs(grid: str, one: Experiment) -> str:
 
 
 def figures() -> pd.DataFrame:
-    """One row a figure: the grids it is drawn from, and how much of them is recorded.
+    """One row a figure: its page, the grids it is drawn from, and how much of them is recorded.
 
     Returns:
-        Rows figures; columns shows, grids and state: "complete", "partly" or "not run here".
+        Rows figures by page; columns page, shows, grids and state: "complete", "partly" or "not
+        run here".
     """
     known = grids()
     rows = {}
-    for name, figure in FIGURES.items():
+    for page, name in ((page, name) for page, names in PAGES.items() for name in names):
+        figure = FIGURES[name]
         part = known.loc[list(figure.grids)]
         done = part["recorded"].sum() / part["wanted"].sum()
         state = "complete" if done == 1 else "partly" if done else "not run here"
-        rows[name] = {"shows": figure.shows, "grids": ", ".join(figure.grids), "state": state}
+        rows[name] = {
+            "page": page,
+            "shows": figure.shows,
+            "grids": ", ".join(figure.grids),
+            "state": state,
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
