@@ -41,7 +41,6 @@ PAPERS = 'label == "ALIGN, the paper\'s terms"'
 BOTH = "form == 'swap and energy'"
 UNMASKED = "method in ('mixup', 'irm', 'groupdro', 'sgt', 'dre', 'cgc')"
 OTHER = "label != 'true masks, swap' and not label.str.endswith('of birds held')"
-PLACES = "IRM, the two places as environments"
 
 STYLE = "time; no way of guiding was shown to help where styles change"
 RIGHT = "plain training is right on every held-out picture, so no accuracy can be won"
@@ -49,33 +48,15 @@ RIGHT = "plain training is right on every held-out picture, so no accuracy can b
 ASKED = (
     Asked(
         "birds",
-        "the usual loss (BCE) at given masks",
-        USUAL,
-        "time; with true masks it was shown to win nowhere",
+        "the usual loss (BCE) at masks other than boxes",
+        f"{USUAL} and masks != 'boxes'",
+        "time; at the boxes it was not shown to win",
     ),
     Asked(
         "birds",
-        "a segmenter's masks, energy",
-        "masks == 'segmenter' and form == 'energy'",
-        "time; the energy was run at human boxes and at ALIGN's masks",
-    ),
-    Asked(
-        "birds",
-        "a masker that reads the classifier's own maps",
-        "label.str.contains('own maps')",
-        "time; on the scenes such a masker was not shown to win",
-    ),
-    Asked(
-        "birds",
-        "ALIGN, energy, masks from nothing",
-        "method == 'align' and form == 'energy' and not label.str.contains('held')",
-        "time; on the scenes it moved evidence and was not shown to win accuracy",
-    ),
-    Asked(
-        "birds",
-        PLACES,
-        "method == 'irm' and setting.str.contains('place')",
-        "the data name the four groups as environments; IRM was run with these",
+        "GrabCut's masks, energy",
+        f"{GRABCUT} and form == 'energy'",
+        "time; the energy was run at boxes, at a segmenter's masks and at ALIGN's",
     ),
     Asked(
         "all photographs",
