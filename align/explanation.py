@@ -228,7 +228,7 @@ def draw(explanation: Explanation, names: Sequence[str] | None = None) -> Figure
         label = f"{explanation.classes[explanation.predicted[index]]}, {share:.0%}"
         row[0].set_title(f"{names[index]}\n{label}" if names else label, fontsize=10, loc="left")
         heat = explanation.maps[index].numpy()
-        row[1].imshow(heat, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+        row[1].imshow(heat, cmap="magma", alpha=0.55, vmin=0, vmax=1)
         row[1].set_title("its evidence", fontsize=10, loc="left")
         if explanation.masks is not None:
             row[2].imshow(explanation.masks[index].numpy(), cmap="gray", vmin=0, vmax=1)
