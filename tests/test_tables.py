@@ -334,7 +334,6 @@ NOT_YET = {
     "vlcs-leave-one-out",
     "terra",
     "terra-leave-one-out",
-    "waterbirds",
 }
 
 

@@ -102,7 +102,7 @@ def _birds_losses(held: dict) -> list[Experiment]:
     """Controls: a few masks of the birds themselves, and other losses at the same masks.
 
     Soft masks break the energy's training, so both losses stand at cut ones too. The paper's terms
-    begin from nothing. Both losses at once broke in the first seed, and were left at that.
+    begin from nothing, two seeds. Both losses at once broke in the first, and were left at that.
 
     Args:
         held: the headline's choices.
@@ -113,7 +113,7 @@ def _birds_losses(held: dict) -> list[Experiment]:
     both = cut | {"alignment": "swap+energy"}
     return [
         *_on_waterbirds(three, 128),
-        *_on_waterbirds([({"method": "align"} | NOTHING | PAPER, "boxes")], 128),
+        *_on_waterbirds([({"method": "align"} | NOTHING | PAPER, "boxes")], 128, seeds=range(2)),
         *_on_waterbirds([(both, "boxes")], 128, seeds=range(1)),
         *_birds_crossed(),
     ]
@@ -153,11 +153,11 @@ def waterbirds_weights() -> list[Experiment]:
 
 
 def waterbirds_places() -> list[Experiment]:
-    """IRM on the birds at 128 px, told the two places and not which bird stands there.
+    """IRM on the birds at 128 px, told the two places and not which bird stands there, one seed.
 
     A grid of its own: the option is of the data, which are the same for all of `waterbirds-128`.
     """
-    runs = _on_waterbirds([({"method": "irm", "irm_anneal": 2}, "boxes")], 128)
+    runs = _on_waterbirds([({"method": "irm", "irm_anneal": 2}, "boxes")], 128, seeds=range(1))
     return [replace(run, options=run.options | {"environments": "places"}) for run in runs]
 
 
