@@ -19,10 +19,10 @@ from align.training.objectness import teach
 LOOKS = 640
 """The most training images that the judge is asked about."""
 MIDDLE = 0.15
-"""Area of the disc in the middle where their object is likely to be. With it the common classes of
-Waterbirds' training pictures are birds; it was chosen by reading their names."""
-RATE, SLOWLY = 1e-3, 3e-4
-"""The masker's learning rate, from nothing (the first) and from a start (the second)."""
+"""Area of the disc in the middle where their object is likely to be; chosen by reading the names of
+the classes that it makes common on Waterbirds' training pictures: birds."""
+RATE = 1e-3  # the masker's, from nothing
+SLOWLY = 3e-4  # and from a start
 
 
 def learn_from_judge(masker: Masker | FeatureMasker, domain: Domain, config: Config) -> list[float]:
