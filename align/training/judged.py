@@ -21,8 +21,7 @@ LOOKS = 640
 MIDDLE = 0.15
 """Area of the disc in the middle where their object is likely to be; chosen by reading the names of
 the classes that it makes common on Waterbirds' training pictures: birds."""
-RATE = 1e-3  # the masker's, from nothing
-SLOWLY = 3e-4  # and from a start
+RATE, SLOWLY = 1e-3, 3e-4  # the masker's learning rates: from nothing, and from a start
 
 
 def learn_from_judge(masker: Masker | FeatureMasker, domain: Domain, config: Config) -> list[float]:
