@@ -152,7 +152,8 @@ def figures() -> pd.DataFrame:
     """
     known = grids()
     rows = {}
-    for page, name in ((page, name) for page, names in PAGES.items() for name in names):
+    pages = {name: page for page, names in PAGES.items() for name in names}
+    for name, page in pages.items():
         figure = FIGURES[name]
         part = known.loc[list(figure.grids)]
         done = part["recorded"].sum() / part["wanted"].sum()

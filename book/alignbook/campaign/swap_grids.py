@@ -35,6 +35,9 @@ NOTHING = {"masker_reads": "pretrained", "masker_lr": 1e-3, "lambda1": 1.0, "hea
 OWN = {"masker_reads": "classifier", "masker_lr": 1e-3, "lambda1": 1.0}
 """A decoder from random weights on the feature maps of the classifier itself."""
 
+IRM = {"method": "irm", "irm_anneal": 2}
+"""On the birds: its penalty weighs fully after half of the epochs, as in longer runs."""
+
 SEGMENTER = "pseudo_masks/waterbirds"
 
 
@@ -76,7 +79,7 @@ def waterbirds_128() -> list[Experiment]:
         ({"method": "groupdro"}, "boxes"),
         ({"method": "mixup"}, "boxes"),
         ({"method": "dre"}, "boxes"),
-        ({"method": "irm", "irm_anneal": 2}, "boxes"),  # half of the epochs, as in longer runs
+        (IRM, "boxes"),
         *(({"method": method}, "boxes") for method in ("sgt", "cgc")),
         # The masker learns on in the second half, once its masks have guided the classifier.
         ({"method": "align", "target": "soft", "hold": 1} | swap | START | REFINED, "boxes"),
@@ -157,7 +160,7 @@ def waterbirds_places() -> list[Experiment]:
 
     A grid of its own: the option is of the data, which are the same for all of `waterbirds-128`.
     """
-    runs = _on_waterbirds([({"method": "irm", "irm_anneal": 2}, "boxes")], 128, seeds=range(1))
+    runs = _on_waterbirds([(IRM, "boxes")], 128, seeds=range(1))
     return [replace(run, options=run.options | {"environments": "places"}) for run in runs]
 
 
